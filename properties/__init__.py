@@ -1,0 +1,1 @@
+"""YAML defaults, installed as recbole_micro.properties."""

@@ -1,0 +1,3 @@
+"""Multimodal recommendation for RecBole."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,64 @@
+"""Packaging of recbole_micro; every dependency says why it is here."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+
+CORE = [
+    "recbole==1.2.0",  # the framework; 1.2.1 pins a Ray that has no wheels for Python 3.12+
+    "torch>=2.4",  # models; `torch.library.custom_op`
+    "numpy>=1.23",  # matrices
+    "pandas>=2.0",  # atomic files
+    "scipy>=1.10",  # sparse interaction matrices
+    "pyyaml>=6.0",  # the options' YAML files
+    "pyarrow>=15",  # modality feature files (Parquet)
+    "hyperopt>=0.3",  # RecBole's tuner; older ones need pkg_resources
+    "tqdm>=4.60",  # progress bars
+    "matplotlib>=3.7",  # plots
+    "scikit-learn>=1.2",  # TF-IDF and truncated SVD in dataset_tools
+    "kmeans-pytorch>=0.3",  # RecBole 1.2.0 imports it with every general model, undeclared
+    "psutil>=5.9",  # RecBole 1.2.0 reads the machine's state after training, undeclared
+    'setuptools; python_version >= "3.12"',  # thop, which RecBole needs, imports distutils
+]
+
+EXTRAS = {
+    "ray": ["ray[tune]>=2.50"],  # parallel tuning
+    "faiss": ["faiss-cpu>=1.8"],  # RecBole's NCL, kNN graphs of very many items
+    "encoders": ["sentence-transformers>=3.0", "transformers>=4.40", "pillow>=10"],  # text and images to vectors
+    "test": ["pytest>=8", "hypothesis>=6.100"],  # the test suite
+    "dev": ["ruff>=0.6", "build>=1.2"],  # lint and packaging
+}
+
+
+def version() -> str:
+    """The version, written once, in recbole_micro/__init__.py."""
+    text = (ROOT / "recbole_micro" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE).group(1)
+
+
+def readme() -> str:
+    """The README, which is also the long description."""
+    path = ROOT / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+setup(
+    name="recbole_micro",
+    version=version(),
+    description="MICRO and other multimodal recommenders for RecBole",
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    author="recbole_micro contributors",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=["recbole_micro", "recbole_micro.models", "recbole_micro.properties", "dataset_tools"],
+    package_dir={"recbole_micro.properties": "properties"},
+    package_data={"recbole_micro.properties": ["*.yaml", "*/*.yaml"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["recbole-micro = recbole_micro.cli:main"]},
+)

@@ -1,0 +1,323 @@
+"""Sparse graphs: exact kNN, normalisation, propagation.  The only module that knows about CSR."""
+
+import warnings
+from functools import cached_property
+from typing import Callable, Iterable, Optional
+
+import torch
+from torch import Tensor
+
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+
+NORMALIZATIONS = ("symmetric", "mean", "mean_self_loop")
+_CHUNK = 32  # columns per chunk in the candidate search of `knn`
+
+
+class Graph:
+    """A weighted directed graph: row r receives `val[e]` times the vector of column `col[e]`.
+
+    `crow` [n_rows + 1], `col` [n_edges] (int32, ascending in a row), `val` [n_edges] (float), beside the
+    transpose's `t_crow`, `t_col` and `t_edge` (which edge each entry of the transpose is).  Plain tensors, so a graph
+    can be copied deeply and is no part of a state dict.
+    """
+
+    def __init__(self, crow: Tensor, col: Tensor, val: Tensor, n_cols: int):
+        self.crow, self.col, self.val = crow.int(), col.int(), val
+        self.shape = (len(crow) - 1, n_cols)
+        self.t_edge = torch.sort(self.col, stable=True).indices
+        self.t_col = self.row[self.t_edge]
+        self.t_crow = _row_pointer(torch.bincount(self.col, minlength=n_cols))
+
+    @classmethod
+    def from_edges(cls, row: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int]) -> "Graph":
+        """Build from edges in any order; the weights of repeated edges add up."""
+        key, index = torch.unique(row.long() * shape[1] + col.long(), return_inverse=True)
+        val = torch.zeros(len(key), dtype=val.dtype, device=val.device).index_add_(0, index, val)
+        return cls.from_sorted(key // shape[1], key % shape[1], val, shape)
+
+    @classmethod
+    def from_sorted(cls, row: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int]) -> "Graph":
+        """Build from distinct edges that are sorted by row, then column."""
+        return cls(_row_pointer(torch.bincount(row, minlength=shape[0])), col, val, shape[1])
+
+    @cached_property
+    def row(self) -> Tensor:
+        """Row of every edge, [n_edges] int32."""
+        n_rows = torch.arange(self.shape[0], dtype=torch.int32, device=self.crow.device)
+        return torch.repeat_interleave(n_rows, self.crow.diff().long())
+
+    def with_values(self, val: Tensor) -> "Graph":
+        """The same edges with other weights; index tensors are shared."""
+        other = object.__new__(Graph)
+        other.__dict__.update(self.__dict__, val=val)
+        return other
+
+    def apply(self, fn: Callable[[Tensor], Tensor]) -> "Graph":
+        """Apply `fn` to every tensor (the hook behind `nn.Module.to`)."""
+        other = object.__new__(Graph)
+        other.__dict__.update({k: fn(v) if torch.is_tensor(v) else v for k, v in self.__dict__.items()})
+        return other
+
+    def to_dense(self) -> Tensor:
+        """Dense matrix [n_rows, n_cols], for tests and small graphs."""
+        dense = self.val.new_zeros(self.shape)
+        dense[self.row.long(), self.col.long()] = self.val
+        return dense
+
+    def __repr__(self) -> str:
+        return f"Graph({self.shape[0]} x {self.shape[1]}, {len(self.col)} edges)"
+
+
+def _row_pointer(counts: Tensor) -> Tensor:
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).int()
+
+
+def bipartite(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
+    """User-item graph of [n_users + n_items] nodes with each edge in both directions, weight 1."""
+    user, item = user.long(), item.long() + n_users
+    n = n_users + n_items
+    row, col = torch.cat([user, item]), torch.cat([item, user])
+    graph = Graph.from_edges(row, col, torch.ones(len(row), device=user.device), (n, n))
+    return graph.with_values(torch.ones_like(graph.val))  # a repeated interaction is one edge
+
+
+def normalize(graph: Graph, how: str, values: Optional[Tensor] = None) -> Graph:
+    """Normalise with the row sums D; a row without edges stays empty.
+
+    `symmetric`: D^-1/2 A D^-1/2 (MICRO Eq. 3, LightGCN); `mean`: D^-1 A; `mean_self_loop`: (D + I)^-1 (A + I) (MICRO's
+    published code).  `values` [n_edges] replaces the weights and receives gradients.
+    """
+    if how == "mean_self_loop":
+        graph, how = _add_self_loops(graph), "mean"
+    if how not in NORMALIZATIONS:
+        raise ValueError(f"normalisation must be one of {', '.join(NORMALIZATIONS)}, not {how!r}")
+    val = graph.val if values is None else values
+    row, col = graph.row.long(), graph.col.long()
+    degree = val.new_zeros(graph.shape[0]).index_add(0, row, val)
+    power = -0.5 if how == "symmetric" else -1.0
+    inverse = torch.where(degree > 0, degree.clamp(min=1e-12), torch.inf).pow(power)
+    val = val * inverse[row]
+    return graph.with_values(val * inverse[col] if how == "symmetric" else val)
+
+
+def _add_self_loops(graph: Graph) -> Graph:
+    loop = torch.arange(graph.shape[0], device=graph.col.device)
+    row, col = torch.cat([graph.row.long(), loop]), torch.cat([graph.col.long(), loop])
+    return Graph.from_edges(row, col, torch.cat([graph.val, graph.val.new_ones(len(loop))]), graph.shape)
+
+
+def mix(graphs: Iterable[Graph], weights: Iterable[float]) -> Graph:
+    """Weighted sum of graphs of the same shape as one graph (without gradients)."""
+    graphs = list(graphs)
+    row = torch.cat([g.row for g in graphs])
+    col = torch.cat([g.col for g in graphs])
+    val = torch.cat([g.val.detach() * w for g, w in zip(graphs, weights, strict=True)])
+    return Graph.from_edges(row, col, val, graphs[0].shape)
+
+
+def sample_edges(user: Tensor, item: Tensor, keep: float, n_users: int, n_items: int) -> tuple[Tensor, Tensor]:
+    """A share `keep` of the edges without replacement, p ~ 1 / sqrt(d_u d_i) (FREEDOM, Section 3.2).
+
+    The smallest keys Exp(1) / p are such a sample, for any number of edges (`torch.multinomial` stops at 2^24).
+    """
+    d_user = torch.bincount(user, minlength=n_users).float()
+    d_item = torch.bincount(item, minlength=n_items).float()
+    weight = (d_user[user] * d_item[item]).rsqrt()
+    key = torch.empty_like(weight).exponential_() / weight
+    chosen = torch.topk(key, max(1, round(keep * len(user))), largest=False, sorted=False).indices
+    return user[chosen], item[chosen]
+
+
+class _Propagate(torch.autograd.Function):
+    """A x with gradients A^T g to x and g_row . x_col to the edge values."""
+
+    @staticmethod
+    def forward(ctx, graph, values, x):
+        ctx.graph = graph
+        ctx.save_for_backward(values, x if values.requires_grad else None)
+        return _spmm(graph.crow, graph.col, values, graph.shape, x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        graph, (values, x) = ctx.graph, ctx.saved_tensors
+        grad = grad.contiguous()
+        grad_values = grad_x = None
+        if ctx.needs_input_grad[1]:
+            grad_values = (grad[graph.row] * x[graph.col]).sum(-1)
+        if ctx.needs_input_grad[2]:
+            grad_x = _spmm(graph.t_crow, graph.t_col, values[graph.t_edge], graph.shape[::-1], grad)
+        return None, grad_values, grad_x
+
+
+class _EdgeDot(torch.autograd.Function):
+    """x_row . x_col for every edge; the backward is two sparse products instead of scattered adds."""
+
+    @staticmethod
+    def forward(ctx, graph, x):
+        ctx.graph = graph
+        ctx.save_for_backward(x)
+        return (x[graph.row] * x[graph.col]).sum(-1)
+
+    @staticmethod
+    def backward(ctx, grad):
+        graph, (x,) = ctx.graph, ctx.saved_tensors
+        outgoing = _spmm(graph.crow, graph.col, grad, graph.shape, x)
+        incoming = _spmm(graph.t_crow, graph.t_col, grad[graph.t_edge], graph.shape[::-1], x)
+        return None, outgoing + incoming
+
+
+def _spmm(crow: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int], x: Tensor) -> Tensor:
+    return torch.sparse_csr_tensor(crow, col, val, size=shape, check_invariants=False) @ x
+
+
+def propagate(graph: Graph, x: Tensor) -> Tensor:
+    """One step of message passing, A x: [n_cols, d] -> [n_rows, d].
+
+    Gradients flow to `x` and, where they require them, to the edge values.  Runs in the precision of the edge values,
+    also inside autocast (CSR products know no bfloat16 on the CPU).
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return _Propagate.apply(graph, graph.val, x.to(graph.val.dtype).contiguous())
+
+
+def edge_similarity(graph: Graph, x: Tensor, clamp_negative: bool = True) -> Tensor:
+    """Cosine of the two ends of every edge, [n_edges], with gradients to `x` [n, d] (MICRO Eq. 1, 4)."""
+    with torch.autocast(x.device.type, enabled=False):
+        x = torch.nn.functional.normalize(x.to(graph.val.dtype), dim=-1)
+        similarity = _EdgeDot.apply(graph, x)
+    return similarity.relu() if clamp_negative else similarity
+
+
+@torch.no_grad()
+def knn(
+    features: Tensor,
+    k: int,
+    mask: Optional[Tensor] = None,
+    clamp_negative: bool = True,
+    memory: float = 256.0,
+    backend: str = "exact",
+) -> Graph:
+    """The k nearest rows of every row by cosine, the row itself counted (MICRO Eq. 1, 2).
+
+    `features` [n, d]; `mask` [n] says which rows exist (a row of zeros never does): the others get no edges, in either
+    direction.  Larger cosines win, then lower indices, and the row itself always stays, so the graph is the same for
+    every block size and number of threads: candidates come from float32 products, the choice among them from float64
+    dot products that do not depend on the blocks.  Negative cosines are dropped (`clamp_negative`) or kept.
+    `memory`: MB beside the inputs and the graph.  `backend`: `exact` or `faiss` (approximate, for very many rows).
+    """
+    n = len(features)
+    norm = _norms(features)
+    valid = (norm > 0) if mask is None else (mask.to(norm.device) & (norm > 0))
+    search = {"exact": _exact_candidates, "faiss": _faiss_candidates}[backend]
+    row_parts, col_parts, val_parts = [], [], []
+    for row, col in search(features, norm, valid, k, memory):
+        cosine = _pair_cosines(features, norm, row, col, memory)
+        keep = _top_per_row(row, col, cosine, k)
+        if clamp_negative:
+            keep &= cosine > 0
+        row_parts.append(row[keep].int())
+        col_parts.append(col[keep].int())
+        val_parts.append(cosine[keep].float())
+    if not row_parts:
+        empty = torch.empty(0, dtype=torch.int32, device=features.device)
+        return Graph.from_sorted(empty, empty, empty.float(), (n, n))
+    return Graph.from_sorted(torch.cat(row_parts), torch.cat(col_parts), torch.cat(val_parts), (n, n))
+
+
+def _norms(features: Tensor) -> Tensor:
+    """Row norms in float64 [n], block by block."""
+    step = max(1, (1 << 21) // max(1, features.shape[1]))
+    return torch.cat([block.double().square().sum(-1).sqrt() for block in features.split(step)])
+
+
+def _exact_candidates(features, norm, valid, k, memory):
+    """Yield (row, col) pairs, sorted, that contain each row's k nearest: a float32 cosine within its error bound."""
+    n, d = features.shape
+    k = min(k, int(valid.sum()))
+    if k == 0:
+        return
+    budget = int(memory * 2**20)
+    scale = torch.where(valid, 1 / norm, 0.0).float()
+    absent = None if bool(valid.all()) else torch.where(valid, 0.0, -torch.inf).float()
+    slack = 4 * (d + 4) * 2.0**-24
+    n_chunks = -(-n // _CHUNK)
+    height = max(1, min(n, budget // 2 // (4 * n_chunks * _CHUNK)))
+    buffer = features.new_empty(height, n_chunks * _CHUNK)
+    for start in range(0, n, height):
+        block = buffer[: min(height, n - start)]
+        block[:, n:] = -torch.inf
+        cosine = block[:, :n]
+        torch.mm(features[start : start + len(block)], features.T, out=cosine)
+        cosine.mul_(scale).mul_(scale[start : start + len(block), None])
+        if absent is not None:
+            cosine.add_(absent)
+        yield from _above_threshold(block, start, k, slack, valid, budget)
+
+
+def _above_threshold(block, start, k, slack, valid, budget):
+    """Pairs of a block of cosines at or above each row's k-th largest less `slack`.
+
+    The k-th largest chunk maximum is a lower bound of the k-th largest entry; only chunks that reach it are read.
+    """
+    chunks = block.view(len(block), -1, _CHUNK)
+    best = chunks.amax(-1)
+    if best.shape[1] >= k:
+        bound = best.topk(k).values[:, -1]
+    else:
+        bound = block.topk(k).values[:, -1]
+    rows = torch.arange(start, start + len(block), device=block.device)
+    # The row itself is always a candidate, also where more than k rows equal it.
+    itself = block[torch.arange(len(block), device=block.device), rows]
+    bound = torch.minimum(bound, itself) - slack
+    bound = torch.where(valid[rows], bound, torch.inf)
+    hit = best >= bound[:, None]
+    step = max(1, budget // 4 // (32 * _CHUNK * max(1, int(hit.sum(1).max()))))
+    for part in range(0, len(block), step):
+        row, chunk = hit[part : part + step].nonzero(as_tuple=True)
+        row = row + part
+        inside, offset = (chunks[row, chunk] >= bound[row, None]).nonzero(as_tuple=True)
+        if len(inside):
+            yield row[inside] + start, chunk[inside] * _CHUNK + offset
+
+
+def _faiss_candidates(features, norm, valid, k, memory):
+    """The same through FAISS's HNSW index: approximate, a few seconds for a million rows."""
+    try:
+        import faiss
+    except ImportError as error:
+        raise ImportError("knn_backend: faiss needs FAISS: pip install 'recbole_micro[faiss]'") from error
+    index_of = valid.nonzero().squeeze(1).cpu()
+    unit = (features / norm.clamp(min=1e-30)[:, None].float())[valid].float().cpu().contiguous().numpy()
+    if not len(unit):
+        return
+    index = faiss.IndexHNSWFlat(unit.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = 80, max(64, 4 * k)
+    index.add(unit)
+    step = max(1, int(memory * 2**20) // (64 * (k + 1)))
+    for start in range(0, len(unit), step):
+        found = torch.from_numpy(index.search(unit[start : start + step], min(k + 1, len(unit)))[1])
+        itself = torch.arange(start, start + len(found))[:, None]
+        found = torch.cat([itself, torch.where(found < 0, itself, found)], 1)
+        pair = torch.unique(itself * len(unit) + found)
+        yield index_of[pair // len(unit)].to(valid.device), index_of[pair % len(unit)].to(valid.device)
+
+
+def _pair_cosines(features: Tensor, norm: Tensor, row: Tensor, col: Tensor, memory: float) -> Tensor:
+    """Cosine of each pair in float64, [n_pairs]; the value of a pair does not depend on the other pairs."""
+    step = max(1, min(int(memory * 2**20) // 4, 1 << 22) // (24 * max(1, features.shape[1])))
+    dots = [
+        (features[r].double() * features[c].double()).sum(-1) for r, c in zip(row.split(step), col.split(step))
+    ]
+    return torch.cat(dots) / (norm[row] * norm[col])
+
+
+def _top_per_row(row: Tensor, col: Tensor, value: Tensor, k: int) -> Tensor:
+    """Which pairs (sorted by row, col) are among their row's k best: itself first, then value, then lower column."""
+    value = torch.where(row == col, torch.inf, value)
+    order = torch.sort(value, descending=True, stable=True).indices
+    order = order[torch.sort(row[order], stable=True).indices]
+    sorted_row = row[order]
+    first = torch.searchsorted(sorted_row, sorted_row)
+    keep = torch.empty(len(row), dtype=torch.bool, device=row.device)
+    keep[order] = torch.arange(len(row), device=row.device) - first < k
+    return keep

@@ -1,0 +1,139 @@
+"""MICRO: Latent Structure Mining with Contrastive Modality Fusion (Zhang et al., TKDE 2022)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recbole_micro import losses
+from recbole_micro.backbones import BACKBONES
+from recbole_micro.item_graph import ModalityGraph
+from recbole_micro.models.base import MultimodalRecommender
+
+
+class MICRO(MultimodalRecommender):
+    r"""Item embeddings of a collaborative backbone plus what item-item graphs of each modality add.
+
+    .. math::
+        A^m = \lambda \tilde S^m + (1 - \lambda) \tilde A^m, \quad h^m = (A^m)^L X, \quad
+        h_i = \sum_m \alpha_i^m h_i^m, \quad \hat x_i = \tilde x_i + h_i / \lVert h_i \rVert, \quad
+        \mathcal L = \mathcal L_{BPR} + \beta \mathcal L_C + \text{L2}
+
+    Options and their defaults: `properties/model/MICRO.yaml`.  Equation numbers are the paper's.
+    """
+
+    loss_names = ("BPR", "contrast", "L2")
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        size = config["embedding_size"]
+        self.n_item_layers, self.tau, self.beta = config["n_item_layers"], config["tau"], config["beta"]
+        self.contrast_form, self.contrast_scope = config["contrast_form"], config["contrast_scope"]
+        self.item_input, self.reg_weight, self.reg_on = config["item_input"], config["reg_weight"], config["reg_on"]
+        self.item_view = config["item_view"] if config["knn_k"] else "none"
+        self.backbone = self._backbone(config, size)
+        if self.item_view != "none":
+            self.graphs = nn.ModuleDict({m: self._graph(config, size, m) for m in self.modalities})
+            self.attention = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1, bias=False))
+            nn.init.xavier_uniform_(self.attention[0].weight)
+            nn.init.xavier_uniform_(self.attention[2].weight)
+
+    def _backbone(self, config, size: int) -> nn.Module:
+        kind, options = config["cf_model"], {}
+        if kind != "MF":
+            options = dict(
+                n_layers=config["n_ui_layers"],
+                adjacency=config["adjacency"],
+                edge_dropout=config["edge_dropout"],
+            )
+        return BACKBONES[kind](self.train_user, self.train_item, self.n_users, self.n_items, size, **options)
+
+    def _graph(self, config, size: int, modality: str) -> ModalityGraph:
+        return ModalityGraph(
+            self.modalities[modality],
+            size,
+            knn_k=config["knn_k"],
+            lambda_coeff=config["lambda_coeff"],
+            graph_learning=config["graph_learning"],
+            clamp_negative=config["clamp_negative"],
+            freeze_features=config["freeze_features"],
+            memory=config["knn_memory"],
+            backend=config["knn_backend"],
+        )
+
+    def start_epoch(self) -> None:
+        self.backbone.start_epoch()
+        if self.item_view != "none":
+            for graph in self.graphs.values():
+                graph.start_epoch()
+
+    def modality_views(self) -> dict[str, Tensor]:
+        """h^m of every modality, [n_items, d] each (Eq. 6; `item_view: features` takes e~^m itself)."""
+        if self.item_view == "features":
+            return {m: g.transformed() * g.mask[:, None] for m, g in self.graphs.items()}
+        ids = self.backbone.item_embedding.weight
+        return {
+            m: g(ids if self.item_input == "id" else g.transformed(), self.n_item_layers)
+            for m, g in self.graphs.items()
+        }
+
+    def fuse(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """h [n_items, d] and the attention alpha [n_items, n_modalities] (Eq. 7-9).
+
+        The softmax runs over the modalities that an item has; an item with none gets h = 0.
+        """
+        stacked = torch.stack(list(views.values()), 1)  # [n_items, n_modalities, d]
+        present = torch.stack([self.graphs[m].mask for m in views], 1)
+        weight = self.attention(stacked).squeeze(-1).float().masked_fill(~present, -1e9)
+        alpha = weight.softmax(1) * present
+        return (alpha[..., None] * stacked).sum(1), alpha
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        return self._forward()[:2]
+
+    def _forward(self):
+        user, item = self.backbone()
+        if self.item_view == "none":
+            return user, item, {}, None
+        views = self.modality_views()
+        fused, _ = self.fuse(views)
+        return user, item + F.normalize(fused, dim=-1), views, fused  # Eq. 13
+
+    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
+        users, positives, negatives = self.batch(interaction)
+        user, item, views, fused = self._forward()
+        batch = user[users], item[positives], item[negatives]
+        if self.reg_on == "propagated":
+            reg = losses.l2(*batch)
+        else:
+            user_id, item_id = self.backbone.user_embedding.weight, self.backbone.item_embedding.weight
+            reg = losses.l2(user_id[users], item_id[positives], item_id[negatives])
+        contrast = self.beta * self.contrast(views, fused, positives) if views and self.beta else user.new_zeros(())
+        return self.bpr_loss(*batch), contrast, self.reg_weight * reg
+
+    def contrast(self, views: dict[str, Tensor], fused: Tensor, positives: Tensor) -> Tensor:
+        """L_C (Eq. 10-12): InfoNCE between every h^m and h, cosine critic.
+
+        Anchors and negatives are the batch's unique positive items, or all items (`contrast_scope`).  An item takes
+        part for the modalities it has.  `paper`: both directions, mean over an item's modalities, mean over items;
+        `official`: anchors h^m only, mean over items, sum over modalities.
+        """
+        scope = torch.unique(positives) if self.contrast_scope == "batch" else torch.arange(1, self.n_items)
+        scope = scope.to(fused.device)
+        present = torch.stack([self.graphs[m].mask[scope] for m in views], 1)  # [n, n_modalities]
+        fused = F.normalize(fused[scope].float(), dim=-1)
+        complete = bool(present.all())
+        fused_within = losses.within(fused, self.tau) if complete else None
+        total, share = fused.new_zeros(()), 1 / present.sum(1).clamp(min=1)
+        for column, view in enumerate(views.values()):
+            who = present[:, column]
+            a, b, weight = F.normalize(view[scope].float(), dim=-1), fused, share
+            if not complete:
+                if not bool(who.any()):
+                    continue
+                a, b, weight = a[who], b[who], share[who]
+            forth, back = losses.info_nce(a, b, self.tau, fused_within)
+            if self.contrast_form == "official":
+                total = total - forth.mean()
+            else:
+                total = total - (weight * 0.5 * (forth + back)).sum() / present.any(1).sum()
+        return total

@@ -1,0 +1,87 @@
+"""A data set's folder, written beside its final place and moved there whole."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dataset_tools.atomic import check_tokens, quote, write_table
+from dataset_tools.errors import DataError
+from dataset_tools.feature_file import FeatureWriter
+from dataset_tools.interactions import PARTS, Interactions
+
+
+class DatasetFolder:
+    """Context manager: files go to a hidden sibling folder that takes the target's place at the end.
+
+    A run that fails or is killed leaves the old data set, or none; its leftovers are removed by the next run.
+    """
+
+    def __init__(self, data_path: str | Path, name: str, force: bool = False):
+        check_name(name)
+        self.name = name
+        self.target = Path(data_path) / name
+        self.path = self.target.with_name(f".{name}.partial")
+        self._old = self.target.with_name(f".{name}.old")
+        if self._old.exists() and not self.target.exists():
+            self._old.rename(self.target)
+        if self.target.exists() and not force:
+            raise DataError(
+                f"{self.target} is there already; replace it with --force or choose another name."
+            )
+
+    def __enter__(self) -> "DatasetFolder":
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
+        shutil.rmtree(self._old, ignore_errors=True)
+        if self.target.exists():
+            self.target.rename(self._old)
+        os.rename(self.path, self.target)
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    def write_interactions(self, interactions: Interactions) -> None:
+        """`<name>.inter`, or one file per part where the interactions carry a split."""
+        if interactions.part is None:
+            self._write_part(f"{self.name}.inter", interactions)
+            return
+        for number, part in enumerate(PARTS):
+            self._write_part(f"{self.name}.{part}.inter", interactions.take(interactions.part == number))
+
+    def _write_part(self, file: str, interactions: Interactions) -> None:
+        write_table(self.path / file, interactions.header(), interactions.rows())
+
+    def write_items(self, items: Sequence[str], columns: Mapping[str, Sequence[str]] | None = None) -> None:
+        """`<name>.item` with every item; `columns` maps `name:type` to one text per item."""
+        check_tokens(items, "item")
+        columns = columns or {}
+        rows = zip(items, *columns.values(), strict=True)
+        write_table(
+            self.path / f"{self.name}.item",
+            ["item_id:token", *columns],
+            ([quote(field) for field in row] for row in rows),
+        )
+
+    def features(self, modality: str, width: int, half: bool = False) -> FeatureWriter:
+        """A writer of `<name>.<modality>.parquet` in this folder."""
+        return FeatureWriter(self.path / f"{self.name}.{modality}.parquet", modality, width, half)
+
+    def write_features(
+        self, modality: str, tokens: Sequence[str], values: np.ndarray, half: bool = False
+    ) -> None:
+        """A whole feature matrix [len(tokens), d] at once."""
+        with self.features(modality, values.shape[1], half) as writer:
+            writer.write(tokens, values)
+
+
+def check_name(name: str) -> None:
+    """A data set's name is one plain folder name without dots."""
+    if not name or any(c in name for c in "./\\\t\n:") or name != name.strip():
+        raise DataError(f"The name {name!r} cannot name a data set; use letters, digits, '-' and '_'.")

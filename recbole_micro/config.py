@@ -1,0 +1,296 @@
+"""RecBole's Config with the plugin's defaults, safe parsing, checked options, device and process group.
+
+Its methods are replaced in place, so RecBole's own quick start and code that imported Config earlier behave the same.
+"""
+
+import copy
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager
+from logging import getLogger
+from pathlib import Path
+
+import recbole
+import torch
+import torch.distributed as dist
+from recbole.config import Config
+from recbole.evaluator import metric_types
+from recbole.evaluator.base_metric import TopkMetric
+from recbole.evaluator.register import metrics_dict
+from recbole.utils import get_model, set_color
+
+from recbole_micro import options
+from recbole_micro.errors import UserError
+from recbole_micro.parsing import Loader, read_yaml
+
+RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
+SPLIT_PARTS = ["train", "valid", "test"]
+
+_own_command_line = False
+
+
+@contextmanager
+def own_command_line():
+    """While this is open, Config leaves `sys.argv` alone: whoever runs has read it already."""
+    global _own_command_line
+    before, _own_command_line = _own_command_line, True
+    try:
+        yield
+    finally:
+        _own_command_line = before
+
+
+def install() -> None:
+    """Replace methods of RecBole's Config; idempotent."""
+    for name, method in METHODS.items():
+        if getattr(Config, name) is not method:
+            setattr(Config, f"recbole{name}", getattr(Config, name))
+            setattr(Config, name, method)
+
+
+def _build_yaml_loader(self):
+    return Loader
+
+
+def _load_config_files(self, file_list):
+    """The options of the user's files, later files first in rank; remembers which file said what."""
+    self.origin = {}
+    values = {}
+    for file in [file_list] if isinstance(file_list, (str, os.PathLike)) else file_list or []:
+        content = read_yaml(file)
+        values.update(content)
+        self.origin.update(dict.fromkeys(content, f"in {file}"))
+    return values
+
+
+def _load_variable_config_dict(self, config_dict):
+    """A copy of the caller's dictionary; strings are read later, when the model tells which options there are."""
+    if not isinstance(config_dict, Mapping | None):
+        raise UserError(f"config_dict is a {type(config_dict).__name__}: pass a dictionary of options.")
+    values = copy.deepcopy(dict(config_dict or {}))
+    self.origin.update(dict.fromkeys(values, "in config_dict"))
+    return values
+
+
+def _load_cmd_line(self):
+    """`--key=value` arguments of a program that is not ours, as RecBole reads them; else nothing.
+
+    Arguments of other forms belong to that program, and so may names that are no options: those are
+    kept, as RecBole does, with a warning.
+    """
+    values = {}
+    if _own_command_line or command_line_is_foreign():
+        return values
+    for argument in sys.argv[1:]:
+        name, equals, text = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals:
+            continue
+        if values.setdefault(name, text) != text:
+            raise UserError(f"--{name} is given twice, as {values[name]!r} and {text!r}: keep one.")
+    self.origin.update(dict.fromkeys(values, "on the command line"))
+    return values
+
+
+def command_line_is_foreign() -> bool:
+    """Whether `sys.argv` belongs to a test runner, a notebook or a Ray worker."""
+    program = Path(sys.argv[0]).name if sys.argv else ""
+    in_pytest = "_pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ
+    return in_pytest or program in {"ipykernel_launcher.py", "default_worker.py", "pytest", "py.test"}
+
+
+def _get_model_and_dataset(self, model, dataset):
+    """(model name, model class, data set name); what was passed beats the options `model` and `dataset`."""
+    external = self.external_config_dict
+    model = external.get("model") if model is None else model
+    dataset = external.get("dataset") if dataset is None else dataset
+    for name, value in (("model", model), ("dataset", dataset)):
+        if value is None or value == "":
+            raise UserError(f"No {name} is chosen: pass --{name}=NAME or set `{name}` in a file or dictionary.")
+    if isinstance(model, type):
+        return model.__name__, model, str(dataset)
+    return str(model), find_model(str(model)), str(dataset)
+
+
+def find_model(name: str) -> type:
+    """The class of a model of RecBole or the plugin; UserError with the nearest names where there is none."""
+    known = options.model_names()
+    try:
+        return get_model(name)
+    except ModuleNotFoundError as error:
+        if name in known:
+            raise UserError(f"The model {name} needs the package {error.name}: pip install {error.name}.") from error
+    except (ValueError, AttributeError):
+        if name in known:
+            raise
+    raise UserError(f"There is no model {name!r}{options.hint(name, known)}.")
+
+
+def _update_internal_config_dict(self, file):
+    """Read one of RecBole's own files and remember it as a layer."""
+    values = copy.deepcopy(options.read_defaults(os.path.realpath(file)))
+    self.layers[os.path.relpath(os.path.realpath(file), os.path.realpath(RECBOLE_PROPERTIES))] = values
+    self.internal_config_dict.update(values)
+    return values
+
+
+def _load_internal_config_dict(self, model, model_class, dataset):
+    """Merge the defaults: RecBole chooses which of its files apply, ours follow those of the same name."""
+    self.layers = {}
+    self.recbole_load_internal_config_dict(model, model_class, dataset)
+    merged = {"MODEL_TYPE": self.internal_config_dict["MODEL_TYPE"]}
+    for file in ("overall.yaml", f"model/{model}.yaml", "dataset/sample.yaml", f"dataset/{dataset}.yaml"):
+        merged.update(self.layers.pop(file, {}))
+        merged.update(copy.deepcopy(options.plugin_defaults(file)))
+    for values in self.layers.values():
+        merged.update(values)
+    self.notices = []
+    for values in map(copy.deepcopy, options.presets(self.external_config_dict.get("preset"))):
+        self.notices += values.pop("notice", None) or []
+        merged.update(values)
+    self.internal_config_dict = merged
+
+
+def _get_final_config_dict(self):
+    """Defaults and the user's options, each read and checked against its declaration."""
+    declared = options.declared(self.model, self.dataset)
+    strict = self.model_class.__module__.split(".")[0] in ("recbole", "recbole_micro")
+    for name, value in self.external_config_dict.items():
+        where = self.origin[name]
+        if strict and name not in options.known_names():
+            problem = f"There is no option {name!r} ({where}){options.hint(name, options.known_names())}."
+            if where != "on the command line":
+                raise UserError(problem)
+            getLogger().warning(problem)
+        self.external_config_dict[name] = options.read_value(name, value, declared.get(name), where)
+    return {**self.internal_config_dict, **self.external_config_dict}
+
+
+def _set_default_parameters(self):
+    """RecBole's derived parameters, and the checks that it leaves to a crash in the first validation."""
+    final = self.final_config_dict
+    check_metrics(final)
+    data_path = os.path.join(final["data_path"] or "", self.dataset)
+    self.recbole_set_default_parameters()
+    final["data_path"] = data_path  # RecBole sends ml-100k into its own installation
+    check_valid_metric(final)
+    interactions = os.path.join(data_path, f"{self.dataset}.inter")
+    parts = [os.path.join(data_path, f"{self.dataset}.{part}.inter") for part in SPLIT_PARTS]
+    if (
+        final.get("benchmark_filename") is None
+        and not os.path.isfile(interactions)
+        and all(map(os.path.isfile, parts))
+    ):
+        final["benchmark_filename"] = list(SPLIT_PARTS)
+
+
+def check_metrics(final: dict) -> None:
+    """Raise UserError where a metric is unknown."""
+    metrics = final["metrics"]
+    for metric in [metrics] if isinstance(metrics, str) else metrics:
+        if str(metric).lower() not in metric_types:
+            names = [metric_class.__name__ for metric_class in metrics_dict.values()]
+            raise UserError(f"There is no metric {metric!r}{options.hint(str(metric), names)}.")
+
+
+def check_valid_metric(final: dict) -> None:
+    """Raise UserError where `valid_metric` is not among the metrics that are computed."""
+    computed = []
+    for metric in final["metrics"]:
+        ranked = issubclass(metrics_dict[metric.lower()], TopkMetric)
+        computed += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
+    if str(final["valid_metric"]).lower() not in [name.lower() for name in computed]:
+        raise UserError(
+            f"valid_metric is {final['valid_metric']}, but `metrics` and `topk` give "
+            f"{', '.join(computed)}: choose one of these, or change `metrics` or `topk`."
+        )
+
+
+def _init_device(self):
+    """Choose the device, and join the process group where there is one.
+
+    `gpu_id` counts the visible devices: CUDA_VISIBLE_DEVICES is read by CUDA and never changed here.
+    """
+    final = self.final_config_dict
+    devices = chosen_devices(final)
+    rank = final.setdefault("local_rank", None)
+    final["single_spec"] = rank is None
+    final["local_rank"] = rank = rank or 0
+    if final["single_spec"]:
+        final["device"] = torch.device("cuda", devices[0]) if devices else torch.device("cpu")
+    else:
+        final["device"] = join_process_group(final, devices)
+        if rank != 0:
+            final.update(state="error", show_progress=False, verbose=False)
+    if final["device"].type == "cuda":
+        torch.cuda.set_device(final["device"])
+    else:
+        # RecBole asks `use_gpu` where it means "on a GPU".
+        final.update(use_gpu=False, enable_scaler=False)
+
+
+def chosen_devices(final: dict) -> list[int]:
+    """Indices of the visible CUDA devices that `gpu_id` names; none means the CPU."""
+    gpu_id = final["gpu_id"]
+    if isinstance(gpu_id, (list, tuple)):
+        gpu_id = ",".join(map(str, gpu_id))
+    final["gpu_id"] = gpu_id = "" if gpu_id is None else str(gpu_id).strip("[] ").replace(" ", "")
+    if gpu_id in ("", "-1") or not final["use_gpu"] or not torch.cuda.is_available():
+        return []
+    count = torch.cuda.device_count()
+    chosen = gpu_id.split(",")
+    if not all(index.isdigit() and int(index) < count for index in chosen):
+        raise UserError(
+            f"gpu_id is {gpu_id}, but the visible CUDA devices are 0 to {count - 1}: "
+            "name those, or pass an empty gpu_id for the CPU."
+        )
+    return [int(index) for index in chosen]
+
+
+def join_process_group(final: dict, devices: list[int]) -> torch.device:
+    """Join nccl (CUDA) or gloo (CPU); the device of this process.  UserError where devices or the port are missing."""
+    if devices and len(devices) < final["nproc"]:
+        raise UserError(
+            f"nproc is {final['nproc']}, but gpu_id names {len(devices)} device(s): "
+            "name one per process, or pass an empty gpu_id for the CPU."
+        )
+    device = torch.device("cuda", devices[final["local_rank"]]) if devices else torch.device("cpu")
+    address = f"tcp://{final['ip']}:{final['port']}"
+    if devices:
+        torch.cuda.set_device(device)
+    try:
+        dist.init_process_group(
+            backend="nccl" if devices else "gloo",
+            rank=final["local_rank"] + (final.get("offset") or 0),
+            world_size=final["world_size"],
+            init_method=address,
+        )
+    except (dist.DistNetworkError, dist.DistStoreError) as error:
+        raise UserError(
+            f"The processes cannot meet at {address} ({' '.join(str(error).split())}): "
+            "choose another --port, or check --ip."
+        ) from error
+    return device
+
+
+def __str__(self):
+    notices = [set_color("Notice: ", "yellow") + notice for notice in getattr(self, "notices", [])]
+    return self.recbole__str__() + "\n".join(notices)
+
+
+METHODS = {
+    method.__name__: method
+    for method in (
+        _build_yaml_loader,
+        _load_config_files,
+        _load_variable_config_dict,
+        _load_cmd_line,
+        _get_model_and_dataset,
+        _update_internal_config_dict,
+        _load_internal_config_dict,
+        _get_final_config_dict,
+        _set_default_parameters,
+        _init_device,
+        __str__,
+    )
+}

@@ -1,0 +1,337 @@
+"""Options: declared once, as comments in the YAML files; here they become checks and help.
+
+`name: default  # (kind) help`, where kind is one or several (joined by `or`) of bool, int, float, str, list,
+`list of KIND`, dict, None and `choice a|b|c`; numbers may have a range: `int >= 0`, `float > 0`, `float 0..1`.
+"""
+
+import difflib
+import importlib.resources
+import math
+import numbers
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recbole
+import yaml
+from recbole.utils import dataset_arguments, evaluation_arguments, general_arguments, training_arguments
+
+from recbole_micro import plugin
+from recbole_micro.errors import UserError
+from recbole_micro.parsing import Loader, parse, parse_strings, without_tuples
+
+RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
+
+# RecBole reads these, but none of its files or lists names them.
+UNDECLARED = (
+    "config_files", "encoding", "feature_num", "has_residual", "neg_sampling", "tail_ratio", "token_num_threshold",
+    "training_neg_sample_num", "use_filter", "verbose", "xgb_early_stopping_rounds",
+)  # fmt: skip
+
+DECLARATION = re.compile(r"(?P<indent> *)(?P<name>[A-Za-z_][\w-]*) *:(?:.*?\s# *\((?P<kind>[^)]*)\)\s*(?P<help>.*))?")
+RANGE = re.compile(r"(?P<relation>>=?) *(?P<bound>\S+)|(?P<low>\S+?)\.\.(?P<high>\S+)")
+
+
+class Refused(Exception):
+    """A value is not of a kind."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of value: its name and, where it has them, bounds, choices and the kind of its items."""
+
+    name: str
+    low: float = -math.inf
+    high: float = math.inf
+    above_low: bool = False
+    choices: tuple[str, ...] = ()
+    item: "Kind | None" = None
+
+    def __str__(self) -> str:
+        if self.name in ("number", "text"):
+            return {"number": "a number", "text": "text"}[self.name]
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.item:
+            return f"{self.name} of {self.item}"
+        if math.isfinite(self.high):
+            return f"{self.name} {self.low:g}..{self.high:g}"
+        return f"{self.name} {'>' if self.above_low else '>='} {self.low:g}" if math.isfinite(self.low) else self.name
+
+    def read(self, value: Any) -> Any:
+        """The value as this kind; raises Refused."""
+        if isinstance(value, np.generic):
+            value = value.item()
+        return getattr(self, f"_read_{self.name}")(value)
+
+    def _read_bool(self, value):
+        value = parse(value) if isinstance(value, str) else value
+        if value not in (True, False):
+            raise Refused
+        return bool(value)
+
+    def _read_number(self, value):
+        return self._number(value)
+
+    def _read_text(self, value):
+        return self._read_str(value) if isinstance(value, str) else value
+
+    def _read_int(self, value):
+        value = self._number(value)
+        if value != int(value):
+            raise Refused
+        return self._within(int(value))
+
+    def _read_float(self, value):
+        return self._within(float(self._number(value)))
+
+    def _number(self, value):
+        value = parse(value) if isinstance(value, str) else value
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            raise Refused
+        return value
+
+    def _within(self, value):
+        if not (self.low < value if self.above_low else self.low <= value) or value > self.high:
+            raise Refused
+        return value
+
+    def _read_str(self, value):
+        if not isinstance(value, (str, int, float)):
+            raise Refused
+        text = str(value)
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+        return text[1:-1] if quoted else text
+
+    def _read_choice(self, value):
+        if str(value) not in self.choices:
+            raise Refused
+        return str(value)
+
+    def _read_list(self, value):
+        if isinstance(value, str):
+            parsed = None if self.item and self.item.name in ("str", "choice") else parse(value)
+            value = parsed if isinstance(parsed, list) else parse_strings(value)
+            value = value if parsed is value else [parse(item) if parsed is not None else item for item in value]
+        elif isinstance(value, (tuple, list, set, np.ndarray)):
+            value = without_tuples(list(value))
+        elif isinstance(value, dict) or value is None:
+            raise Refused
+        else:
+            value = [value]
+        return [self.item.read(item) for item in value] if self.item else value
+
+    def _read_dict(self, value):
+        value = parse(value) if isinstance(value, str) else value
+        if not isinstance(value, dict):
+            raise Refused
+        return value
+
+
+@dataclass(frozen=True)
+class Option:
+    """One declared option; `keys` are the declared keys of a dict, `source` the file it comes from."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    default: Any = None
+    help: str = ""
+    source: str = ""
+    keys: tuple[str, ...] = ()
+    nullable: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """What values are allowed, in words."""
+        return " or ".join(map(str, self.kinds))
+
+    def read(self, value: Any, where: str) -> Any:
+        """The value as declared; raises UserError."""
+        if (self.nullable or self.default is None) and (parse(value) if isinstance(value, str) else value) is None:
+            return None
+        for kind in self.kinds:
+            try:
+                return self._known_keys(kind.read(value), where)
+            except Refused:
+                continue
+        raise UserError(f"Option {self.name} is {value!r} ({where}): it must be {self.allowed}.")
+
+    def _known_keys(self, value, where):
+        for key in value if self.keys and isinstance(value, dict) else ():
+            if key not in self.keys:
+                raise UserError(f"Option {self.name} has no key {key!r} ({where}){hint(str(key), self.keys)}.")
+        return value
+
+
+def read_value(name: str, value: Any, option: Option | None, where: str) -> Any:
+    """A user's value: as declared where there is a declaration, else whatever a string stands for."""
+    if option is not None and option.kinds:
+        return option.read(value, where)
+    return parse(value) if isinstance(value, str) and name not in ("model", "dataset") else value
+
+
+def parse_kind(text: str) -> Kind:
+    """The Kind that a declaration such as `int >= 0` or `list of str` means; ValueError where it means none."""
+    name, _, rest = text.strip().partition(" ")
+    if name == "choice":
+        return Kind("choice", choices=tuple(rest.split("|")))
+    if name == "list" and rest.startswith("of "):
+        return Kind("list", item=parse_kind(rest.removeprefix("of ")))
+    if name not in ("bool", "int", "float", "str", "list", "dict") or (rest and name not in ("int", "float")):
+        raise ValueError(f"no kind of option: {text!r}")
+    if not rest:
+        return Kind(name)
+    bounds = RANGE.fullmatch(rest)
+    if not bounds:
+        raise ValueError(f"no range of an option: {text!r}")
+    if bounds["bound"]:
+        return Kind(name, low=float(bounds["bound"]), above_low=bounds["relation"] == ">")
+    return Kind(name, low=float(bounds["low"]), high=float(bounds["high"]))
+
+
+def parse_declarations(text: str, source: str) -> dict[str, Option]:
+    """Every option that a YAML file of ours names, in its order."""
+    defaults = yaml.load(text, Loader=Loader) or {}
+    found: dict[str, Option] = {}
+    for line in text.splitlines():
+        match = DECLARATION.match(line)
+        if not match:
+            continue
+        name, kind = match["name"], match["kind"]
+        if not match["indent"] and name in defaults:
+            kinds = tuple(parse_kind(part) for part in kind.split(" or ")) if kind else ()
+            found[name] = Option(name, kinds, defaults[name], match["help"] or "", source)
+        elif match["indent"] and kind and found:
+            last = next(reversed(found))
+            found[last] = replace(found[last], keys=(*found[last].keys, name))
+    return found
+
+
+@lru_cache
+def properties():
+    """The folder of the plugin's YAML files: installed, or beside the package in a checkout."""
+    try:
+        return importlib.resources.files("recbole_micro.properties")
+    except ModuleNotFoundError:
+        return Path(__file__).resolve().parent.parent / "properties"
+
+
+def plugin_text(file: str) -> str:
+    """The text of one of the plugin's YAML files; empty where there is none."""
+    path = properties()
+    for part in file.split("/"):
+        path = path / part
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+@lru_cache
+def plugin_defaults(file: str) -> dict:
+    """The content of one of the plugin's YAML files.  Shared: copy before changing."""
+    return yaml.load(plugin_text(file), Loader=Loader) or {}
+
+
+@lru_cache
+def read_defaults(path: str) -> dict:
+    """The content of one of RecBole's YAML files.  Shared: copy before changing."""
+    return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Loader) or {}
+
+
+def presets(value: str | list | None) -> list[dict]:
+    """The content of the presets that `--preset NAME[,NAME]` names, in this order; UserError for an unknown one."""
+    contents = []
+    for name in parse_strings(value) if isinstance(value, str) else value or []:
+        if name not in stems("preset"):
+            raise UserError(f"There is no preset {name!r}{hint(name, stems('preset'))}.")
+        contents.append(plugin_defaults(f"preset/{name}.yaml"))
+    return contents
+
+
+def stems(folder: str) -> list[str]:
+    """Names of the plugin's YAML files in a folder of `properties`."""
+    path = properties() / folder
+    return sorted(file.name[: -len(".yaml")] for file in path.iterdir() if file.name.endswith(".yaml"))
+
+
+@lru_cache
+def model_names() -> tuple[str, ...]:
+    """The plugin's models, then RecBole's."""
+    names = sorted(file.stem for file in (RECBOLE_PROPERTIES / "model").glob("*.yaml"))
+    return (*plugin.MODELS, *names, "Random")
+
+
+@lru_cache
+def known_names() -> frozenset[str]:
+    """Every name that an option may have: argument lists, every shipped YAML file, the launch options."""
+    names = {*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments}
+    names.update(UNDECLARED, ("model", "dataset"), plugin_defaults("launch.yaml"), plugin_defaults("overall.yaml"))
+    for file in RECBOLE_PROPERTIES.rglob("*.yaml"):
+        if "url" not in file.name:
+            names.update(re.findall(r"^([A-Za-z_][\w-]*) *:", file.read_text(encoding="utf-8"), re.MULTILINE))
+    for folder in ("model", "dataset", "preset"):
+        for name in stems(folder):
+            names.update(plugin_defaults(f"{folder}/{name}.yaml"))
+    return frozenset(names - {"notice"})
+
+
+@lru_cache
+def declared(model: str, dataset: str) -> dict[str, Option]:
+    """The options that a model on a data set has, as their most specific declaration says."""
+    found: dict[str, Option] = {}
+    for file in ("overall.yaml", f"model/{model}.yaml", "dataset/sample.yaml", f"dataset/{dataset}.yaml", "launch.yaml"):
+        found.update(recbole_declarations(file))
+        for name, option in parse_declarations(plugin_text(file), file).items():
+            # A file that only changes a default keeps the declaration.
+            known = found.get(name)
+            found[name] = option if option.kinds or not known else replace(known, default=option.default)
+    return found
+
+
+def recbole_declarations(file: str) -> dict[str, Option]:
+    """The options that one of RecBole's YAML files names; kinds as far as its comments can be believed."""
+    path = RECBOLE_PROPERTIES / file
+    if not path.is_file():
+        return {}
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = DECLARATION.match(line)
+        if match and match["indent"] and match["kind"] and found:
+            last = next(reversed(found))
+            found[last] = replace(found[last], keys=(*found[last].keys, match["name"]))
+        elif match and not match["indent"]:
+            default = read_defaults(str(path)).get(match["name"])
+            kinds = believable_kinds(match["kind"] or "", default)
+            found[match["name"]] = Option(
+                match["name"], kinds, default, match["help"] or "", file, nullable=True
+            )
+    return found
+
+
+def believable_kinds(text: str, default: Any) -> tuple[Kind, ...]:
+    """The kinds in one of RecBole's comments; none where it is unclear or its own default contradicts it.
+
+    RecBole does not check: its `int` may be a fraction, its `str` anything.
+    """
+    kinds = []
+    for part in text.split(" or "):
+        name = {"int": "number", "float": "number", "str": "text", "string": "text"}.get(part, part.split(" ")[0])
+        if name not in ("bool", "number", "text", "list", "dict", "None"):
+            return ()
+        kinds += [] if name == "None" else [Kind(name)]
+    for kind in kinds:
+        try:
+            kind.read(default)
+            return tuple(kinds)
+        except Refused:
+            continue
+    return tuple(kinds) if default is None else ()
+
+
+def hint(name: str, names: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one."""
+    by_lower = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f": did you mean {by_lower[near[0]]}?" if near else ": --help lists them"

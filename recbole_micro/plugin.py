@@ -1,0 +1,51 @@
+"""Registration: after `register()` RecBole finds the plugin's models, options and defaults everywhere."""
+
+import sys
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+
+# A new model is one line here, one module and one YAML file.
+MODELS = {
+    "MICRO": "recbole_micro.models.micro",
+}
+
+ALIAS_PACKAGE = "recbole.model.general_recommender"
+
+
+class AliasFinder(MetaPathFinder, Loader):
+    """Lets `recbole.model.general_recommender.<name>` be the plugin's own module, imported on demand.
+
+    `get_model` looks a model up by that path; models that nobody asks for are never imported.
+    """
+
+    def __init__(self, models: dict[str, str]):
+        self.targets = {f"{ALIAS_PACKAGE}.{name.lower()}": module for name, module in models.items()}
+
+    def find_spec(self, fullname, path=None, target=None):
+        return ModuleSpec(fullname, self) if fullname in self.targets else None
+
+    def create_module(self, spec):
+        module = import_module(self.targets[spec.name])
+        spec.loader_state = module.__spec__  # the import machinery is about to overwrite it
+        return module
+
+    def exec_module(self, module):
+        module.__spec__ = module.__spec__.loader_state
+
+
+def register() -> None:
+    """Mend RecBole, then add the plugin's models, configuration and training hooks; idempotent.
+
+    Everything is patched on RecBole's own classes, so code that imported them earlier takes part.
+    """
+    from recbole_micro import compat
+
+    compat.apply()
+
+    from recbole_micro import config, training
+
+    config.install()
+    training.install()
+    if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, AliasFinder(MODELS))

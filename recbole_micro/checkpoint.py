@@ -1,0 +1,186 @@
+"""Checkpoints as plain data: tensors, numbers, strings, lists and dictionaries, nothing that can run.
+
+RecBole pickles its Config and whatever objects a model keeps.  Here the configuration is a dictionary of
+plain values, SciPy and NumPy objects are tensors, and `torch.load(weights_only=True)` opens every file.
+"""
+
+import copy
+import os
+import pickle
+from collections.abc import Mapping
+from enum import Enum
+from logging import getLogger
+from pathlib import Path, PurePath
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch.nn import Module
+
+from recbole_micro.errors import UserError
+
+# What Config works out by itself, and what belongs to one process on one machine.
+COMPUTED = {
+    "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger",
+    "valid_neg_sample_args", "test_neg_sample_args",
+    "device", "gpu_id", "use_gpu", "single_spec", "local_rank", "nproc", "world_size", "offset", "ip", "port",
+}  # fmt: skip
+
+
+def plain(value):
+    """`value` as None, bool, int, float, str, list or dict; TypeError where that loses something."""
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return [plain(item) for item in sorted(value)]
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (int, float, str)) and not isinstance(value, Enum):
+        return plain(next(kind for kind in (int, float, str) if isinstance(value, kind))(value))
+    raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+def plain_config(config) -> dict:
+    """The options of a RecBole Config as plain values, enough to rebuild it in a fresh process.
+
+    `data_path` is the folder above the data set's own; what cannot be plain is left out with a warning.
+    """
+    values = {}
+    for key, value in config.final_config_dict.items():
+        if key in COMPUTED:
+            continue
+        try:
+            values[key] = plain(value)
+        except TypeError as error:
+            getLogger().warning(f"The option {key} is left out of the checkpoint: {error}.")
+    folder, name = os.path.split(os.path.normpath(values["data_path"]))
+    if name == values["dataset"]:
+        values["data_path"] = folder
+    return values
+
+
+def config_from_plain(values: dict):
+    """A RecBole Config from a checkpoint's plain values, which win; the device is chosen afresh.
+
+    The command line is not read, and nothing is parsed or checked again.  Defaults are loaded first, so
+    options that came after the checkpoint was written have theirs.
+    """
+    from recbole.config import Config
+
+    config = Config.__new__(Config)
+    config.compatibility_settings()
+    config._init_parameters_category()
+    config.yaml_loader = config._build_yaml_loader()
+    config.file_config_dict, config.cmd_config_dict = {}, {}
+    config.variable_config_dict = copy.deepcopy(values)
+    config._merge_external_config_dict()
+    config.model, config.model_class, config.dataset = config._get_model_and_dataset(None, None)
+    config._load_internal_config_dict(config.model, config.model_class, config.dataset)
+    config.final_config_dict = {**config.internal_config_dict, **config.external_config_dict}
+    config._set_default_parameters()
+    config._init_device()
+    for phase in ("valid", "test"):  # the negatives of training are stored as RecBole rewrote them
+        config._set_eval_neg_sample_args(phase)
+    return config
+
+
+def pack(value):
+    """`value` with SciPy matrices and NumPy arrays as dictionaries of tensors."""
+    if isinstance(value, torch.Tensor):
+        return value
+    if sp.issparse(value):
+        rows = value.tocsr()
+        parts = {name: torch.tensor(getattr(rows, name)) for name in ("data", "indices", "indptr")}
+        kind = {"__scipy__": value.format, "array": isinstance(value, sp.sparray), "shape": list(value.shape)}
+        return kind | parts
+    if isinstance(value, np.ndarray):
+        return {"__numpy__": torch.tensor(np.asarray(value))}
+    if isinstance(value, Mapping):
+        return {plain(key): pack(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [pack(item) for item in value]
+    return plain(value)
+
+
+def unpack(value):
+    """The inverse of `pack`."""
+    if isinstance(value, dict) and "__scipy__" in value:
+        kind = sp.csr_array if value["array"] else sp.csr_matrix
+        parts = tuple(value[name].cpu().numpy() for name in ("data", "indices", "indptr"))
+        return kind(parts, shape=tuple(value["shape"])).asformat(value["__scipy__"])
+    if isinstance(value, dict) and "__numpy__" in value:
+        return value["__numpy__"].cpu().numpy()
+    if isinstance(value, dict):
+        return {key: unpack(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unpack(item) for item in value]
+    return value
+
+
+def trainer_state(trainer, epoch: int, **more) -> dict:
+    """What a checkpoint holds, under RecBole's keys.
+
+    `more` stands for the weights where a trainer (decision trees) keeps none in the model.
+    """
+    state = {
+        "config": plain_config(trainer.config),
+        "epoch": int(epoch),
+        "cur_step": int(trainer.cur_step),
+        "best_valid_score": float(trainer.best_valid_score),
+    }
+    if more:
+        return state | more
+    others = trainer.model.other_parameter().items()
+    return state | {
+        "state_dict": trainer.model.state_dict(),
+        # the weights of a module are in the state dict already
+        "other_parameter": {name: pack(value) for name, value in others if not isinstance(value, Module)},
+        "optimizer": pack(trainer.optimizer.state_dict()),
+    }
+
+
+def write(state: dict, path) -> None:
+    """Write a checkpoint through a temporary file, so that nobody ever reads half of one."""
+    part = Path(f"{path}.part")
+    try:
+        torch.save(state, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_checkpoint(path, map_location="cpu") -> dict:
+    """Read a checkpoint: RecBole's keys, `config` a dictionary of plain values.  No code in the file is run.
+
+    Raises UserError where the file is absent, damaged, or holds anything but plain data.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"There is no checkpoint {path}: give the path of a .pth file that training wrote.")
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"The checkpoint {path} holds Python objects, which could run code when opened: "
+            "only files written by recbole_micro are read, so train the model again."
+        ) from None
+    except (EOFError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"The checkpoint {path} is damaged ({reason}): train the model again.") from None
+    if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= checkpoint.keys():
+        raise UserError(f"The file {path} is not a checkpoint: it has no config and state_dict.")
+    checkpoint["other_parameter"] = unpack(checkpoint.get("other_parameter"))
+    return checkpoint
+
+
+def restore(model, checkpoint: dict) -> None:
+    """Put a checkpoint's weights, and what else the model keeps, into `model`."""
+    model.load_state_dict(checkpoint["state_dict"])
+    model.load_other_parameter(checkpoint.get("other_parameter"))

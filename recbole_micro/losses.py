@@ -5,9 +5,8 @@ from typing import Optional
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
-MIN_TAU = 0.03  # below it exp((cos - 1) / tau) leaves float32
+MIN_TAU = 0.02  # exp(1 / tau), summed over all items, stays far inside float32
 _BLOCK = 4096  # rows of a similarity matrix that are held at a time
 
 
@@ -31,32 +30,70 @@ def info_nce(a: Tensor, b: Tensor, tau: float, b_within: Optional[Tensor] = None
     if tau < MIN_TAU:
         raise ValueError(f"tau must be at least {MIN_TAU}, not {tau}")
     b_within = within(b, tau) if b_within is None else b_within
-    from_a, from_b = _exp_sums(a, b, tau, False)
-    positive = ((a * b).sum(-1) - 1) / tau
-    return positive - (from_a + within(a, tau)).log(), positive - (from_b + b_within).log()
+    a_to_b, b_to_a = _ExpSums.apply(a, b, tau)
+    positive = (a * b).sum(-1) / tau
+    return positive - (a_to_b + within(a, tau)).log(), positive - (b_to_a + b_within).log()
 
 
 def within(x: Tensor, tau: float) -> Tensor:
-    """Sum over j != i of exp((cos(x_i, x_j) - 1) / tau), [n]; `x` [n, d] L2-normalised."""
-    return _exp_sums(x, x, tau, True)[0]
+    """Sum over j != i of exp(cos(x_i, x_j) / tau), [n]; `x` [n, d] L2-normalised."""
+    return _ExpSumsWithin.apply(x, tau)
 
 
-def _exp_sums(x: Tensor, y: Tensor, tau: float, skip_diagonal: bool) -> tuple[Tensor, Tensor]:
-    """Row and column sums of exp((x y^T - 1) / tau)."""
-    if len(x) <= _BLOCK:
-        return _block_sums(x, y, 0, tau, skip_diagonal)
-    rows, columns = [], 0
-    for start in range(0, len(x), _BLOCK):
-        block = x[start : start + _BLOCK]
-        row, column = checkpoint(_block_sums, block, y, start, tau, skip_diagonal, use_reentrant=False)
-        rows.append(row)
-        columns = columns + column
-    return torch.cat(rows), columns
+class _ExpSums(torch.autograd.Function):
+    """Row and column sums of exp(x y^T / tau)."""
+
+    @staticmethod
+    def forward(ctx, x, y, tau):
+        ctx.tau = tau
+        rows, columns = x.new_empty(len(x)), y.new_zeros(len(y))
+        for start in range(0, len(x), _BLOCK):
+            weight = _exp_block(x, y, start, tau)
+            rows[start : start + _BLOCK] = weight.sum(1)
+            columns += weight.sum(0)
+        ctx.save_for_backward(x, y, weight if len(x) <= _BLOCK else None)
+        return rows, columns
+
+    @staticmethod
+    def backward(ctx, grad_rows, grad_columns):
+        x, y, kept = ctx.saved_tensors
+        grad_x, grad_y = torch.empty_like(x), torch.zeros_like(y)
+        for start in range(0, len(x), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            weight = _exp_block(x, y, start, ctx.tau) if kept is None else kept
+            grad = (grad_rows[part, None] + grad_columns).mul_(weight)
+            grad_x[part] = grad @ y
+            grad_y.addmm_(grad.T, x[part])
+        return grad_x / ctx.tau, grad_y / ctx.tau, None
 
 
-def _block_sums(x: Tensor, y: Tensor, start: int, tau: float, skip_diagonal: bool) -> tuple[Tensor, Tensor]:
-    similarity = x @ y.T
-    if skip_diagonal:
-        similarity[:, start : start + len(x)].fill_diagonal_(-torch.inf)
-    weight = ((similarity - 1) / tau).exp()
-    return weight.sum(1), weight.sum(0)
+class _ExpSumsWithin(torch.autograd.Function):
+    """Row sums of exp(x x^T / tau) without the diagonal."""
+
+    @staticmethod
+    def forward(ctx, x, tau):
+        ctx.tau = tau
+        rows = x.new_empty(len(x))
+        for start in range(0, len(x), _BLOCK):
+            weight = _exp_block(x, x, start, tau)
+            weight[:, start : start + len(weight)].fill_diagonal_(0)
+            rows[start : start + _BLOCK] = weight.sum(1)
+        ctx.save_for_backward(x, weight if len(x) <= _BLOCK else None)
+        return rows
+
+    @staticmethod
+    def backward(ctx, grad_rows):
+        x, kept = ctx.saved_tensors
+        grad_x = torch.empty_like(x)
+        for start in range(0, len(x), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            weight = _exp_block(x, x, start, ctx.tau) if kept is None else kept
+            grad = (grad_rows[part, None] + grad_rows).mul_(weight)  # the matrix is symmetric
+            if kept is None:
+                grad[:, part].fill_diagonal_(0)
+            grad_x[part] = grad @ x
+        return grad_x / ctx.tau, None
+
+
+def _exp_block(x: Tensor, y: Tensor, start: int, tau: float) -> Tensor:
+    return ((x[start : start + _BLOCK] / tau) @ y.T).exp_()

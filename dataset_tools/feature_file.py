@@ -52,10 +52,10 @@ class FeatureWriter:
                 pa.field(feature_column(modality), pa.list_(value, width), nullable=False),
             ]
         )
-        self._rows = max(1, ROW_GROUP_BYTES // (width * self._dtype.itemsize))
+        self._group = max(1, ROW_GROUP_BYTES // (width * self._dtype.itemsize))
         self._seen: set[str] = set()
         self._tokens: list[str] = []
-        self._buffer = np.empty((self._rows, width), dtype=self._dtype)
+        self._buffer = np.empty((self._group, width), dtype=self._dtype)
 
     def __enter__(self) -> "FeatureWriter":
         self._file = pq.ParquetWriter(
@@ -72,6 +72,11 @@ class FeatureWriter:
         else:
             self._partial.unlink(missing_ok=True)
 
+    @property
+    def rows(self) -> int:
+        """Rows written so far."""
+        return len(self._seen)
+
     def write(self, tokens: Sequence[str], values: np.ndarray) -> None:
         """Append one row of `values` per token."""
         if values.ndim != 2 or values.shape != (len(tokens), self.width):
@@ -81,7 +86,7 @@ class FeatureWriter:
             )
         start = 0
         while start < len(tokens):
-            free = self._rows - len(self._tokens)
+            free = self._group - len(self._tokens)
             part = values[start : start + free]
             names = tokens[start : start + free]
             self._check(names, part)
@@ -89,7 +94,7 @@ class FeatureWriter:
             self._buffer[filled : filled + len(part)] = part
             self._tokens.extend(names)
             start += len(part)
-            if len(self._tokens) == self._rows:
+            if len(self._tokens) == self._group:
                 self._flush()
 
     def _check(self, tokens: Sequence[str], values: np.ndarray) -> None:

@@ -2,12 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dataset_tools import provenance, summary
 from dataset_tools.atomic import check_tokens, quote, write_table
+from dataset_tools.catalog import KnownDataset
 from dataset_tools.errors import DataError
 from dataset_tools.feature_file import FeatureWriter
 from dataset_tools.interactions import PARTS, Interactions
@@ -25,6 +28,8 @@ class DatasetFolder:
         self.target = Path(data_path) / name
         self.path = self.target.with_name(f".{name}.partial")
         self._old = self.target.with_name(f".{name}.old")
+        self._users = self._items = self._interactions = 0
+        self._features: list[FeatureWriter] = []
         if self._old.exists() and not self.target.exists():
             self._old.rename(self.target)
         if self.target.exists() and not force:
@@ -49,6 +54,7 @@ class DatasetFolder:
 
     def write_interactions(self, interactions: Interactions) -> None:
         """`<name>.inter`, or one file per part where the interactions carry a split."""
+        self._users, self._interactions = len(np.unique(interactions.user)), len(interactions)
         if interactions.part is None:
             self._write_part(f"{self.name}.inter", interactions)
             return
@@ -62,6 +68,7 @@ class DatasetFolder:
         """`<name>.item` with every item; `columns` maps `name:type` to one text per item."""
         check_tokens(items, "item")
         columns = columns or {}
+        self._items = len(items)
         rows = zip(items, *columns.values(), strict=True)
         write_table(
             self.path / f"{self.name}.item",
@@ -71,7 +78,9 @@ class DatasetFolder:
 
     def features(self, modality: str, width: int, half: bool = False) -> FeatureWriter:
         """A writer of `<name>.<modality>.parquet` in this folder."""
-        return FeatureWriter(self.path / f"{self.name}.{modality}.parquet", modality, width, half)
+        writer = FeatureWriter(self.path / f"{self.name}.{modality}.parquet", modality, width, half)
+        self._features.append(writer)
+        return writer
 
     def write_features(
         self, modality: str, tokens: Sequence[str], values: np.ndarray, half: bool = False
@@ -79,6 +88,20 @@ class DatasetFolder:
         """A whole feature matrix [len(tokens), d] at once."""
         with self.features(modality, values.shape[1], half) as writer:
             writer.write(tokens, values)
+
+    def record(
+        self,
+        command: str,
+        options: Mapping[str, Any],
+        sources: Iterable[Path | dict[str, Any]],
+        known: KnownDataset | None = None,
+        skipped: int = 0,
+    ) -> None:
+        """Write `<name>.source.json`: the sources, the options, and what the folder now counts."""
+        coverage = {writer.modality: (writer.rows, writer.width) for writer in self._features}
+        counts = summary.summarize(self._users, self._items, self._interactions, coverage, skipped)
+        counts["expected"] = summary.compare(counts, known)
+        provenance.record_step(self.path, self.name, command, options, sources, counts)
 
 
 def check_name(name: str) -> None:

@@ -8,10 +8,12 @@ import json
 from pathlib import Path
 
 from dataset_tools.arrays import NpyFile
+from dataset_tools.catalog import KNOWN
 from dataset_tools.errors import DataError
 from dataset_tools.feature_file import FeatureWriter
 from dataset_tools.folder import DatasetFolder
-from dataset_tools.interactions import PARTS, Builder
+from dataset_tools.id_lists import original_ids
+from dataset_tools.interactions import PARTS, Builder, Interactions
 from dataset_tools.progress import progress
 
 MODALITIES = {"image": "visual", "text": "textual", "audio": "acoustic", "acoustic": "acoustic"}
@@ -26,29 +28,39 @@ def convert(
     half: bool = False,
     force: bool = False,
 ) -> Path:
-    """Write the data set `name` with its fixed split, its items and each `<modality>_feat.npy`; its folder."""
+    """Write the data set `name` with its fixed split, every item and each `<modality>_feat.npy`; the folder.
+
+    `core` is the folder of the split; `0-core`, the cold-start one, shares ids and features with `5-core`.
+    """
     source = Path(source)
     split = source / core if (source / core).is_dir() else source
     files = [_split_file(split, part) for part in PARTS]
     with DatasetFolder(data_path, name, force) as folder:
         parts = [_read_json(file) for file in files]
-        items = _tokens(
-            split / "item_list.txt",
-            1 + max((i for p in parts for row in p.values() for i in row), default=-1),
+        lists = [_id_list(kind, split, source) for kind in ("item_list.txt", "user_list.txt")]
+        items = original_ids(
+            lists[0], 1 + max((i for p in parts for row in p.values() for i in row), default=-1)
         )
-        users = _tokens(split / "user_list.txt", 1 + max((user for p in parts for user in p), default=-1))
-        builder = Builder(part=True)
-        for item in items:
-            builder.add_item(item)
-        for number, part in enumerate(parts):
-            for user, row in part.items():
-                for item in row:
-                    builder.add(users[user], items[item], part=number)
-        folder.write_interactions(builder.build())
+        users = original_ids(lists[1], 1 + max((user for p in parts for user in p), default=-1))
+        folder.write_interactions(_interactions(parts, users, items))
         folder.write_items(items)
-        for file in feature_files(split, source):
+        features = feature_files(split, source)
+        for file in features:
             _write_features(folder, file, items, half)
+        sources = [*files, *(path for path in lists if path), *features]
+        folder.record("convert micro", {"core": core, "half": half}, sources, KNOWN.get(name))
     return folder.target
+
+
+def _interactions(parts: list[dict[int, list[int]]], users: list[str], items: list[str]) -> Interactions:
+    builder = Builder(part=True)
+    for item in items:
+        builder.add_item(item)
+    for number, part in enumerate(parts):
+        for user, row in part.items():
+            for item in row:
+                builder.add(users[user], items[item], part=number)
+    return builder.build()
 
 
 def feature_files(*folders: Path) -> list[Path]:
@@ -102,24 +114,9 @@ def _read_json(file: Path) -> dict[int, list[int]]:
         raise DataError(f'{file} is not a JSON object of the form {{"user": [items]}} ({error}).') from None
 
 
-def _tokens(file: Path, count: int) -> list[str]:
-    """Original ids by number; the numbers themselves where there is no list."""
-    if not file.is_file():
-        return [str(number) for number in range(count)]
-    tokens: dict[int, str] = {}
-    for line, text in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        token, _, number = text.rpartition("\t")
-        if not number.isdigit():
-            if line == 1:
-                continue
-            raise DataError(
-                f"{file}, line {line}: expected an original id, a tab and a number, got {text!r}."
-            )
-        tokens[int(number)] = token
-    size = max(count, len(tokens))
-    absent = [number for number in range(size) if number not in tokens]
-    if absent:
-        raise DataError(
-            f"{file} has no line for number {absent[0]}; every number from 0 to {size - 1} needs one."
-        )
-    return [tokens[number] for number in range(size)]
+def _id_list(name: str, split: Path, source: Path) -> Path | None:
+    """The id list beside the split; the cold-start split `0-core` uses that of its sibling `5-core`."""
+    for folder in (split, source, *sorted(source.glob("*-core"))):
+        if (folder / name).is_file():
+            return folder / name
+    return None

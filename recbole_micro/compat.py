@@ -117,10 +117,11 @@ def _report(metrics: dict | None = None, **more) -> None:
     if tune is None:
         return
     values = {**(metrics or {}), **more}
-    if "metrics" in inspect.signature(tune.report).parameters:
-        tune.report(values)
-    else:
+    kinds = [parameter.kind for parameter in inspect.signature(tune.report).parameters.values()]
+    if inspect.Parameter.VAR_KEYWORD in kinds:
         tune.report(**values)
+    else:
+        tune.report(values)
 
 
 def scipy_dok_update() -> None:

@@ -1,22 +1,156 @@
-"""The command `recbole-micro`."""
+"""The command `recbole-micro`: a table of subcommands; options of models come from the YAML files."""
 
+import shutil
 import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from recbole_micro import __version__, options
 from recbole_micro.errors import UserError
+from recbole_micro.parsing import parse_strings, read_yaml
+
+LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
+SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launch.yaml": "Launch"}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a subcommand; a UserError becomes one line on stderr and exit code 2."""
-    from recbole_micro import quick_start
-    from recbole_micro.config import own_command_line
-
+    """Run a subcommand; the exit code.  A UserError becomes one line on stderr and code 2."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        given = dict(argument.removeprefix("--").split("=", 1) for argument in argv[1:])
-        files = given.pop("config_files", "").replace(",", " ").split()
-        with own_command_line():
-            quick_start.run(given.pop("model"), given.pop("dataset"), files, given)
+        if not argv or argv[0] in ("-h", "--help", "help"):
+            print(usage())
+        elif argv[0] == "--version":
+            print(f"recbole_micro {__version__}")
+        elif argv[0] in COMMANDS:
+            return COMMANDS[argv[0]][0](argv[1:])
+        else:
+            raise UserError(f"There is no subcommand {argv[0]!r}{options.hint(argv[0], COMMANDS)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def usage() -> str:
+    """The text of `recbole-micro --help`."""
+    lines = [f"  {name:10}{help}" for name, (_, help) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: recbole-micro SUBCOMMAND [--option=value ...]",
+            "",
+            *lines,
+            "",
+            "recbole-micro train --model=MICRO --help lists a model's options; --version prints the version.",
+        ]
+    )
+
+
+def train(argv: list[str]) -> int:
+    """`recbole-micro train`: train, select, test."""
+    from recbole_micro import quick_start
+    from recbole_micro.config import own_command_line
+
+    if {"-h", "--help"} & set(argv):
+        print(train_help([argument for argument in argv if argument not in ("-h", "--help")]))
+        return 0
+    given = read_arguments(argv)
+    files = config_files(given.pop("config_files", ""))
+    launch = launch_options(files, given)
+    with own_command_line(given):
+        quick_start.run(config_file_list=files, **launch)
+    return 0
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "train": (train, "train a model on a data set, select on validation, test once"),
+}
+
+
+def read_arguments(argv: list[str]) -> dict[str, str]:
+    """The options in `--key=value`, `--key value` and (for booleans) `--key`, as strings.
+
+    Raises UserError for anything else, for unknown names, for an option given twice with different values.
+    """
+    given: dict[str, str | None] = {}
+    position = 0
+    while position < len(argv):
+        argument = argv[position]
+        if not argument.startswith("--"):
+            raise UserError(f"The argument {argument!r} belongs to no option: write --option=value.")
+        name, equals, text = argument[2:].partition("=")
+        check_name(name)
+        if not equals and position + 1 < len(argv) and not argv[position + 1].startswith("--"):
+            position += 1
+            equals, text = "=", argv[position]
+        value = text if equals else None
+        if given.setdefault(name, value) != value:
+            raise UserError(f"--{name} is given twice, as {given[name]!r} and {value!r}: keep one.")
+        position += 1
+    return with_flags(given)
+
+
+def check_name(name: str) -> None:
+    """Raise UserError, with the nearest name, where there is no such option."""
+    if name not in options.known_names():
+        raise UserError(f"There is no option --{name}{options.hint(name, options.known_names())}")
+
+
+def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:
+    """The options with `True` for booleans without a value; UserError for others without one."""
+    declared = options.declared(given.get("model") or "", given.get("dataset") or "")
+    for name, value in given.items():
+        kinds = declared[name].kinds if name in declared else ()
+        if value is None and "bool" not in [kind.name for kind in kinds]:
+            raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
+    return {name: "True" if value is None else value for name, value in given.items()}
+
+
+def config_files(text: str) -> list[str]:
+    """The files of `--config_files`: one path, or several between commas or, as in RecBole, spaces."""
+    if not text or Path(text).is_file():
+        return [text] if text else []
+    return [file for part in parse_strings(text) for file in part.split()]
+
+
+def launch_options(files: list[str], given: dict[str, str]) -> dict:
+    """Arguments of `run` from the files and the command line, whose own are taken out of `given`."""
+    declared = options.declared("", "")
+    values = {}
+    for file in files:
+        content = read_yaml(file)
+        values.update({name: (content[name], f"in {file}") for name in LAUNCH if name in content})
+    values.update({name: (given.pop(name), "on the command line") for name in LAUNCH if name in given})
+    return {name: declared[name].read(value, where) for name, (value, where) in values.items()}
+
+
+def train_help(argv: list[str]) -> str:
+    """The options of the chosen model: names, defaults, what is allowed, what they do."""
+    given = read_arguments(argv)
+    model, dataset = given.get("model", "MICRO"), given.get("dataset", "")
+    if model not in options.model_names():
+        raise UserError(f"There is no model {model!r}{options.hint(model, options.model_names())}")
+    sections: dict[str, list[str]] = {}
+    for option in options.declared(model, dataset).values():
+        sections.setdefault(option.source, []).append(describe(option))
+    own, presets = f"model/{model}.yaml", ", ".join(options.stems("preset"))
+    lines = [
+        "usage: recbole-micro train --model=NAME --dataset=NAME [--option=value ...]",
+        "",
+        f"Models: {', '.join(options.plugin.MODELS)}, and RecBole's.  Presets: {presets}.",
+    ]
+    for source in (own, *(source for source in sections if source != own)):
+        title = model if source == own else SECTIONS.get(source, source)
+        lines += ["", f"{title}:", *sections.get(source, [])]
+    return "\n".join(lines)
+
+
+def describe(option: options.Option) -> str:
+    """An option's lines in the help."""
+    default = "" if option.default is None else f" = {option.default}"
+    head = f"  --{option.name}{default}"
+    allowed = f"({option.allowed}) " if option.kinds else ""
+    width = max(60, min(shutil.get_terminal_size().columns, 110))
+    indent = " " * 8
+    text = textwrap.fill(f"{allowed}{option.help}", width, initial_indent=indent, subsequent_indent=indent)
+    return f"{head}\n{text}" if text.strip() else head

@@ -1,6 +1,7 @@
 """RecBole's Config with the plugin's defaults, safe parsing, checked options, device and process group.
 
-Its methods are replaced in place, so RecBole's own quick start and code that imported Config earlier behave the same.
+Its methods are replaced in place, so RecBole's own quick start and code that imported Config earlier
+behave the same.
 """
 
 import copy
@@ -21,20 +22,22 @@ from recbole.evaluator.register import metrics_dict
 from recbole.utils import get_model, set_color
 
 from recbole_micro import options
+from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import Loader, read_yaml
 
 RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
+ARGUMENTS = "among the program's arguments"
 SPLIT_PARTS = ["train", "valid", "test"]
 
-_own_command_line = False
+_own_command_line: dict[str, str] | None = None
 
 
 @contextmanager
-def own_command_line():
-    """While this is open, Config leaves `sys.argv` alone: whoever runs has read it already."""
+def own_command_line(values: dict[str, str]):
+    """While this is open, these are the options of the command line, and Config leaves `sys.argv` alone."""
     global _own_command_line
-    before, _own_command_line = _own_command_line, True
+    before, _own_command_line = _own_command_line, dict(values)
     try:
         yield
     finally:
@@ -65,7 +68,7 @@ def _load_config_files(self, file_list):
 
 
 def _load_variable_config_dict(self, config_dict):
-    """A copy of the caller's dictionary; strings are read later, when the model tells which options there are."""
+    """A copy of the caller's dictionary; strings are read once the model tells which options there are."""
     if not isinstance(config_dict, Mapping | None):
         raise UserError(f"config_dict is a {type(config_dict).__name__}: pass a dictionary of options.")
     values = copy.deepcopy(dict(config_dict or {}))
@@ -74,21 +77,26 @@ def _load_variable_config_dict(self, config_dict):
 
 
 def _load_cmd_line(self):
-    """`--key=value` arguments of a program that is not ours, as RecBole reads them; else nothing.
+    values = command_line()
+    where = ARGUMENTS if _own_command_line is None else "on the command line"
+    self.origin.update(dict.fromkeys(values, where))
+    return values
 
-    Arguments of other forms belong to that program, and so may names that are no options: those are
-    kept, as RecBole does, with a warning.
+
+def command_line() -> dict[str, str]:
+    """Our own command's options; in another program its `--key=value` arguments, as RecBole reads them.
+
+    Arguments of other forms belong to that program; so may names that are no options, hence only a warning.
     """
-    values = {}
-    if _own_command_line or command_line_is_foreign():
-        return values
-    for argument in sys.argv[1:]:
+    if _own_command_line is not None:
+        return dict(_own_command_line)
+    values: dict[str, str] = {}
+    for argument in [] if command_line_is_foreign() else sys.argv[1:]:
         name, equals, text = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals:
             continue
         if values.setdefault(name, text) != text:
             raise UserError(f"--{name} is given twice, as {values[name]!r} and {text!r}: keep one.")
-    self.origin.update(dict.fromkeys(values, "on the command line"))
     return values
 
 
@@ -96,20 +104,36 @@ def command_line_is_foreign() -> bool:
     """Whether `sys.argv` belongs to a test runner, a notebook or a Ray worker."""
     program = Path(sys.argv[0]).name if sys.argv else ""
     in_pytest = "_pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ
-    return in_pytest or program in {"ipykernel_launcher.py", "default_worker.py", "pytest", "py.test"}
+    return in_pytest or program in {"ipykernel_launcher.py", "default_worker.py"}
 
 
 def _get_model_and_dataset(self, model, dataset):
     """(model name, model class, data set name); what was passed beats the options `model` and `dataset`."""
     external = self.external_config_dict
-    model = external.get("model") if model is None else model
-    dataset = external.get("dataset") if dataset is None else dataset
+    resumed = load_checkpoint(external["resume"])["config"] if external.get("resume") else {}
+    model = model or external.get("model") or resumed.get("model")
+    dataset = dataset or external.get("dataset") or resumed.get("dataset")
     for name, value in (("model", model), ("dataset", dataset)):
         if value is None or value == "":
-            raise UserError(f"No {name} is chosen: pass --{name}=NAME or set `{name}` in a file or dictionary.")
+            raise UserError(f"No {name} is chosen: pass --{name}=NAME, or set it in a file or a dictionary.")
+        if resumed and getattr(value, "__name__", str(value)) != resumed[name]:
+            raise UserError(
+                f"The checkpoint {external['resume']} was trained with {name} {resumed[name]}, not {value}: "
+                "leave the option out, or train anew."
+            )
+    self.resumed = resumed_options(resumed)
     if isinstance(model, type):
         return model.__name__, model, str(dataset)
     return str(model), find_model(str(model)), str(dataset)
+
+
+def resumed_options(values: dict) -> dict:
+    """A checkpoint's options as defaults for the run that continues it."""
+    known = {name: value for name, value in values.items() if name in options.known_names()}
+    sampling = known.get("train_neg_sample_args")
+    if sampling and sampling["distribution"] == "none":  # what RecBole makes of null, and does not read again
+        known["train_neg_sample_args"] = None
+    return known
 
 
 def find_model(name: str) -> type:
@@ -119,11 +143,11 @@ def find_model(name: str) -> type:
         return get_model(name)
     except ModuleNotFoundError as error:
         if name in known:
-            raise UserError(f"The model {name} needs the package {error.name}: pip install {error.name}.") from error
+            raise UserError(f"{name} needs the package {error.name}: pip install {error.name}.") from error
     except (ValueError, AttributeError):
         if name in known:
             raise
-    raise UserError(f"There is no model {name!r}{options.hint(name, known)}.")
+    raise UserError(f"There is no model {name!r}{options.hint(name, known)}")
 
 
 def _update_internal_config_dict(self, file):
@@ -148,6 +172,7 @@ def _load_internal_config_dict(self, model, model_class, dataset):
     for values in map(copy.deepcopy, options.presets(self.external_config_dict.get("preset"))):
         self.notices += values.pop("notice", None) or []
         merged.update(values)
+    merged.update(self.resumed)
     self.internal_config_dict = merged
 
 
@@ -158,8 +183,8 @@ def _get_final_config_dict(self):
     for name, value in self.external_config_dict.items():
         where = self.origin[name]
         if strict and name not in options.known_names():
-            problem = f"There is no option {name!r} ({where}){options.hint(name, options.known_names())}."
-            if where != "on the command line":
+            problem = f"There is no option {name!r} ({where}){options.hint(name, options.known_names())}"
+            if where != ARGUMENTS:
                 raise UserError(problem)
             getLogger().warning(problem)
         self.external_config_dict[name] = options.read_value(name, value, declared.get(name), where)
@@ -171,7 +196,8 @@ def _set_default_parameters(self):
     final = self.final_config_dict
     check_metrics(final)
     data_path = os.path.join(final["data_path"] or "", self.dataset)
-    self.recbole_set_default_parameters()
+    with recbole_checks():
+        self.recbole_set_default_parameters()
     final["data_path"] = data_path  # RecBole sends ml-100k into its own installation
     check_valid_metric(final)
     interactions = os.path.join(data_path, f"{self.dataset}.inter")
@@ -184,13 +210,32 @@ def _set_default_parameters(self):
         final["benchmark_filename"] = list(SPLIT_PARTS)
 
 
+@contextmanager
+def recbole_checks():
+    """Turn what RecBole says about an option's value into a UserError."""
+    try:
+        yield
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise error if isinstance(error, UserError) else UserError(str(error)) from error
+
+
+def _set_train_neg_sample_args(self):
+    with recbole_checks():
+        self.recbole_set_train_neg_sample_args()
+
+
+def _set_eval_neg_sample_args(self, phase):
+    with recbole_checks():
+        self.recbole_set_eval_neg_sample_args(phase)
+
+
 def check_metrics(final: dict) -> None:
     """Raise UserError where a metric is unknown."""
     metrics = final["metrics"]
     for metric in [metrics] if isinstance(metrics, str) else metrics:
         if str(metric).lower() not in metric_types:
             names = [metric_class.__name__ for metric_class in metrics_dict.values()]
-            raise UserError(f"There is no metric {metric!r}{options.hint(str(metric), names)}.")
+            raise UserError(f"There is no metric {metric!r}{options.hint(str(metric), names)}")
 
 
 def check_valid_metric(final: dict) -> None:
@@ -248,7 +293,10 @@ def chosen_devices(final: dict) -> list[int]:
 
 
 def join_process_group(final: dict, devices: list[int]) -> torch.device:
-    """Join nccl (CUDA) or gloo (CPU); the device of this process.  UserError where devices or the port are missing."""
+    """Join nccl (CUDA) or gloo (CPU); the device of this process.
+
+    Raises UserError where devices or the port are missing.
+    """
     if devices and len(devices) < final["nproc"]:
         raise UserError(
             f"nproc is {final['nproc']}, but gpu_id names {len(devices)} device(s): "
@@ -290,6 +338,8 @@ METHODS = {
         _load_internal_config_dict,
         _get_final_config_dict,
         _set_default_parameters,
+        _set_train_neg_sample_args,
+        _set_eval_neg_sample_args,
         _init_device,
         __str__,
     )

@@ -1,7 +1,8 @@
 """Options: declared once, as comments in the YAML files; here they become checks and help.
 
-`name: default  # (kind) help`, where kind is one or several (joined by `or`) of bool, int, float, str, list,
-`list of KIND`, dict, None and `choice a|b|c`; numbers may have a range: `int >= 0`, `float > 0`, `float 0..1`.
+`name: default  # (kind) help`, where kind is one or several (joined by `or`) of bool, int, float, str, dict,
+list, `list of KIND` and `choice a|b|c`; numbers may have a range: `int >= 0`, `float > 0`, `float 0..1`.
+An option whose default is `~` may be null.
 """
 
 import difflib
@@ -26,14 +27,26 @@ from recbole_micro.parsing import Loader, parse, parse_strings, without_tuples
 
 RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
 
+DEFAULTS = ("overall.yaml", "dataset/sample.yaml")
+
 # RecBole reads these, but none of its files or lists names them.
 UNDECLARED = (
-    "config_files", "encoding", "feature_num", "has_residual", "neg_sampling", "tail_ratio", "token_num_threshold",
+    "encoding", "feature_num", "has_residual", "neg_sampling", "tail_ratio", "token_num_threshold",
     "training_neg_sample_num", "use_filter", "verbose", "xgb_early_stopping_rounds",
 )  # fmt: skip
 
-DECLARATION = re.compile(r"(?P<indent> *)(?P<name>[A-Za-z_][\w-]*) *:(?:.*?\s# *\((?P<kind>[^)]*)\)\s*(?P<help>.*))?")
+DECLARATION = re.compile(
+    r"(?P<indent> *)(?P<name>[A-Za-z_][\w-]*) *:(?:.*?\s# *\((?P<kind>[^)]*)\)\s*(?P<help>.*))?"
+)
 RANGE = re.compile(r"(?P<relation>>=?) *(?P<bound>\S+)|(?P<low>\S+?)\.\.(?P<high>\S+)")
+
+WORDS = {
+    "bool": "True or False",
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "dict": "{key: value, ...}",
+}
 
 
 class Refused(Exception):
@@ -52,15 +65,14 @@ class Kind:
     item: "Kind | None" = None
 
     def __str__(self) -> str:
-        if self.name in ("number", "text"):
-            return {"number": "a number", "text": "text"}[self.name]
         if self.choices:
             return f"one of {', '.join(self.choices)}"
+        name = WORDS.get(self.name, self.name)
         if self.item:
-            return f"{self.name} of {self.item}"
+            return f"{name} of {self.item}"
         if math.isfinite(self.high):
-            return f"{self.name} {self.low:g}..{self.high:g}"
-        return f"{self.name} {'>' if self.above_low else '>='} {self.low:g}" if math.isfinite(self.low) else self.name
+            return f"{name} {self.low:g}..{self.high:g}"
+        return f"{name} {'>' if self.above_low else '>='} {self.low:g}" if math.isfinite(self.low) else name
 
     def read(self, value: Any) -> Any:
         """The value as this kind; raises Refused."""
@@ -114,9 +126,7 @@ class Kind:
 
     def _read_list(self, value):
         if isinstance(value, str):
-            parsed = None if self.item and self.item.name in ("str", "choice") else parse(value)
-            value = parsed if isinstance(parsed, list) else parse_strings(value)
-            value = value if parsed is value else [parse(item) if parsed is not None else item for item in value]
+            value = self._list_in(value)
         elif isinstance(value, (tuple, list, set, np.ndarray)):
             value = without_tuples(list(value))
         elif isinstance(value, dict) or value is None:
@@ -124,6 +134,12 @@ class Kind:
         else:
             value = [value]
         return [self.item.read(item) for item in value] if self.item else value
+
+    def _list_in(self, text):
+        if self.item and self.item.name in ("str", "choice"):
+            return parse_strings(text)
+        value = parse(text)
+        return value if isinstance(value, list) else [parse(item) for item in parse_strings(text)]
 
     def _read_dict(self, value):
         value = parse(value) if isinstance(value, str) else value
@@ -151,19 +167,21 @@ class Option:
 
     def read(self, value: Any, where: str) -> Any:
         """The value as declared; raises UserError."""
-        if (self.nullable or self.default is None) and (parse(value) if isinstance(value, str) else value) is None:
+        null = value is None or isinstance(value, str) and parse(value) is None
+        if null and (self.nullable or self.default is None):
             return None
         for kind in self.kinds:
             try:
                 return self._known_keys(kind.read(value), where)
             except Refused:
                 continue
-        raise UserError(f"Option {self.name} is {value!r} ({where}): it must be {self.allowed}.")
+        raise UserError(f"Option {self.name} is {value!r} ({where}); allowed: {self.allowed}.")
 
     def _known_keys(self, value, where):
         for key in value if self.keys and isinstance(value, dict) else ():
             if key not in self.keys:
-                raise UserError(f"Option {self.name} has no key {key!r} ({where}){hint(str(key), self.keys)}.")
+                near = hint(str(key), self.keys, f"; it has {', '.join(self.keys)}.")
+                raise UserError(f"Option {self.name} has no key {key!r} ({where}){near}")
         return value
 
 
@@ -175,7 +193,7 @@ def read_value(name: str, value: Any, option: Option | None, where: str) -> Any:
 
 
 def parse_kind(text: str) -> Kind:
-    """The Kind that a declaration such as `int >= 0` or `list of str` means; ValueError where it means none."""
+    """The Kind that a declaration such as `int >= 0` or `list of str` means; ValueError for none."""
     name, _, rest = text.strip().partition(" ")
     if name == "choice":
         return Kind("choice", choices=tuple(rest.split("|")))
@@ -241,11 +259,15 @@ def read_defaults(path: str) -> dict:
 
 
 def presets(value: str | list | None) -> list[dict]:
-    """The content of the presets that `--preset NAME[,NAME]` names, in this order; UserError for an unknown one."""
+    """The content of the presets that `--preset NAME[,NAME]` names, in this order.
+
+    Raises UserError for an unknown one.
+    """
     contents = []
     for name in parse_strings(value) if isinstance(value, str) else value or []:
         if name not in stems("preset"):
-            raise UserError(f"There is no preset {name!r}{hint(name, stems('preset'))}.")
+            near = hint(name, stems("preset"), f"; there are {', '.join(stems('preset'))}.")
+            raise UserError(f"There is no preset {name!r}{near}")
         contents.append(plugin_defaults(f"preset/{name}.yaml"))
     return contents
 
@@ -267,7 +289,8 @@ def model_names() -> tuple[str, ...]:
 def known_names() -> frozenset[str]:
     """Every name that an option may have: argument lists, every shipped YAML file, the launch options."""
     names = {*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments}
-    names.update(UNDECLARED, ("model", "dataset"), plugin_defaults("launch.yaml"), plugin_defaults("overall.yaml"))
+    names.update(UNDECLARED, ("model", "dataset"))
+    names.update(plugin_defaults("launch.yaml"), plugin_defaults("overall.yaml"))
     for file in RECBOLE_PROPERTIES.rglob("*.yaml"):
         if "url" not in file.name:
             names.update(re.findall(r"^([A-Za-z_][\w-]*) *:", file.read_text(encoding="utf-8"), re.MULTILINE))
@@ -281,7 +304,7 @@ def known_names() -> frozenset[str]:
 def declared(model: str, dataset: str) -> dict[str, Option]:
     """The options that a model on a data set has, as their most specific declaration says."""
     found: dict[str, Option] = {}
-    for file in ("overall.yaml", f"model/{model}.yaml", "dataset/sample.yaml", f"dataset/{dataset}.yaml", "launch.yaml"):
+    for file in (*DEFAULTS, f"model/{model}.yaml", f"dataset/{dataset}.yaml", "launch.yaml"):
         found.update(recbole_declarations(file))
         for name, option in parse_declarations(plugin_text(file), file).items():
             # A file that only changes a default keeps the declaration.
@@ -317,7 +340,8 @@ def believable_kinds(text: str, default: Any) -> tuple[Kind, ...]:
     """
     kinds = []
     for part in text.split(" or "):
-        name = {"int": "number", "float": "number", "str": "text", "string": "text"}.get(part, part.split(" ")[0])
+        name = part.split(" ")[0]
+        name = {"int": "number", "float": "number", "str": "text", "string": "text"}.get(name, name)
         if name not in ("bool", "number", "text", "list", "dict", "None"):
             return ()
         kinds += [] if name == "None" else [Kind(name)]
@@ -330,8 +354,8 @@ def believable_kinds(text: str, default: Any) -> tuple[Kind, ...]:
     return tuple(kinds) if default is None else ()
 
 
-def hint(name: str, names: Iterable[str]) -> str:
+def hint(name: str, names: Iterable[str], otherwise: str = "; --help lists them.") -> str:
     """The end of a sentence about an unknown name: the nearest known one."""
     by_lower = {known.lower(): known for known in names}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return f": did you mean {by_lower[near[0]]}?" if near else ": --help lists them"
+    return f"; did you mean {by_lower[near[0]]}?" if near else otherwise

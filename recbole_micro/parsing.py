@@ -13,7 +13,7 @@ from recbole_micro.errors import UserError
 class Loader(yaml.SafeLoader):
     """YAML with the scalars of YAML 1.2, RecBole's `1e-3` floats, and `None` for null.
 
-    YAML 1.1, which PyYAML implements, reads `no` as False, `010` as 8 and `1:30` as 90; here these are strings.
+    YAML 1.1, which PyYAML follows, reads `no` as False, `010` as 8 and `1:30` as 90; here they stay strings.
     """
 
 
@@ -83,11 +83,11 @@ def read_yaml(path: str | Path) -> dict:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"The configuration file {path} cannot be read ({reason}): check the path.") from error
+        raise UserError(f"The file of options {path} cannot be read ({reason}): check the path.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         detail = " ".join(str(error).split())
-        raise UserError(f"The configuration file {path} is no valid YAML: {detail}.") from error
+        raise UserError(f"The file of options {path} is no valid YAML: {detail}.") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         what = "is empty" if content is None else "holds no mapping"
-        raise UserError(f"The configuration file {path} {what}: write lines of the form `option: value`.")
+        raise UserError(f"The file of options {path} {what}: write lines of the form `option: value`.")
     return content

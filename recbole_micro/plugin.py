@@ -43,9 +43,10 @@ def register() -> None:
 
     compat.apply()
 
-    from recbole_micro import config, training
+    from recbole_micro import config, hooks, tuning
 
     config.install()
-    training.install()
+    hooks.install()
+    tuning.install()
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, AliasFinder(MODELS))

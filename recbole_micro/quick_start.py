@@ -1,37 +1,86 @@
-"""Training, loading and tuning's objective, in the order of steps (and of seeds) of RecBole's own quick start."""
+"""Training, loading and tuning's objective, in the order of steps (and of seeds) of RecBole's quick start."""
 
+import logging
+import shutil
 import sys
 from logging import getLogger
 
 import torch.distributed as dist
+import torch.multiprocessing as mp
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, get_model, get_trainer, init_logger, init_seed, set_color
+from recbole.utils.logger import RemoveColorFilter
+
+from recbole_micro import compat, options
+from recbole_micro.config import command_line, own_command_line
+from recbole_micro.errors import UserError
 
 
 def run(
-    model: str,
-    dataset: str,
+    model: str | None = None,
+    dataset: str | None = None,
     config_file_list: list[str] | None = None,
     config_dict: dict | None = None,
     saved: bool = True,
-) -> dict:
-    """Train a model, select on the validation set, test once; see RecBole's `run_recbole`."""
+    nproc: int = 1,
+    world_size: int = -1,
+    ip: str = "localhost",
+    port: str = "5678",
+    group_offset: int = 0,
+    preset: str | list[str] | None = None,
+) -> dict | None:
+    """Train a model, select the epoch on the validation set, read the test set once.
+
+    Like RecBole's `run`, and with its result: best_valid_score, valid_score_bigger, best_valid_result,
+    test_result; and `checkpoint`, the path of the selected weights (None without `saved`).  With `nproc` > 1
+    that many processes train together.  Raises UserError for everything that the caller can mend.
+    """
+    given = dict(config_dict or {})
+    if preset is not None:
+        given["preset"] = preset
+    arguments = (model, dataset, config_file_list, given, saved)
+    if nproc == 1 and world_size <= 0:
+        return train(*arguments)
+    group = {"nproc": nproc, "world_size": world_size, "ip": ip, "port": port, "offset": group_offset}
+    for name in group:
+        group[name] = options.declared("", "")[name].read(group[name], "in run()")
+    if group["world_size"] <= 0:
+        group["world_size"] = group["nproc"]
+    queue = mp.get_context("spawn").SimpleQueue()
+    try:
+        mp.spawn(train_process, (queue, group, command_line(), arguments), nprocs=group["nproc"])
+    except mp.ProcessExitedException:
+        problem = None if queue.empty() else queue.get()
+        if not isinstance(problem, str):
+            raise
+        raise UserError(problem) from None
+    return None if queue.empty() else queue.get()
+
+
+def train_process(rank: int, queue, group: dict, line: dict, arguments: tuple) -> None:
+    """One of several training processes; the first's result, or a UserError's sentence, goes to the queue."""
+    model, dataset, files, given, saved = arguments
+    try:
+        with own_command_line(line):
+            result = train(model, dataset, files, {**given, **group, "local_rank": rank}, saved)
+    except UserError as error:
+        queue.put(str(error))
+        sys.exit(2)
+    if rank == 0:
+        queue.put(result)
+
+
+def train(model, dataset, config_file_list, config_dict, saved) -> dict:
+    """`run` in this process.  RecBole's FLOPs line is left out: it copies the whole model."""
     config = Config(model, dataset, config_file_list, config_dict)
-    init_seed(config["seed"], config["reproducibility"])
-    init_logger(config)
+    start_log(config)
     logger = getLogger()
     logger.info(sys.argv)
     logger.info(config)
-
-    dataset = create_dataset(config)
-    logger.info(dataset)
-    train_data, valid_data, test_data = data_preparation(config, dataset)
-
-    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
-    logger.info(model)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer, train_data, valid_data, test_data = prepare(config)
+    if config["resume"]:
+        resume(trainer, config["resume"], train_data, valid_data)
     score, valid_result = trainer.fit(
         train_data, valid_data, saved=saved, show_progress=config["show_progress"]
     )
@@ -51,27 +100,76 @@ def run(
     }
 
 
-def load(checkpoint: str):
-    """(config, model, dataset, train_data, valid_data, test_data) of a checkpoint."""
-    from recbole.quick_start import load_data_and_model
-
-    return load_data_and_model(checkpoint)
-
-
-def objective(config_dict: dict | None = None, config_file_list: list[str] | None = None) -> dict:
-    """What HyperTuning calls for one trial; reads no test set."""
-    config = Config(config_dict=config_dict, config_file_list=config_file_list)
+def prepare(config) -> tuple:
+    """(trainer, train_data, valid_data, test_data), seeded where RecBole seeds."""
     init_seed(config["seed"], config["reproducibility"])
-    init_logger(config)
-    train_data, valid_data, _ = data_preparation(config, create_dataset(config))
-    init_seed(config["seed"], config["reproducibility"])
+    logger = getLogger()
+    dataset = create_dataset(config)
+    logger.info(dataset)
+    train_data, valid_data, test_data = data_preparation(config, dataset)
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
+    logger.info(model)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    score, valid_result = trainer.fit(train_data, valid_data, verbose=False, saved=False)
+    return trainer, train_data, valid_data, test_data
+
+
+def start_log(config) -> None:
+    """RecBole's `init_logger`, with a file of this run where an earlier one left its own handlers."""
+    root = getLogger()
+    for handler in root.handlers[:]:
+        if any(isinstance(part, RemoveColorFilter) for part in handler.filters) or is_screen(handler):
+            root.removeHandler(handler)
+            handler.close()
+    init_logger(config)
+
+
+def is_screen(handler: logging.Handler) -> bool:
+    """Whether RecBole's `init_logger` made this handler for the screen."""
+    return type(handler.formatter).__module__.startswith("colorlog")
+
+
+def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
+    """Continue from a checkpoint: weights, optimiser, epoch; what follows goes to a file of its own.
+
+    The resumed state counts as the best so far, so its validation result is computed anew.
+    """
+    own_file = trainer.saved_model_file
+    trainer.resume_checkpoint(checkpoint)
+    if trainer.start_epoch >= trainer.epochs:
+        raise UserError(
+            f"The checkpoint {checkpoint} has {trainer.start_epoch} epochs of training already: "
+            f"set epochs (now {trainer.epochs}) higher to continue."
+        )
+    trainer.saved_model_file = own_file
+    if trainer.config["local_rank"] == 0:
+        shutil.copyfile(checkpoint, own_file)
+    trainer.config["resume"] = None  # the checkpoints to come stand for themselves
+    if valid_data:
+        trainer.eval_collector.data_collect(train_data)
+        trainer.best_valid_result = trainer.evaluate(valid_data, load_best_model=False)
+
+
+def load(checkpoint: str) -> tuple:
+    """(config, model, dataset, train_data, valid_data, test_data) of a checkpoint."""
+    return compat.load_data_and_model(checkpoint)
+
+
+def objective(
+    config_dict: dict | None = None, config_file_list: list[str] | None = None, test: bool = False
+) -> dict:
+    """One trial of a search, for RecBole's HyperTuning: its result keys.
+
+    The test set is read only with `test`; otherwise `test_result` is empty and nothing is saved.
+    """
+    config = Config(config_dict=config_dict, config_file_list=config_file_list)
+    start_log(config)
+    trainer, train_data, valid_data, test_data = prepare(config)
+    score, valid_result = trainer.fit(train_data, valid_data, verbose=False, saved=test)
     return {
         "model": config["model"],
         "best_valid_score": score,
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": valid_result,
-        "test_result": {},
+        "test_result": trainer.evaluate(test_data, load_best_model=True) if test else {},
     }

@@ -1,0 +1,136 @@
+"""What RecBole's data sets, loaders and trainer learn from the plugin, patched on their classes in place."""
+
+import functools
+import os
+from logging import getLogger
+from pathlib import Path
+
+import torch.distributed as dist
+from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
+from recbole.data.dataset import Dataset
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.trainer import Trainer
+from recbole.trainer.trainer import AbstractTrainer
+from recbole.utils import get_model, set_color
+from torch.nn import SyncBatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from recbole_micro import options
+from recbole_micro.errors import UserError
+
+RECBOLE_EVAL_BATCH = 4096
+EVAL_USERS = 256
+EVAL_SCORES = 2**26  # 256 MB of float32, and RecBole holds a few copies
+
+
+def install() -> None:
+    """Wrap the methods; idempotent."""
+    for owner, name, wrap in (
+        (Dataset, "_load_data", present_dataset),
+        (FullSortEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
+        (NegSampleEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
+        (AbstractTrainer, "__init__", any_process_group),
+        (Trainer, "_generate_train_loss_output", named_losses),
+    ):
+        original = getattr(owner, name)
+        if getattr(original, "wrapped_by", None) is not wrap:
+            wrapper = functools.wraps(original)(wrap(original))
+            wrapper.wrapped_by = wrap
+            setattr(owner, name, wrapper)
+
+
+def present_dataset(original):
+    """Prepare a missing data set, or say how to get it, where RecBole would download or crash."""
+
+    def _load_data(self, token, dataset_path):
+        if missing_files(self.config):
+            if self.config["local_rank"] == 0:
+                prepare(token, Path(dataset_path))
+            if not self.config["single_spec"]:
+                dist.barrier()
+        original(self, token, dataset_path)
+
+    return _load_data
+
+
+def missing_files(config) -> list[str]:
+    """The interaction files that the configuration asks for and that are not there."""
+    names = [f"{part}.inter" for part in config["benchmark_filename"] or []] or ["inter"]
+    paths = [os.path.join(config["data_path"], f"{config['dataset']}.{name}") for name in names]
+    return [path for path in paths if not os.path.isfile(path)]
+
+
+def prepare(name: str, folder: Path) -> None:
+    """Make the data set where that needs no download; else UserError with one sentence on how to get it."""
+    from dataset_tools import catalog
+    from dataset_tools.errors import DataError
+
+    command = f"python -m dataset_tools prepare {name} --data-path {folder.parent}"
+    if not catalog.is_known(name):
+        near = options.hint(name, catalog.KNOWN, ".")
+        raise UserError(
+            f"The data set {name} is not in {folder} (no {name}.inter): convert your files with python -m "
+            f"dataset_tools convert, or pass --data_path=FOLDER where FOLDER/{name} holds it{near}"
+        )
+    if catalog.KNOWN[name].needs_download:
+        raise UserError(f"The data set {name} is not in {folder}: get it with {command}.")
+    getLogger().info(f"The data set {name} is not in {folder}: {command}")
+    try:
+        catalog.prepare(name, folder.parent)
+    except DataError as error:
+        raise UserError(str(error)) from error
+
+
+def chosen_eval_batch(original):
+    """Fill an unset `eval_batch_size` as soon as a loader knows the number of items."""
+
+    def _init_batch_size_and_step(self):
+        if self.config["eval_batch_size"] is None:
+            self.config["eval_batch_size"] = eval_batch_size(self.config, self._dataset.item_num)
+        original(self)
+
+    return _init_batch_size_and_step
+
+
+def eval_batch_size(config, n_items: int) -> int:
+    """Scores to compute at a time: those of 256 users, or of fewer where memory asks for it.
+
+    RecBole's 4096 means one user at a time, a twelfth of the speed.  It stays for sampled evaluation and
+    for models that score pair by pair, whose activations for all items of many users would not fit.
+    """
+    model_class = getattr(config, "model_class", None) or get_model(config["model"])
+    scores_all = model_class.full_sort_predict is not AbstractRecommender.full_sort_predict
+    if not scores_all or set(config["eval_args"]["mode"].values()) != {"full"} or config["repeatable"]:
+        return RECBOLE_EVAL_BATCH
+    return n_items * max(1, min(EVAL_USERS, EVAL_SCORES // n_items))
+
+
+def any_process_group(original):
+    """Distributed training on the CPU as well, and on the CUDA device that Config chose for this process."""
+
+    def __init__(self, config, model):
+        if config["single_spec"]:
+            original(self, config, model)
+            return
+        self.config = config
+        on_cuda = config["device"].type == "cuda"
+        self.model = SyncBatchNorm.convert_sync_batchnorm(model) if on_cuda else model
+        devices = [config["device"]] if on_cuda else None
+        self.distributed_model = DistributedDataParallel(self.model, device_ids=devices)
+
+    return __init__
+
+
+def named_losses(original):
+    """The epoch line with the model's `loss_names` in place of train_loss1, train_loss2, ..."""
+
+    def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
+        line = original(self, epoch_idx, s_time, e_time, losses)
+        names = getattr(self.model, "loss_names", None)
+        if names is None or not isinstance(losses, tuple):
+            return line
+        for number, (name, _) in enumerate(zip(names, losses, strict=True), start=1):
+            line = line.replace(set_color(f"train_loss{number}", "blue"), set_color(name, "blue"))
+        return line
+
+    return _generate_train_loss_output

@@ -1,0 +1,116 @@
+"""Hyper-parameter search with RecBole's HyperTuning (hyperopt)."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from recbole.trainer import hyper_tuning as recbole_tuning
+from recbole.trainer.hyper_tuning import HyperTuning
+
+from recbole_micro import options
+from recbole_micro.errors import UserError
+from recbole_micro.parsing import read_yaml
+
+ALGORITHMS = ("exhaustive", "random", "bayes")
+SHAPES = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3}
+
+
+def install() -> None:
+    """Make RecBole's exhaustive search run with hyperopt 0.2.7 and later; idempotent."""
+    if not hasattr(recbole_tuning.exhaustive_search, "__wrapped__"):
+        recbole_tuning.exhaustive_search = with_generator(recbole_tuning.exhaustive_search)
+
+
+def with_generator(search: Callable) -> Callable:
+    """The search with the random generator that hyperopt asks for instead of NumPy's older one."""
+
+    @functools.wraps(search)
+    def exhaustive_search(*args, **kwargs):
+        older, np.random.RandomState = np.random.RandomState, np.random.default_rng
+        try:
+            return search(*args, **kwargs)
+        finally:
+            np.random.RandomState = older
+
+    return exhaustive_search
+
+
+def read_space(space: Mapping | str | Path) -> dict:
+    """A search space `{shape: {option: values}}`, from a dictionary or a YAML file, checked.
+
+    Shapes: `choice` (a list of values), `uniform` [low, high], `quniform` [low, high, step], and
+    `loguniform` [low, high] in the option's own units (RecBole and hyperopt want logarithms there).
+    """
+    content = dict(space) if isinstance(space, Mapping) else read_yaml(space)
+    checked: dict = {}
+    for shape, parameters in content.items():
+        if shape not in SHAPES or not isinstance(parameters, Mapping):
+            raise UserError(
+                f"The search space has {shape!r}: write `shape: {{option: values}}`, "
+                f"where shape is one of {', '.join(SHAPES)}."
+            )
+        for name, values in parameters.items():
+            if name not in options.known_names():
+                raise UserError(
+                    f"The search space names no option: {name!r}{options.hint(name, options.known_names())}"
+                )
+            check_values(shape, name, values)
+            values = [math.log(value) for value in values] if shape == "loguniform" else list(values)
+            checked.setdefault(shape, {})[name] = values
+    if not checked:
+        raise UserError("The search space is empty: name at least one option and its values.")
+    return checked
+
+
+def check_values(shape: str, name: str, values) -> None:
+    """Raise UserError where the values do not suit the shape."""
+    length = SHAPES[shape]
+    listed = isinstance(values, (list, tuple)) and len(values) > 0
+    if length is None and listed:
+        return
+    numeric = listed and all(isinstance(value, (int, float)) for value in values)
+    positive = shape != "loguniform" or numeric and min(values) > 0
+    if not (numeric and positive and len(values) == length and values[0] < values[1]):
+        wanted = {"choice": "a list of values", "quniform": "[low, high, step]"}.get(shape, "[low, high]")
+        raise UserError(f"The search space has {name}: {values!r} under {shape}, which wants {wanted}.")
+
+
+def hyper_tuning(
+    space: Mapping | str | Path,
+    algo: str = "bayes",
+    max_evals: int = 100,
+    config_dict: dict | None = None,
+    config_file_list: list[str] | None = None,
+    objective: Callable | None = None,
+    early_stop: int | None = None,
+) -> HyperTuning:
+    """Search the space for the best validation score; no test set is read.
+
+    `space` as in `read_space`; `algo` exhaustive (every combination of choices, `max_evals` does not count),
+    random or bayes.  `config_dict` and `config_file_list` hold the fixed options, model and data set among
+    them; `early_stop` ends a search after that many trials without gain.
+    Returns RecBole's HyperTuning after the search: `best_params`, `best_score`, `params2result`.
+    """
+    from recbole_micro import quick_start
+
+    if algo not in ALGORITHMS:
+        raise UserError(f"There is no search {algo!r}: choose one of {', '.join(ALGORITHMS)}.")
+    evaluate = objective or quick_start.objective
+
+    def trial(params: dict, files: list[str] | None) -> dict:
+        return evaluate({**(config_dict or {}), **params}, files)
+
+    search = HyperTuning(
+        trial,
+        params_dict=read_space(space),
+        fixed_config_file_list=config_file_list,
+        algo=algo,
+        max_evals=max_evals,
+        early_stop=early_stop or max_evals,
+    )
+    if early_stop is None:  # RecBole always stops early, exhaustive searches too
+        search.early_stop_fn = None
+    search.run()
+    return search

@@ -84,6 +84,8 @@ class FeatureWriter:
                 f"The {self.modality} features of {len(tokens)} items have the shape {values.shape} "
                 f"where ({len(tokens)}, {self.width}) was expected."
             )
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32, copy=False)
         start = 0
         while start < len(tokens):
             free = self._group - len(self._tokens)

@@ -14,7 +14,7 @@ SHOWN_NEIGHBOURS = 3
 
 
 def report(dataset: Dataset, sample: int = SHOWN_ITEMS) -> Iterator[str]:
-    """Lines for people: counts beside the catalogue's and Table 3's, degrees, each modality."""
+    """Lines for people: counts beside the catalogue's, degrees, then each modality."""
     interactions = dataset.interactions
     counts = summary.of_dataset(dataset)
     yield from summary.lines(counts | {"expected": summary.compare(counts, KNOWN.get(dataset.name))})
@@ -24,9 +24,10 @@ def report(dataset: Dataset, sample: int = SHOWN_ITEMS) -> Iterator[str]:
     users, items = len(interactions.users), len(dataset.items)
     for what, index, size in (("user", interactions.user, users), ("item", item, items)):
         degree = np.bincount(index, minlength=size)
+        unused = int((degree == 0).sum())
         yield (
-            f"interactions per {what}: min {degree.min(initial=0)}, median {np.median(degree):g}, "
-            f"mean {degree.mean():.2f}, max {degree.max(initial=0)}; {int((degree == 0).sum())} {what}s without any"
+            f"interactions per {what}: min {degree.min()}, median {np.median(degree):g}, "
+            f"mean {degree.mean():.2f}, max {degree.max()}; {unused:,} {what}s without any"
         )
     behaviour = pilot.Behaviour.of(interactions.user, item, users, items)
     repeated = len(interactions) - behaviour.matrix.nnz

@@ -52,6 +52,10 @@ class Graph:
         other.__dict__.update(self.__dict__, val=val)
         return other
 
+    def detach(self) -> "Graph":
+        """The same graph without gradients."""
+        return self.with_values(self.val.detach())
+
     def apply(self, fn: Callable[[Tensor], Tensor]) -> "Graph":
         """Apply `fn` to every tensor (the hook behind `nn.Module.to`)."""
         other = object.__new__(Graph)
@@ -106,12 +110,12 @@ def _add_self_loops(graph: Graph) -> Graph:
     return Graph.from_edges(row, col, torch.cat([graph.val, graph.val.new_ones(len(loop))]), graph.shape)
 
 
-def mix(graphs: Iterable[Graph], weights: Iterable[float]) -> Graph:
-    """Weighted sum of graphs of the same shape as one graph (without gradients)."""
+def mix(graphs: Iterable[Graph], weights: Iterable[float | Tensor]) -> Graph:
+    """Weighted sum of graphs of the same shape as one graph; gradients reach edge values and weights."""
     graphs = list(graphs)
     row = torch.cat([g.row for g in graphs])
     col = torch.cat([g.col for g in graphs])
-    val = torch.cat([g.val.detach() * w for g, w in zip(graphs, weights, strict=True)])
+    val = torch.cat([g.val * w for g, w in zip(graphs, weights, strict=True)])
     return Graph.from_edges(row, col, val, graphs[0].shape)
 
 
@@ -143,27 +147,58 @@ class _Propagate(torch.autograd.Function):
         grad = grad.contiguous()
         grad_values = grad_x = None
         if ctx.needs_input_grad[1]:
-            grad_values = (grad[graph.row] * x[graph.col]).sum(-1)
+            grad_values = _sampled_product(graph, grad, x)
         if ctx.needs_input_grad[2]:
             grad_x = _spmm(graph.t_crow, graph.t_col, values[graph.t_edge], graph.shape[::-1], grad)
         return None, grad_values, grad_x
 
 
 class _EdgeDot(torch.autograd.Function):
-    """x_row . x_col for every edge; the backward is two sparse products instead of scattered adds."""
+    """target_row . source_col for every edge; forward and backward are sparse products."""
 
     @staticmethod
-    def forward(ctx, graph, x):
+    def forward(ctx, graph, target, source):
         ctx.graph = graph
-        ctx.save_for_backward(x)
-        return (x[graph.row] * x[graph.col]).sum(-1)
+        ctx.save_for_backward(target, source)
+        return _sampled_product(graph, target, source)
 
     @staticmethod
     def backward(ctx, grad):
-        graph, (x,) = ctx.graph, ctx.saved_tensors
-        outgoing = _spmm(graph.crow, graph.col, grad, graph.shape, x)
-        incoming = _spmm(graph.t_crow, graph.t_col, grad[graph.t_edge], graph.shape[::-1], x)
-        return None, outgoing + incoming
+        graph, (target, source) = ctx.graph, ctx.saved_tensors
+        grad_target = grad_source = None
+        if ctx.needs_input_grad[1]:
+            grad_target = _spmm(graph.crow, graph.col, grad, graph.shape, source)
+        if ctx.needs_input_grad[2]:
+            grad_source = _spmm(graph.t_crow, graph.t_col, grad[graph.t_edge], graph.shape[::-1], target)
+        return None, grad_target, grad_source
+
+
+class _EdgeSoftmax(torch.autograd.Function):
+    """exp(logit) over its sum in the row."""
+
+    @staticmethod
+    def forward(ctx, graph, logits):
+        ctx.row, ctx.n_rows = graph.row.long(), graph.shape[0]
+        top = logits.new_full((ctx.n_rows,), -torch.inf).scatter_reduce(0, ctx.row, logits, "amax")
+        top = top.masked_fill(top == -torch.inf, 0)  # a row in which no edge takes part
+        share = (logits - top[ctx.row]).exp_()
+        total = share.new_zeros(ctx.n_rows).index_add_(0, ctx.row, share)
+        share /= torch.where(total > 0, total, 1.0)[ctx.row]
+        ctx.save_for_backward(share)
+        return share
+
+    @staticmethod
+    def backward(ctx, grad):
+        (share,) = ctx.saved_tensors
+        grad = grad * share
+        return None, grad - share * grad.new_zeros(ctx.n_rows).index_add_(0, ctx.row, grad)[ctx.row]
+
+
+def _sampled_product(graph: Graph, target: Tensor, source: Tensor) -> Tensor:
+    pattern = torch.sparse_csr_tensor(
+        graph.crow, graph.col, target.new_zeros(len(graph.col)), size=graph.shape, check_invariants=False
+    )
+    return torch.sparse.sampled_addmm(pattern, target, source.T, beta=0).values()
 
 
 def _spmm(crow: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int], x: Tensor) -> Tensor:
@@ -182,11 +217,26 @@ def propagate(graph: Graph, x: Tensor) -> Tensor:
         return _Propagate.apply(graph, graph.val, x.to(graph.val.dtype).contiguous())
 
 
+def edge_dot(graph: Graph, target: Tensor, source: Tensor) -> Tensor:
+    """target_row . source_col of every edge, [n_edges]; `target` [n_rows, d], `source` [n_cols, d]."""
+    with torch.autocast(target.device.type, enabled=False):
+        dtype = graph.val.dtype
+        return _EdgeDot.apply(graph, target.to(dtype).contiguous(), source.to(dtype).contiguous())
+
+
+def edge_softmax(graph: Graph, logits: Tensor, present: Tensor | None = None) -> Tensor:
+    """Softmax over the edges of each row, [n_edges] (attention over a target's neighbours).
+
+    Edges that are not `present` [n_edges] get 0 and take no part.
+    """
+    return _EdgeSoftmax.apply(graph, logits if present is None else logits.masked_fill(~present, -torch.inf))
+
+
 def edge_similarity(graph: Graph, x: Tensor, clamp_negative: bool = True) -> Tensor:
     """Cosine of the two ends of every edge, [n_edges], with gradients to `x` [n, d] (MICRO Eq. 1, 4)."""
     with torch.autocast(x.device.type, enabled=False):
         x = torch.nn.functional.normalize(x.to(graph.val.dtype), dim=-1)
-        similarity = _EdgeDot.apply(graph, x)
+        similarity = edge_dot(graph, x, x)
     return similarity.relu() if clamp_negative else similarity
 
 

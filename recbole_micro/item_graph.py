@@ -1,6 +1,6 @@
-"""One modality's item-item graph: initial, learned, and both joined by the skip connection (MICRO Eq. 1-5)."""
+"""Item-item graphs: initial, learned, and both joined by the skip connection (MICRO Eq. 1-6, LATTICE)."""
 
-from typing import Optional
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -8,17 +8,48 @@ from torch import Tensor, nn
 from recbole_micro.backbones import HoldsTensors
 from recbole_micro.features import Modality
 from recbole_micro.graphs import Graph, edge_similarity, knn, mix, normalize, propagate
+from recbole_micro.transform import FeatureTransform
 
-GRAPH_LEARNING = ("step", "edges", "first_batch", "off")
 
+class SkipConnection:
+    """A = lambda S~ + (1 - lambda) A~ and its use as H_l = A H_{l-1} (mix-in of a module).
 
-class ModalityGraph(HoldsTensors):
-    """A^m = lambda S~^m + (1 - lambda) A~^m over the items, and the transformed features e~^m = W_m e^m + b_m.
-
-    `graph_learning` says how A~ follows W_m: `step` (neighbours and weights from the current W_m in every step),
-    `edges` (neighbours once an epoch, their weights in every step), `first_batch` (neighbours and weights once an
-    epoch, with gradient in its first batch only) or `off` (lambda = 1).  Evaluation rebuilds A~ from the current W_m.
+    `graph_learning` says how the learned A~ follows its parameters: `step` (neighbours and weights from the
+    current ones in every step), `edges` (neighbours once an epoch, their weights in every step),
+    `first_batch` (neighbours and weights once an epoch, with gradient in its first batch only) or `off`
+    (lambda = 1).  Evaluation rebuilds A~.
+    A class has the methods `initial_graph() -> S~` and `learned_graph() -> A~`, both normalised.
     """
+
+    def set_skip(self, lambda_coeff: float, graph_learning: str) -> None:
+        """Set the options and forget any graph of an earlier epoch."""
+        self.lambda_coeff = 1.0 if graph_learning == "off" else lambda_coeff
+        self.graph_learning = graph_learning
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Forget what was built in the last epoch."""
+        self.joined: Graph | None = None  # `first_batch`: A after the first batch
+
+    def forward(self, x: Tensor, n_layers: int) -> Tensor:
+        """H_l = A H_{l-1} from H_0 = `x` [n_items, d]; H_L, [n_items, d] (MICRO Eq. 5, 6)."""
+        if not n_layers:
+            return x
+        if self.training and self.joined is not None:
+            return _repeat(lambda h: propagate(self.joined, h), x, n_layers)
+        initial, share = self.initial_graph(), self.lambda_coeff
+        if share == 1:
+            return _repeat(lambda h: propagate(initial, h), x, n_layers)
+        learned = self.learned_graph()
+        if self.graph_learning == "first_batch" and self.training and torch.is_grad_enabled():
+            self.joined = mix([initial.detach(), learned.detach()], [share, 1 - share])
+        return _repeat(
+            lambda h: share * propagate(initial, h) + (1 - share) * propagate(learned, h), x, n_layers
+        )
+
+
+class ModalityGraph(SkipConnection, FeatureTransform):
+    """One modality's graph: A^m over the items, and the transformed features e~^m = W_m e^m + b_m."""
 
     def __init__(
         self,
@@ -31,28 +62,18 @@ class ModalityGraph(HoldsTensors):
         freeze_features: bool = True,
         **knn_options,
     ):
-        super().__init__()
-        self.mask = modality.mask
-        if freeze_features:
-            self.raw = modality.values
-        else:
-            self.raw = nn.Parameter(modality.values.clone())
-        self.transform = nn.Linear(modality.values.shape[1], size)
-        nn.init.xavier_uniform_(self.transform.weight)
+        super().__init__(modality, size, freeze_features)
         self.knn_options = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
-        self.lambda_coeff = 1.0 if graph_learning == "off" else lambda_coeff
-        self.graph_learning = graph_learning
         self.initial = normalize(knn(modality.values, mask=modality.mask, **self.knn_options), "symmetric")
-        self.start_epoch()
+        self.set_skip(lambda_coeff, graph_learning)
 
     def start_epoch(self) -> None:
-        """Forget what was built in the last epoch."""
-        self.neighbours: Optional[Graph] = None  # `edges`: this epoch's neighbours
-        self.joined: Optional[Graph] = None  # `first_batch`: A^m after the first batch
+        super().start_epoch()
+        self.neighbours: Graph | None = None  # `edges`: this epoch's neighbours
 
-    def transformed(self) -> Tensor:
-        """e~ = W_m e + b_m, [n_items, d] (Eq. 4)."""
-        return self.transform(self.raw)
+    def initial_graph(self) -> Graph:
+        """S~^m from the raw features (Eq. 1-3)."""
+        return self.initial
 
     def learned(self) -> Graph:
         """The learned kNN graph before normalisation, its weights with gradient to W_m (Eq. 4)."""
@@ -65,22 +86,38 @@ class ModalityGraph(HoldsTensors):
             return neighbours
         if self.graph_learning == "edges":
             self.neighbours = neighbours
-        return neighbours.with_values(edge_similarity(neighbours, features, self.knn_options["clamp_negative"]))
+        clamp = self.knn_options["clamp_negative"]
+        return neighbours.with_values(edge_similarity(neighbours, features, clamp))
 
-    def forward(self, x: Tensor, n_layers: int) -> Tensor:
-        """H_l = A^m H_{l-1} from H_0 = `x` [n_items, d]; H_L, [n_items, d] (Eq. 5, 6)."""
-        if not n_layers:
-            return x
-        if self.lambda_coeff == 1:
-            return _repeat(lambda h: propagate(self.initial, h), x, n_layers)
-        if self.training and self.joined is not None:
-            return _repeat(lambda h: propagate(self.joined, h), x, n_layers)
-        share, learned = self.lambda_coeff, normalize(self.learned(), "symmetric")
-        if self.graph_learning == "first_batch" and self.training and torch.is_grad_enabled():
-            self.joined = mix([self.initial, learned], [share, 1 - share])
-        return _repeat(
-            lambda h: share * propagate(self.initial, h) + (1 - share) * propagate(learned, h), x, n_layers
-        )
+    def learned_graph(self) -> Graph:
+        """A~^m (Eq. 4)."""
+        return normalize(self.learned(), "symmetric")
+
+
+class FusedGraph(SkipConnection, HoldsTensors):
+    """One graph of all modalities, mixed by the trainable weights softmax(w) (LATTICE, Section 3.2).
+
+    The initial part is a mix of normalised graphs; the learned graphs are mixed and then normalised.
+    """
+
+    def __init__(self, graphs: Iterable[ModalityGraph]):
+        super().__init__()
+        self.graphs = nn.ModuleList(graphs)
+        self.weight = nn.Parameter(torch.zeros(len(self.graphs)))
+        self.set_skip(self.graphs[0].lambda_coeff, self.graphs[0].graph_learning)
+
+    def start_epoch(self) -> None:
+        super().start_epoch()
+        for graph in self.graphs:
+            graph.start_epoch()
+
+    def initial_graph(self) -> Graph:
+        """sum_m softmax(w)_m S~^m."""
+        return mix([graph.initial for graph in self.graphs], self.weight.softmax(0))
+
+    def learned_graph(self) -> Graph:
+        """sum_m softmax(w)_m A^m of the learned graphs, normalised."""
+        return normalize(mix([graph.learned() for graph in self.graphs], self.weight.softmax(0)), "symmetric")
 
 
 def _repeat(step, x: Tensor, times: int) -> Tensor:

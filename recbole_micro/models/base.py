@@ -6,7 +6,8 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_micro import features, losses
-from recbole_micro.backbones import HoldsTensors
+from recbole_micro.backbones import BACKBONES, Backbone, HoldsTensors
+from recbole_micro.item_graph import ModalityGraph
 
 
 class MultimodalRecommender(HoldsTensors, GeneralRecommender):
@@ -30,7 +31,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         self.train_user = torch.from_numpy(interactions.row).long()
         self.train_item = torch.from_numpy(interactions.col).long()
         self.dynamic_negatives = bool(config["train_neg_sample_args"].get("dynamic"))
-        self.stepped = True
+        self.steps, self.steps_at_train, self.steps_at_epoch = 0, 0, -1
         self.cache = None
 
     def start_epoch(self) -> None:
@@ -39,27 +40,33 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     def train(self, mode: bool = True):
         """RecBole's Trainer calls this at the start of every epoch; cached embeddings are stale from here on.
 
-        RecBole's dynamic negative sampling also calls `eval()` and `train()` around every batch: those calls come
-        after a training step and out of evaluation mode, an epoch's first does not.
+        RecBole's dynamic negative sampling also calls `eval()` and `train()` around every batch; those calls follow a
+        training step, an epoch's first does not.
         """
-        if mode:
-            new_epoch = self.training or not self.stepped or not getattr(self, "dynamic_negatives", False)
-            super().train()
-            self.cache, self.stepped = None, False
-            if new_epoch:
-                self.start_epoch()
-            return self
         self.cache = None
-        return super().train(False)
+        if not mode:
+            return super().train(False)
+        back_from_scoring = self.dynamic_negatives and not self.training and self.steps > self.steps_at_train
+        super().train()
+        self.steps_at_train = self.steps
+        if self.steps > self.steps_at_epoch and not back_from_scoring:
+            self.steps_at_epoch = self.steps
+            self.start_epoch()
+        return self
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
         self.cache = None
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
-    def batch(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
-        """Users, positive items and negative items of a training batch, [batch] each."""
-        self.stepped = True
-        return interaction[self.USER_ID], interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID]
+    def batch(self, interaction) -> tuple[Tensor, ...]:
+        """Users, positive items and, where they are sampled, negative items of a training batch, [batch] each."""
+        self.steps += 1
+        fields = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
+        return tuple(interaction[field] for field in fields if field in interaction)
+
+    def backbone_of(self, kind: str, size: int, **options) -> Backbone:
+        """MF, NGCF or LightGCN on the training interactions."""
+        return BACKBONES[kind](self.train_user, self.train_item, self.n_users, self.n_items, size, **options)
 
     def bpr_loss(self, user: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """BPR of the dot products of the batch's vectors, [batch, D] each."""
@@ -83,3 +90,38 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         """Scores of all items for each user, [batch * n_items] (RecBole hook)."""
         user, item = self.embeddings()
         return (user[interaction[self.USER_ID]] @ item.T).view(-1)
+
+
+class ItemGraphRecommender(MultimodalRecommender):
+    """What MICRO and LATTICE share: a chosen backbone, options of the item graphs, the L2 term."""
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.n_item_layers, self.item_input = config["n_item_layers"], config["item_input"]
+        self.reg_weight, self.reg_on = config["reg_weight"], config["reg_on"]
+        options = {}
+        if config["cf_model"] != "MF":
+            options = {"n_layers": config["n_ui_layers"]}
+            options |= {name: config[name] for name in ("adjacency", "edge_dropout")}
+        self.backbone = self.backbone_of(config["cf_model"], config["embedding_size"], **options)
+
+    def modality_graph(self, config, modality: str) -> ModalityGraph:
+        """The item graph of one modality with the options of the configuration."""
+        return ModalityGraph(
+            self.modalities[modality],
+            config["embedding_size"],
+            knn_k=config["knn_k"],
+            lambda_coeff=config["lambda_coeff"],
+            graph_learning=config["graph_learning"],
+            clamp_negative=config["clamp_negative"],
+            freeze_features=config["freeze_features"],
+            memory=config["knn_memory"],
+            backend=config["knn_backend"],
+        )
+
+    def l2_loss(self, ids: tuple[Tensor, Tensor, Tensor], vectors: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """`reg_weight` times L2 of the batch's vectors, or of its ID embeddings (`reg_on`)."""
+        if self.reg_on == "ego":
+            tables = self.backbone.user_embedding, self.backbone.item_embedding, self.backbone.item_embedding
+            vectors = [table(index) for table, index in zip(tables, ids, strict=True)]
+        return self.reg_weight * losses.l2(*vectors)

@@ -5,12 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro import losses
-from recbole_micro.backbones import BACKBONES
-from recbole_micro.item_graph import ModalityGraph
-from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.base import ItemGraphRecommender
 
 
-class MICRO(MultimodalRecommender):
+class MICRO(ItemGraphRecommender):
     r"""Item embeddings of a collaborative backbone plus what item-item graphs of each modality add.
 
     .. math::
@@ -26,39 +24,14 @@ class MICRO(MultimodalRecommender):
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]
-        self.n_item_layers, self.tau, self.beta = config["n_item_layers"], config["tau"], config["beta"]
+        self.tau, self.beta = config["tau"], config["beta"]
         self.contrast_form, self.contrast_scope = config["contrast_form"], config["contrast_scope"]
-        self.item_input, self.reg_weight, self.reg_on = config["item_input"], config["reg_weight"], config["reg_on"]
         self.item_view = config["item_view"] if config["knn_k"] else "none"
-        self.backbone = self._backbone(config, size)
         if self.item_view != "none":
-            self.graphs = nn.ModuleDict({m: self._graph(config, size, m) for m in self.modalities})
+            self.graphs = nn.ModuleDict({m: self.modality_graph(config, m) for m in self.modalities})
             self.attention = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1, bias=False))
             nn.init.xavier_uniform_(self.attention[0].weight)
             nn.init.xavier_uniform_(self.attention[2].weight)
-
-    def _backbone(self, config, size: int) -> nn.Module:
-        kind, options = config["cf_model"], {}
-        if kind != "MF":
-            options = dict(
-                n_layers=config["n_ui_layers"],
-                adjacency=config["adjacency"],
-                edge_dropout=config["edge_dropout"],
-            )
-        return BACKBONES[kind](self.train_user, self.train_item, self.n_users, self.n_items, size, **options)
-
-    def _graph(self, config, size: int, modality: str) -> ModalityGraph:
-        return ModalityGraph(
-            self.modalities[modality],
-            size,
-            knn_k=config["knn_k"],
-            lambda_coeff=config["lambda_coeff"],
-            graph_learning=config["graph_learning"],
-            clamp_negative=config["clamp_negative"],
-            freeze_features=config["freeze_features"],
-            memory=config["knn_memory"],
-            backend=config["knn_backend"],
-        )
 
     def start_epoch(self) -> None:
         self.backbone.start_epoch()
@@ -69,7 +42,7 @@ class MICRO(MultimodalRecommender):
     def modality_views(self) -> dict[str, Tensor]:
         """h^m of every modality, [n_items, d] each (Eq. 6; `item_view: features` takes e~^m itself)."""
         if self.item_view == "features":
-            return {m: g.transformed() * g.mask[:, None] for m, g in self.graphs.items()}
+            return {m: g.transformed() for m, g in self.graphs.items()}
         ids = self.backbone.item_embedding.weight
         return {
             m: g(ids if self.item_input == "id" else g.transformed(), self.n_item_layers)
@@ -99,16 +72,11 @@ class MICRO(MultimodalRecommender):
         return user, item + F.normalize(fused, dim=-1), views, fused  # Eq. 13
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
-        users, positives, negatives = self.batch(interaction)
+        users, positives, negatives = ids = self.batch(interaction)
         user, item, views, fused = self._forward()
         batch = user[users], item[positives], item[negatives]
-        if self.reg_on == "propagated":
-            reg = losses.l2(*batch)
-        else:
-            user_id, item_id = self.backbone.user_embedding.weight, self.backbone.item_embedding.weight
-            reg = losses.l2(user_id[users], item_id[positives], item_id[negatives])
         contrast = self.beta * self.contrast(views, fused, positives) if views and self.beta else user.new_zeros(())
-        return self.bpr_loss(*batch), contrast, self.reg_weight * reg
+        return self.bpr_loss(*batch), contrast, self.l2_loss(ids, batch)
 
     def contrast(self, views: dict[str, Tensor], fused: Tensor, positives: Tensor) -> Tensor:
         """L_C (Eq. 10-12): InfoNCE between every h^m and h, cosine critic.

@@ -284,10 +284,14 @@ def test_scipy_dok_update():
 def load_columns(data_path, **options):
     """The training data set with item and user columns; a warning that users would see is an error."""
     config = make_config(data_path, "FM", load_col=COLUMNS, **options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return data_preparation(config, create_dataset(config))[0].dataset
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return data_preparation(config, create_dataset(config))[0].dataset
+    finally:
+        torch.set_warn_always(False)
 
 
 def test_missing_cells_are_filled(data_path):

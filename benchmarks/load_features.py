@@ -29,9 +29,10 @@ def main() -> None:
             _write(Path(folder), items, width, options.half)
             command = [sys.executable, __file__, "--measure", folder, "--shapes", f"{items}x{width}"]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        ratio = found["growth"] / (4 * items * width)
         print(
             f"{items:,} x {width:,}: {found['seconds']:.2f} s ({found['cpu']:.2f} s of CPU), "
-            f"peak memory grows by {found['growth'] / 1e6:.0f} MB, {found['growth'] / (4 * items * width):.2f} x the matrix"
+            f"peak memory grows by {found['growth'] / 1e6:.0f} MB, {ratio:.2f} x the matrix"
         )
 
 

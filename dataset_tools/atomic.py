@@ -44,7 +44,7 @@ def quote(token: str) -> str:
 
 def clean(text: str) -> str:
     """Free text as one line without control characters, for token_seq columns."""
-    return " ".join(_UNWRITABLE.sub(" ", text).replace('"', "'").split())
+    return " ".join(_UNWRITABLE.sub(" ", text).split())
 
 
 def number(value: float) -> str:

@@ -19,7 +19,7 @@ def read_list(path: Path) -> list[str]:
 def read_numbered(path: Path, number_column: str = "") -> dict[int, str]:
     """Number -> original id, from two columns separated by tabs or commas, with or without a header.
 
-    The number is in `number_column` where a header names it, else in the last column.
+    The number is in `number_column` where the header has it, else in the last column.
     """
     with open(path, encoding="utf-8", newline="") as file:
         first = file.readline()

@@ -84,7 +84,7 @@ def _row_ids(
     if ids:
         found, where = read_list(Path(ids)), f"ids in {ids}"
     elif mapping:
-        found, where = original_ids(Path(mapping), 0), f"numbers in {mapping}"
+        found, where = original_ids(Path(mapping), 0, "itemID"), f"numbers in {mapping}"
     else:
         found, where = dataset.items, f"items in {dataset.name}"
     if len(found) != matrix.rows:

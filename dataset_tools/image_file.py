@@ -1,0 +1,75 @@
+"""Amazon 2014 image features, `image_features_X.b`: records of a 10-byte ASIN and 4,096 float32, 0.6 to 23 GB."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from dataset_tools.errors import DataError
+from dataset_tools.provenance import source_record
+
+WIDTH = 4096
+RECORD = np.dtype([("asin", "S10"), ("values", "<f4", (WIDTH,))])
+RECORDS_AT_ONCE = 512
+
+
+class ImageFile:
+    """Streams the records of wanted items; hashes the file on the way."""
+
+    def __init__(self, path: str | Path, skip_bad: bool = False):
+        self.path, self.skipped, self.repeated = Path(path), 0, 0
+        if not self.path.is_file():
+            raise DataError(f"There is no file {self.path}.")
+        self._size = self.path.stat().st_size
+        if self._size == 0:
+            raise DataError(f"{self.path} is empty.")
+        whole, rest = divmod(self._size, RECORD.itemsize)
+        if rest and not skip_bad:
+            raise DataError(
+                f"{self.path} is cut off in record {whole + 1} ({rest} of {RECORD.itemsize} bytes); "
+                "download it again, or use what is whole with --skip-bad."
+            )
+        self.skipped = int(rest > 0)
+        self._digest = hashlib.sha256()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The file's entry for the provenance, once it has been read to its end."""
+        return source_record(self.path, self._digest.hexdigest())
+
+    def blocks(self, wanted: frozenset[str]) -> Iterator[tuple[list[str], np.ndarray]]:
+        """(ids, values [r, 4096]) of the wanted items, each item once, in the file's order."""
+        keys = {token.encode() for token in wanted if len(token.encode()) <= 10}
+        seen: set[bytes] = set()
+        buffer = bytearray(RECORDS_AT_ONCE * RECORD.itemsize)
+        with open(self.path, "rb", buffering=0) as file, self._bar() as bar:
+            while filled := _fill(file, buffer):
+                self._digest.update(memoryview(buffer)[:filled])
+                bar.update(filled)
+                records = np.frombuffer(buffer, RECORD, filled // RECORD.itemsize)
+                rows = []
+                for row, asin in enumerate(records["asin"].tolist()):
+                    if asin in keys:
+                        if asin in seen:
+                            self.repeated += 1
+                            continue
+                        seen.add(asin)
+                        rows.append(row)
+                if rows:
+                    chosen = records[rows]
+                    yield [asin.decode() for asin in chosen["asin"].tolist()], chosen["values"]
+
+    def _bar(self) -> tqdm:
+        name = self.path.name
+        return tqdm(total=self._size, desc=name, unit="B", unit_scale=True, disable=None, leave=False)
+
+
+def _fill(file, buffer: bytearray) -> int:
+    """Read until the buffer is full or the file ends; the number of bytes."""
+    view, filled = memoryview(buffer), 0
+    while filled < len(buffer) and (got := file.readinto(view[filled:])):
+        filled += got
+    return filled

@@ -1,0 +1,80 @@
+"""Which interactions are for training, validation and test: 0, 1, 2 for each, the same for the same seed.
+
+No split depends on the order of the interactions, only on their ids.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from dataset_tools.errors import DataError
+from dataset_tools.interactions import Interactions
+
+SMALL = 10
+WITHHELD = 0.2
+
+
+def per_user(interactions: Interactions, seed: int = 0) -> Interactions:
+    """The MICRO paper's split: 80/10/10 of each user's interactions at random.
+
+    Users with fewer than 10 give 1 to validation and 1 to the test; the others a fifth, halved, the odd one to
+    validation.  A user's only interaction, or one of two, stays in training.
+    """
+    rank, count = _ranks(interactions, _random_keys(interactions, seed))
+    withheld = np.where(count < SMALL, np.minimum(2, count - 1), (WITHHELD * count + 1e-9).astype(np.int64))
+    test = np.where(withheld == 1, 1, withheld // 2)
+    return _parts(interactions, rank, test, withheld)
+
+
+def by_ratio(
+    interactions: Interactions, ratios: tuple[float, float, float], seed: int = 0, by_time: bool = False
+) -> Interactions:
+    """Shares of each user's interactions, at random or with the latest in the test set."""
+    if len(ratios) != 3 or min(ratios) < 0 or abs(sum(ratios) - 1) > 1e-6:
+        raise DataError(f"The ratios {ratios} must be three shares that add up to 1.")
+    if by_time:
+        if interactions.timestamp is None:
+            raise DataError("The data set has no timestamps, so it cannot be split by time.")
+        order = -interactions.timestamp
+    else:
+        order = _random_keys(interactions, seed)
+    rank, count = _ranks(interactions, order)
+    test = np.floor(ratios[2] * count + 1e-9).astype(np.int64)
+    withheld = test + np.floor(ratios[1] * count + 1e-9).astype(np.int64)
+    return _parts(interactions, rank, test, withheld)
+
+
+def cold(interactions: Interactions, seed: int = 0, share: float = WITHHELD) -> Interactions:
+    """The paper's cold-start split: a share of the items is kept for the test (half of it) and validation."""
+    if not 0 < share < 1:
+        raise DataError(f"The share {share} of cold items must lie between 0 and 1.")
+    items = len(interactions.items)
+    order = np.random.default_rng(seed).permutation(items)[: int(share * items)]
+    part = np.zeros(items, dtype=np.int8)
+    part[order], part[order[: len(order) // 2]] = 1, 2
+    return replace(interactions, part=part[interactions.item])
+
+
+def _random_keys(interactions: Interactions, seed: int) -> np.ndarray:
+    """One random number per interaction that depends on its ids and the seed, not on its place in the file."""
+    keys = np.empty(len(interactions))
+    keys[np.lexsort((interactions.item, interactions.user))] = np.random.default_rng(seed).random(len(keys))
+    return keys
+
+
+def _ranks(interactions: Interactions, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each interaction's place by `keys` among its user's (ties by item), and the user's count."""
+    order = np.lexsort((interactions.item, keys, interactions.user))
+    count = np.bincount(interactions.user, minlength=len(interactions.users))
+    first = np.concatenate([[0], np.cumsum(count)[:-1]]) if len(count) else count
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - first[interactions.user[order]]
+    return rank, count[interactions.user]
+
+
+def _parts(
+    interactions: Interactions, rank: np.ndarray, test: np.ndarray, withheld: np.ndarray
+) -> Interactions:
+    """The first `test` of a user's interactions are 2, up to `withheld` 1, the rest 0."""
+    part = np.where(rank < test, 2, np.where(rank < withheld, 1, 0))
+    return replace(interactions, part=part.astype(np.int8))

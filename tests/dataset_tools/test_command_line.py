@@ -1,0 +1,58 @@
+"""python -m dataset_tools."""
+
+import argparse
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dataset_tools.__main__ import main, parser
+
+
+def commands(parser, path=()):
+    actions = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not actions:
+        yield path
+    for action in actions:
+        for name, child in action.choices.items():
+            yield from commands(child, (*path, name))
+
+
+@pytest.mark.parametrize("command", list(commands(parser())), ids=" ".join)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "--data-path" in text or "--to" in text
+
+
+def test_a_mistake_is_one_line_and_code_2(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "dataset_tools", "inspect", "nothing", "--data-path", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"error: There is no data set {tmp_path / 'nothing'}; make it with")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_convert_features_inspect(tmp_path, write_micro, capsys):
+    source = write_micro(tmp_path / "src", features=())
+    where = ["--name", "toy", "--data-path", "data"]
+    assert main(["convert", "micro", "--from", str(source), *where]) == 0
+    assert "4 users, 5 items, 10 interactions" in capsys.readouterr().out
+    np.save("f.npy", np.eye(5))
+    assert main(["features", "--npy", "f.npy", "--row-order", "--modality", "visual", *where]) == 0
+    assert "visual: 5 items (100.0%) with 5 columns" in capsys.readouterr().out
+    assert main(["inspect", "toy", "--data-path", "data"]) == 0
+    assert "fixed split: train 7, valid 2, test 1" in capsys.readouterr().out
+    assert main(["features", "--as-text", "--modality", "visual", *where]) == 0
+    assert main(["convert", "micro", "--from", str(source), *where]) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: data/toy is there already; replace it with --force or choose another name.\n"
+    )

@@ -1,0 +1,91 @@
+"""The pilot studies against brute force, and the warning about features of other items."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from dataset_tools import inspection, pilot
+from dataset_tools.dataset import Dataset
+from dataset_tools.folder import DatasetFolder
+from dataset_tools.interactions import Builder
+
+
+@pytest.fixture
+def world():
+    generator = np.random.default_rng(3)
+    users, items = 12, 15
+    pairs = {
+        (int(u), int(i))
+        for u, i in zip(generator.integers(0, users, 60), generator.integers(0, items, 60), strict=True)
+    }
+    user, item = map(np.array, zip(*sorted(pairs), strict=True))
+    return pilot.Behaviour.of(user, item, users, items), pairs, generator.standard_normal((items, 4))
+
+
+def baskets(pairs):
+    return [sorted(i for u, i in pairs if u == user) for user in sorted({u for u, _ in pairs})]
+
+
+def test_table_1_is_the_mean_over_pairs(world, monkeypatch):
+    behaviour, pairs, values = world
+    monkeypatch.setattr(pilot, "PAIRS_AT_ONCE", 7)
+    unit = pilot.unit_rows(values)
+    cosine = unit @ unit.T
+    together = {pair for basket in baskets(pairs) for pair in combinations(basket, 2)}
+    expected = [cosine[i, j] for i, j in together]
+    everything, found = pilot.mean_similarity(unit, behaviour.pairs)
+    assert found == pytest.approx(np.mean(expected))
+    assert everything == pytest.approx(np.mean([cosine[i, j] for i, j in combinations(range(15), 2)]))
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 50])
+def test_table_2_counts_users_with_a_neighbour_pair(world, k):
+    behaviour, pairs, values = world
+    index, _ = pilot.neighbours(pilot.unit_rows(values), 50)
+    cosine = pilot.unit_rows(values) @ pilot.unit_rows(values).T
+    np.fill_diagonal(cosine, -2)
+    near = {(i, int(j)) for i in range(15) for j in np.argsort(-cosine[i])[:k] if i != j}
+    hits = [any((i, j) in near for i in basket for j in basket) for basket in baskets(pairs)]
+    assert pilot.similar_pair_share(behaviour.matrix, index, k) == pytest.approx(np.mean(hits))
+
+
+def clusters(tmp_path, shuffle):
+    """Users who stay within a cluster of items; features that tell the cluster, or not."""
+    generator = np.random.default_rng(0)
+    builder = Builder()
+    tokens = [f"i{n:03d}" for n in range(80)]
+    for user in range(120):
+        for item in generator.choice(8, 4, replace=False):
+            builder.add(f"u{user}", tokens[8 * (user % 10) + item])
+    values = np.repeat(np.eye(10), 8, axis=0) + 0.05 * generator.standard_normal((80, 10))
+    with DatasetFolder(tmp_path, "world") as folder:
+        folder.write_interactions(builder.build())
+        folder.write_items(tokens, {"title:token_seq": [f"Cluster {n // 8}" for n in range(80)]})
+        order = generator.permutation(80) if shuffle else np.arange(80)
+        folder.write_features("visual", tokens, values[order])
+    return list(inspection.report(Dataset("world", tmp_path)))
+
+
+def test_features_of_the_right_items_pass_and_neighbours_have_titles(tmp_path):
+    lines = clusters(tmp_path, shuffle=False)
+    assert not any("WARNING" in line for line in lines)
+    shown = [line for line in lines if line.startswith("  i0")]
+    assert len(shown) == 10
+    for line in shown:
+        name, near = line.strip().split(": ")
+        assert near.count(name.split(" ", 1)[1]) == 3, line
+
+
+def test_shuffled_features_are_warned_about(tmp_path):
+    lines = clusters(tmp_path, shuffle=True)
+    assert any(
+        "WARNING: the nearest neighbours in visual are no more co-interacted" in line for line in lines
+    )
+
+
+def test_statistics_are_counted(tmp_path):
+    lines = clusters(tmp_path, shuffle=False)
+    assert lines[0] == "120 users, 80 items, 480 interactions, density 5.0000%"
+    assert "visual: 80 items (100.0%) with 10 columns" in lines
+    assert "interactions per user: min 4, median 4, mean 4.00, max 4; 0 users without any" in lines

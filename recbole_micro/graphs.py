@@ -278,8 +278,12 @@ def knn(
 
 def _norms(features: Tensor) -> Tensor:
     """Row norms in float64 [n], block by block."""
-    step = max(1, (1 << 21) // max(1, features.shape[1]))
-    return torch.cat([block.double().square().sum(-1).sqrt() for block in features.split(step)])
+    squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
+    step = max(1, (1 << 20) // max(1, features.shape[1]))
+    for start in range(0, len(features), step):
+        block = features[start : start + step].double()
+        torch.sum(block.square_(), -1, out=squares[start : start + step])
+    return squares.sqrt_()
 
 
 def _exact_candidates(features, norm, valid, k, memory):
@@ -356,11 +360,20 @@ def _faiss_candidates(features, norm, valid, k, memory):
 
 def _pair_cosines(features: Tensor, norm: Tensor, row: Tensor, col: Tensor, memory: float) -> Tensor:
     """Cosine of each pair in float64, [n_pairs]; the value of a pair does not depend on the other pairs."""
-    step = max(1, min(int(memory * 2**20) // 4, 1 << 22) // (24 * max(1, features.shape[1])))
-    dots = [
-        (features[r].double() * features[c].double()).sum(-1) for r, c in zip(row.split(step), col.split(step))
-    ]
-    return torch.cat(dots) / (norm[row] * norm[col])
+    width = features.shape[1]
+    step = max(1, min(int(memory * 2**20) // 4, 1 << 22) // (24 * max(1, width)))
+    # The buffers serve every portion: temporaries of changing sizes would fragment the heap.
+    single = features.new_empty(step, width)
+    left, right = (torch.empty(step, width, dtype=torch.float64, device=features.device) for _ in range(2))
+    dot = torch.empty(len(row), dtype=torch.float64, device=features.device)
+    for start in range(0, len(row), step):
+        part = slice(start, min(start + step, len(row)))
+        n = part.stop - start
+        for index, double in ((row, left), (col, right)):
+            torch.index_select(features, 0, index[part], out=single[:n])
+            double[:n].copy_(single[:n])
+        torch.sum(left[:n].mul_(right[:n]), -1, out=dot[part])
+    return dot / (norm[row] * norm[col])
 
 
 def _top_per_row(row: Tensor, col: Tensor, value: Tensor, k: int) -> Tensor:

@@ -4,6 +4,7 @@ import logging
 import shutil
 import sys
 from logging import getLogger
+from pathlib import Path
 
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -135,6 +136,8 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     The resumed state counts as the best so far, so its validation result is computed anew.
     """
     own_file = trainer.saved_model_file
+    if Path(own_file).exists():  # RecBole names files by the second
+        own_file = f"{own_file.removesuffix('.pth')}-resumed.pth"
     trainer.resume_checkpoint(checkpoint)
     if trainer.start_epoch >= trainer.epochs:
         raise UserError(
@@ -144,7 +147,6 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     trainer.saved_model_file = own_file
     if trainer.config["local_rank"] == 0:
         shutil.copyfile(checkpoint, own_file)
-    trainer.config["resume"] = None  # the checkpoints to come stand for themselves
     if valid_data:
         trainer.eval_collector.data_collect(train_data)
         trainer.best_valid_result = trainer.evaluate(valid_data, load_best_model=False)

@@ -1,9 +1,10 @@
 """Hyper-parameter search with RecBole's HyperTuning (hyperopt)."""
 
-import functools
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from recbole.trainer import hyper_tuning as recbole_tuning
@@ -18,23 +19,10 @@ SHAPES = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3}
 
 
 def install() -> None:
-    """Make RecBole's exhaustive search run with hyperopt 0.2.7 and later; idempotent."""
-    if not hasattr(recbole_tuning.exhaustive_search, "__wrapped__"):
-        recbole_tuning.exhaustive_search = with_generator(recbole_tuning.exhaustive_search)
-
-
-def with_generator(search: Callable) -> Callable:
-    """The search with the random generator that hyperopt asks for instead of NumPy's older one."""
-
-    @functools.wraps(search)
-    def exhaustive_search(*args, **kwargs):
-        older, np.random.RandomState = np.random.RandomState, np.random.default_rng
-        try:
-            return search(*args, **kwargs)
-        finally:
-            np.random.RandomState = older
-
-    return exhaustive_search
+    """Give RecBole's exhaustive search the random generator that hyperopt wants since 0.2.7; idempotent."""
+    if recbole_tuning.np is np:
+        random = SimpleNamespace(RandomState=np.random.default_rng)
+        recbole_tuning.np = SimpleNamespace(**{**vars(np), "random": random})
 
 
 def read_space(space: Mapping | str | Path) -> dict:
@@ -112,5 +100,8 @@ def hyper_tuning(
     )
     if early_stop is None:  # RecBole always stops early, exhaustive searches too
         search.early_stop_fn = None
+    if algo == "exhaustive":  # it draws until it finds a new combination; 1,000 draws may miss one of many
+        draws = 50 * int(search.max_evals)
+        search.algo = partial(recbole_tuning.exhaustive_search, nbMaxSucessiveFailures=draws)
     search.run()
     return search

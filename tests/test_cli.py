@@ -1,0 +1,141 @@
+"""The command: forms of arguments, help, exit codes."""
+
+import pytest
+
+from recbole_micro import __version__, cli, quick_start
+from recbole_micro.errors import UserError
+from tests.tiny import QUICK, ROOT, python, write_tiny
+
+
+@pytest.mark.parametrize(
+    ("argv", "given"),
+    [
+        (["--model=MICRO", "--dataset", "baby"], {"model": "MICRO", "dataset": "baby"}),
+        (["--model=MICRO", "--freeze_features", "--tau=1e-1"], {"freeze_features": "True", "tau": "1e-1"}),
+        (["--show_progress", "False", "--world_size", "-1"], {"show_progress": "False", "world_size": "-1"}),
+        (["--data_path=x=a=b"], {"data_path": "x=a=b"}),
+        (["--gpu_id="], {"gpu_id": ""}),
+        (["--topk", "[5, 10]", "--topk=[5, 10]"], {"topk": "[5, 10]"}),
+    ],
+)
+def test_forms_of_arguments(argv, given):
+    read = cli.read_arguments(argv)
+    assert {name: read[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--epoch=3"], r"no option --epoch; did you mean epochs\?"),
+        (["--zzzzzz=3"], "no option --zzzzzz; --help lists them"),
+        (["epochs=3"], "'epochs=3' belongs to no option"),
+        (["--epochs=3", "5"], "'5' belongs to no option"),
+        (["-x"], "'-x' belongs to no option"),
+        (["--epochs=3", "--epochs", "4"], "--epochs is given twice, as '3' and '4'"),
+        (["--epochs"], "--epochs needs a value"),
+        (["--epochs", "--seed=1"], "--epochs needs a value"),
+        (["--"], "no option --"),
+    ],
+)
+def test_refused_arguments(argv, sentence):
+    with pytest.raises(UserError, match=sentence):
+        cli.read_arguments(argv)
+
+
+def test_several_files_of_options(tmp_path):
+    spaced = tmp_path / "a b.yaml"
+    spaced.write_text("seed: 1\n")
+    assert cli.config_files(str(spaced)) == [str(spaced)]
+    assert cli.config_files("a.yaml b.yaml") == cli.config_files("[a.yaml, b.yaml]") == ["a.yaml", "b.yaml"]
+    assert cli.config_files("") == []
+
+
+def test_launch_options_come_from_files_and_the_command_line(tmp_path):
+    file = tmp_path / "launch.yaml"
+    file.write_text("nproc: 2\nport: 1234\n")
+    given = {"port": "99", "seed": "1"}
+    assert cli.launch_options([str(file)], given) == {"nproc": 2, "port": 99}
+    assert given == {"seed": "1"}
+    with pytest.raises(UserError, match="nproc is '0'"):
+        cli.launch_options([], {"nproc": "0"})
+
+
+def test_train_hands_over_what_was_given(tmp_path, monkeypatch):
+    runs = []
+    monkeypatch.setattr(
+        quick_start, "train", lambda *arguments: runs.append((arguments, quick_start.command_line()))
+    )
+    file = tmp_path / "mine.yaml"
+    file.write_text("model: BPR\ndataset: tiny\n")
+    assert cli.main(["train", f"--config_files={file}", "--epochs=3"]) == 0
+    assert runs == [((None, None, [str(file)], {}, True), {"epochs": "3"})]
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["trian"], "There is no subcommand 'trian'; did you mean train?"),
+        (["train", "--model=Micro", "--dataset=tiny"], "There is no model 'Micro'; did you mean MICRO?"),
+        (["train", "--model=Micro", "--help"], "There is no model 'Micro'; did you mean MICRO?"),
+        (["train", "--dataset=tiny"], "No model is chosen"),
+        (
+            ["train", "--model=MICRO", "--dataset=t", "--knn_k=-1"],
+            "knn_k is '-1' (on the command line); allowed: ",
+        ),
+        (["train", "--model=MICRO", "--dataset=t", "--cf_model=GCN"], "allowed: one of MF, NGCF, LightGCN."),
+        (["train", "--model=MICRO", "--dataset=t", "--config_files=no.yaml"], "no.yaml cannot be read"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(argv, sentence, capsys):
+    assert cli.main(argv) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert sentence in printed.err
+
+
+def test_bugs_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(quick_start, "train", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["train", "--model=BPR", "--dataset=tiny"])
+
+
+def test_help_and_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"recbole_micro {__version__}\n"
+    for argv in ([], ["--help"]):
+        assert cli.main(argv) == 0
+        assert "train" in capsys.readouterr().out
+
+
+def test_help_of_a_model_lists_defaults_ranges_and_texts(capsys):
+    assert cli.main(["train", "--model", "MICRO", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--cf_model = LightGCN (one of MF, NGCF, LightGCN) Collaborative backbone" in text
+    assert "--lambda_coeff = 0.7 (number 0..1) " in text
+    assert (
+        text.index("--lambda_coeff")
+        < text.index("--epochs")
+        < text.index("--load_col")
+        < text.index("--nproc")
+    )
+    assert "Presets: " in text
+    assert cli.main(["train", "--model=LightGCN", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "LightGCN: --embedding_size = 64 (number) The embedding size" in text
+    assert "--knn_k" not in text
+
+
+def test_the_run_script_trains(tmp_path):
+    write_tiny(tmp_path / "dataset")
+    file = tmp_path / "mine.yaml"
+    file.write_text("".join(f"{name}: {value!r}\n" for name, value in QUICK.items()))
+    code = (ROOT / "run_recbole_micro.py").read_text()
+    arguments = ["--model=MICRO", "--dataset", "tiny", f"--config_files={file}", "--epochs=3"]
+    ran = python(code, *arguments, "--mlp_hidden_size=__import__('os').mkdir('made')", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "epoch 2 training" in ran.stderr.replace("\x1b[1;32m", "")
+    assert "test result" in ran.stderr
+    assert len(list((tmp_path / "saved").glob("MICRO-*.pth"))) == 1
+    assert not (tmp_path / "made").exists()

@@ -1,0 +1,47 @@
+"""Registration: RecBole finds the plugin's models, in this process and in others."""
+
+import sys
+
+import pytest
+from recbole.config import Config
+from recbole.utils import get_model
+
+from recbole_micro import plugin
+from tests.tiny import python
+
+
+@pytest.mark.parametrize("name", plugin.MODELS)
+def test_get_model_finds_the_plugins_own_class(name):
+    model = get_model(name)
+    assert (model.__module__, model.__name__) == (plugin.MODELS[name], name)
+    own = sys.modules[plugin.MODELS[name]]
+    assert sys.modules[f"{plugin.ALIAS_PACKAGE}.{name.lower()}"] is own
+    assert own.__spec__.name == plugin.MODELS[name]
+
+
+def test_registering_again_changes_nothing():
+    finders, methods = list(sys.meta_path), dict(vars(Config))
+    plugin.register()
+    assert sys.meta_path == finders
+    assert dict(vars(Config)) == methods
+
+
+SPAWN = """
+import sys
+from multiprocessing import get_context
+
+if __name__ == "__main__":
+    import recbole_micro
+    from recbole_micro.config import find_model
+
+    print("lazy", "recbole_micro.models.micro" not in sys.modules)
+    with get_context("spawn").Pool(1) as pool:
+        print(pool.apply(find_model, ("MICRO",)).__module__)
+        print(pool.apply(str, (recbole_micro.Config("MICRO", "tiny"),)).count("knn_k"))
+"""
+
+
+def test_a_spawned_worker_finds_the_models(tmp_path):
+    """The worker imports nothing of the plugin by itself: what is sent to it does."""
+    ran = python(SPAWN, cwd=tmp_path)
+    assert ran.stdout.split() == ["lazy", "True", "recbole_micro.models.micro", "1"], ran.stderr

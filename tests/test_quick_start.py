@@ -1,0 +1,255 @@
+"""run, load, objective: RecBole's results, resuming, several processes, missing data."""
+
+import json
+import logging
+import re
+import shutil
+import socket
+
+import pytest
+import torch
+
+from recbole_micro import Config, hooks, load, objective, run
+from recbole_micro.checkpoint import load_checkpoint
+from recbole_micro.errors import UserError
+from tests.tiny import QUICK, python, write_tiny
+
+# isort: split
+# RecBole's quick start can be imported once the plugin's own import has mended it.
+from recbole.data.interaction import Interaction
+from recbole.quick_start import load_data_and_model, objective_function, run_recbole
+from recbole.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Folder with the tiny data set."""
+    return write_tiny(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def given(data, tmp_path):
+    return {**QUICK, "data_path": str(data), "checkpoint_dir": str(tmp_path / "saved")}
+
+
+def plain(log: str) -> str:
+    """The log without RecBole's colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", log)
+
+
+RESULT = ("best_valid_score", "valid_score_bigger", "best_valid_result", "test_result")
+
+
+@pytest.mark.parametrize("model", ["MICRO", "BPR"])
+def test_run_gives_what_recbole_gives(model, given):
+    ours = run(model, "tiny", config_dict=given)
+    theirs = run_recbole(model, "tiny", config_dict=given)
+    assert {key: ours[key] for key in RESULT} == theirs
+    assert 0 < ours["test_result"]["recall@5"] < 1
+    assert load_checkpoint(ours["checkpoint"])["config"]["model"] == model
+
+
+def test_objective_gives_what_recbole_gives_and_reads_no_test_set(given, monkeypatch):
+    given = {**given, "model": "MICRO", "dataset": "tiny"}
+    theirs = objective_function(config_dict=given)
+    assert objective(given, test=True) == theirs
+    evaluate, evaluated = Trainer.evaluate, []
+
+    def watch(self, eval_data, *args, **kwargs):
+        evaluated.append(eval_data._sampler.phase)
+        return evaluate(self, eval_data, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "evaluate", watch)
+    assert objective(given) == {**theirs, "test_result": {}}
+    assert set(evaluated) == {"valid"}
+
+
+def test_the_test_set_is_read_once(given, monkeypatch):
+    evaluate, evaluated = Trainer.evaluate, []
+
+    def watch(self, eval_data, *args, **kwargs):
+        evaluated.append(eval_data._sampler.phase)
+        return evaluate(self, eval_data, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "evaluate", watch)
+    run("BPR", "tiny", config_dict=given)
+    assert evaluated == ["valid", "valid", "test"]
+
+
+SCORES = """
+import sys
+import torch
+import recbole_micro
+from recbole.data.interaction import Interaction
+from recbole.quick_start import load_data_and_model
+
+model = load_data_and_model(sys.argv[1])[1].eval()
+torch.save(model.full_sort_predict(Interaction({"user_id": torch.arange(1, 25)})), "scores.pt")
+"""
+
+
+def test_a_checkpoint_scores_the_same_in_a_fresh_process(given, tmp_path):
+    checkpoint = run("MICRO", "tiny", config_dict=given)["checkpoint"]
+    for loaded in (load(checkpoint), load_data_and_model(checkpoint)):
+        scores = loaded[1].eval().full_sort_predict(Interaction({"user_id": torch.arange(1, 25)}))
+    ran = python(SCORES, checkpoint, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    torch.testing.assert_close(torch.load(tmp_path / "scores.pt"), scores, rtol=0, atol=0)
+
+
+def test_without_saving_there_is_no_checkpoint(given, tmp_path):
+    assert run("BPR", "tiny", config_dict=given, saved=False)["checkpoint"] is None
+    assert not list((tmp_path / "saved").glob("*.pth"))
+
+
+def test_the_epoch_line_names_the_losses(given, caplog):
+    with caplog.at_level(logging.INFO):
+        run("MICRO", "tiny", config_dict={**given, "epochs": 1})
+    line = r"epoch 0 training \[time: .*s, BPR: \d+\.\d+, contrast: .*\d, L2: \d"
+    assert re.search(line, plain(caplog.text))
+
+
+def test_names_and_losses_must_agree():
+    class Model:
+        loss_names = ("BPR", "L2")
+
+    class Trained:
+        model, config = Model(), {"loss_decimal_place": 4}
+
+    line = hooks.named_losses(Trainer._generate_train_loss_output.__wrapped__)
+    assert "L2" in line(Trained(), 0, 0, 1, (1.0, 2.0))
+    assert "train loss" in line(Trained(), 0, 0, 1, 1.0)
+    with pytest.raises(ValueError, match="longer"):
+        line(Trained(), 0, 0, 1, (1.0, 2.0, 3.0))
+
+
+def test_each_run_has_a_log_of_its_own(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    for epochs in (1, 2):
+        run("BPR", "tiny", config_dict={**given, "epochs": epochs})
+    first, second = sorted((tmp_path / "log" / "BPR").iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    assert (first.read_text().count("training ["), second.read_text().count("training [")) == (1, 2)
+
+
+def test_resuming_continues_and_leaves_the_file(given, tmp_path, caplog):
+    first = run("MICRO", "tiny", config_dict={**given, "learning_rate": 0.01})["checkpoint"]
+    kept = shutil.copyfile(first, tmp_path / "kept.pth")
+    before = kept.read_bytes()
+    trained = load_checkpoint(kept)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        resumed = run(config_dict={"resume": str(kept), "epochs": 5, "gpu_id": ""})
+    assert kept.read_bytes() == before
+    assert resumed["checkpoint"] != str(kept)
+    after = load_checkpoint(resumed["checkpoint"])
+    assert after["config"]["learning_rate"] == 0.01
+    assert "resume" not in after["config"], "the new checkpoint stands for itself"
+    assert resumed["best_valid_score"] >= trained["best_valid_score"]
+    assert resumed["best_valid_result"]["recall@5"] == resumed["best_valid_score"]
+    epochs = re.findall(r"epoch (\d+) training", plain(caplog.text))
+    assert epochs == [str(epoch) for epoch in range(trained["epoch"] + 1, 5)]
+
+
+def test_resuming_without_gain_keeps_the_resumed_state(given, monkeypatch):
+    first = run("BPR", "tiny", config_dict={**given, "learning_rate": 0.05, "epochs": 6})
+    monkeypatch.setattr("recbole.trainer.trainer.calculate_valid_score", lambda *_: -1.0)
+    resumed = run(config_dict={"resume": first["checkpoint"], "epochs": 7, "gpu_id": ""})
+    assert resumed["checkpoint"] != first["checkpoint"]
+    assert {key: resumed[key] for key in RESULT} == {key: first[key] for key in RESULT}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({}, r"set epochs \(now \d\) higher"),
+        ({"model": "LightGCN"}, "trained with model BPR, not LightGCN"),
+        ({"dataset": "other"}, "trained with dataset tiny, not other"),
+        ({"resume": "none.pth"}, "no checkpoint none.pth"),
+    ],
+)
+def test_resuming_what_cannot_be_resumed(given, change, sentence):
+    checkpoint = run("BPR", "tiny", config_dict=given)["checkpoint"]
+    epochs = load_checkpoint(checkpoint)["epoch"] + 1
+    with pytest.raises(UserError, match=sentence):
+        run(config_dict={"resume": checkpoint, "epochs": epochs, **change})
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+PROCESSES = """
+import json
+import sys
+import recbole_micro
+
+if __name__ == "__main__":
+    given, port = json.loads(sys.argv[1]), sys.argv[2]
+    result = recbole_micro.run("MICRO", "tiny", config_dict=given, nproc=2, port=port)
+    print(json.dumps(result["test_result"]), result["checkpoint"])
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_the_cpu(given, tmp_path):
+    ran = python(PROCESSES, json.dumps(given), str(free_port()), cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    result, checkpoint = ran.stdout.strip().splitlines()[-1].rsplit(" ", 1)
+    assert 0 < json.loads(result)["recall@5"] < 1
+    assert load(checkpoint)[1].training
+
+
+@pytest.mark.slow
+def test_a_mistake_in_several_processes_is_one_sentence(given):
+    with pytest.raises(UserError, match="no option 'knn_kk'"):
+        run("MICRO", "tiny", config_dict={**given, "knn_kk": 1}, nproc=2, port=free_port())
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_one_sentence(given):
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"cannot meet at tcp://localhost:{port}.*--port"):
+            run("BPR", "tiny", config_dict=given, nproc=2, port=port)
+
+
+def test_a_missing_data_set_is_one_sentence(given, tmp_path):
+    for name, sentence in (
+        ("baby", "get it with python -m dataset_tools prepare baby --data-path"),
+        ("babby", "convert your files .* did you mean baby"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            run("BPR", name, config_dict={**given, "data_path": str(tmp_path)})
+
+
+def test_a_known_data_set_is_prepared_on_first_use(given, tmp_path, monkeypatch):
+    from dataset_tools import catalog
+
+    prepared = []
+
+    def prepare(name, data_path):
+        prepared.append(name)
+        return write_tiny(data_path, name) / name
+
+    monkeypatch.setattr(catalog, "prepare", prepare)
+    for _ in range(2):
+        run_recbole("BPR", "ml-100k", config_dict={**given, "data_path": str(tmp_path)})
+    assert prepared == ["ml-100k"]
+
+
+def test_a_missing_part_of_a_fixed_split_counts_as_missing(given, tmp_path):
+    folder = write_tiny(tmp_path / "parts", "tiny", parts=True)
+    made = Config("BPR", "tiny", config_dict={**given, "data_path": str(folder)})
+    assert hooks.missing_files(made) == []
+    (folder / "tiny" / "tiny.test.inter").unlink()
+    assert [path.rsplit("/", 1)[1] for path in hooks.missing_files(made)] == ["tiny.test.inter"]
+
+
+def test_a_fixed_split_trains(given, tmp_path):
+    folder = write_tiny(tmp_path / "parts", "tiny", parts=True)
+    assert run("BPR", "tiny", config_dict={**given, "data_path": str(folder)})["test_result"]

@@ -37,6 +37,14 @@ class Dataset:
         return self.interactions.items
 
     @cached_property
+    def users(self) -> list[str]:
+        """Every user's id, in the order of `<name>.user`; sorted where there is no such file."""
+        path = self.folder / f"{self.name}.user"
+        if path.is_file():
+            return [row[0] for row in read_table(path, ["user_id"])]
+        return self.interactions.users
+
+    @cached_property
     def inter_files(self) -> list[Path]:
         """One file, or three for a fixed split."""
         parts = [self.folder / f"{self.name}.{part}.inter" for part in PARTS]

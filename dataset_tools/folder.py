@@ -11,6 +11,8 @@ import numpy as np
 from dataset_tools import provenance, summary
 from dataset_tools.atomic import check_tokens, quote, write_table
 from dataset_tools.catalog import KnownDataset
+from dataset_tools.encoders import text_encoder
+from dataset_tools.encoding import in_shards, write_encoded
 from dataset_tools.errors import DataError
 from dataset_tools.feature_file import FeatureWriter
 from dataset_tools.interactions import PARTS, Interactions
@@ -30,6 +32,7 @@ class DatasetFolder:
         self._old = self.target.with_name(f".{name}.old")
         self._users = self._items = self._interactions = 0
         self._features: list[FeatureWriter] = []
+        self._notes: dict[str, int] = {}
         if self._old.exists() and not self.target.exists():
             self._old.rename(self.target)
         if self.target.exists() and not force:
@@ -76,6 +79,11 @@ class DatasetFolder:
             ([quote(field) for field in row] for row in rows),
         )
 
+    def write_users(self, users: Sequence[str]) -> None:
+        """`<name>.user`, which keeps the order of a layout that numbers its users."""
+        check_tokens(users, "user")
+        write_table(self.path / f"{self.name}.user", ["user_id:token"], ([quote(user)] for user in users))
+
     def features(self, modality: str, width: int, half: bool = False) -> FeatureWriter:
         """A writer of `<name>.<modality>.parquet` in this folder."""
         writer = FeatureWriter(self.path / f"{self.name}.{modality}.parquet", modality, width, half)
@@ -89,17 +97,28 @@ class DatasetFolder:
         with self.features(modality, values.shape[1], half) as writer:
             writer.write(tokens, values)
 
+    def write_texts(
+        self, modality: str, items: Sequence[str], texts: Sequence[str], spec: str, half: bool
+    ) -> None:
+        """Features of the items' texts by the encoder `spec`; items without a text get no row."""
+        shards = in_shards(text_encoder(spec, texts), texts)
+        write_encoded(lambda width: self.features(modality, width, half), items, shards)
+
+    def note(self, what: str, count: int) -> None:
+        """A count for the summary, where it is not 0."""
+        if count:
+            self._notes[what] = count
+
     def record(
         self,
         command: str,
         options: Mapping[str, Any],
         sources: Iterable[Path | dict[str, Any]],
         known: KnownDataset | None = None,
-        skipped: int = 0,
     ) -> None:
         """Write `<name>.source.json`: the sources, the options, and what the folder now counts."""
         coverage = {writer.modality: (writer.rows, writer.width) for writer in self._features}
-        counts = summary.summarize(self._users, self._items, self._interactions, coverage, skipped)
+        counts = summary.summarize(self._users, self._items, self._interactions, coverage, self._notes)
         counts["expected"] = summary.compare(counts, known)
         provenance.record_step(self.path, self.name, command, options, sources, counts)
 

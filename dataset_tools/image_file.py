@@ -1,4 +1,4 @@
-"""Amazon 2014 image features, `image_features_X.b`: records of a 10-byte ASIN and 4,096 float32, 0.6 to 23 GB."""
+"""Amazon 2014 image features, `image_features_X.b`: records of a 10-byte ASIN and 4,096 float32."""
 
 import hashlib
 from collections.abc import Iterator

@@ -45,7 +45,7 @@ def add_features(
             raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
     files = [Path(path) for path in (source, ids, mapping) if path and Path(path).is_file()]
     options = {"modality": modality, "row_order": row_order, "half": half, "skip_bad": skip_bad}
-    counts = summary.of_dataset(dataset, skipped)
+    counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
     provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
     return target
 

@@ -44,6 +44,7 @@ def convert(
         users = original_ids(lists[1], 1 + max((user for p in parts for user in p), default=-1))
         folder.write_interactions(_interactions(parts, users, items))
         folder.write_items(items)
+        folder.write_users(users)
         features = feature_files(split, source)
         for file in features:
             _write_features(folder, file, items, half)

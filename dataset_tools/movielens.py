@@ -7,7 +7,6 @@ import numpy as np
 
 from dataset_tools.atomic import clean, quote, read_table, write_table
 from dataset_tools.catalog import KnownDataset
-from dataset_tools.encoders import tfidf
 from dataset_tools.errors import DataError
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import Builder
@@ -42,7 +41,7 @@ def prepare(
             ([quote(field) for field in row] for row in users),
         )
         texts = [" ".join(words) for words in zip(titles, years, genres, strict=True)]
-        folder.write_features("textual", items, tfidf(texts), half)
+        folder.write_texts("textual", items, texts, "tfidf", half)
         folder.write_features("genre", items, multi_hot(genres), half)
         folder.record(f"prepare {known.name}", {"half": half}, sorted(source.glob("ml-100k.*")), known)
     return folder.target

@@ -31,8 +31,8 @@ def python_literal(text: str) -> Any:
 class RecordFile:
     """Iterates over (line number, record) of a file of dictionaries.
 
-    A line that is no record raises DataError with its number, or with `skip_bad` counts in `skipped`.  `wanted`
-    looks at the raw line first; where it returns False the line is passed over without being parsed.
+    A line that is no record raises DataError with its number, or with `skip_bad` counts in `skipped`.
+    `wanted` looks at the raw line first; where it returns False the line is passed over unparsed.
     """
 
     def __init__(

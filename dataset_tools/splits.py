@@ -17,8 +17,8 @@ WITHHELD = 0.2
 def per_user(interactions: Interactions, seed: int = 0) -> Interactions:
     """The MICRO paper's split: 80/10/10 of each user's interactions at random.
 
-    Users with fewer than 10 give 1 to validation and 1 to the test; the others a fifth, halved, the odd one to
-    validation.  A user's only interaction, or one of two, stays in training.
+    Users with fewer than 10 give 1 to validation and 1 to the test; the others a fifth, halved, the odd one
+    to validation.  A user's only interaction, or one of two, stays in training.
     """
     rank, count = _ranks(interactions, _random_keys(interactions, seed))
     withheld = np.where(count < SMALL, np.minimum(2, count - 1), (WITHHELD * count + 1e-9).astype(np.int64))
@@ -45,7 +45,7 @@ def by_ratio(
 
 
 def cold(interactions: Interactions, seed: int = 0, share: float = WITHHELD) -> Interactions:
-    """The paper's cold-start split: a share of the items is kept for the test (half of it) and validation."""
+    """The paper's cold-start split: a share of the items is kept for test (half) and validation."""
     if not 0 < share < 1:
         raise DataError(f"The share {share} of cold items must lie between 0 and 1.")
     items = len(interactions.items)
@@ -56,7 +56,7 @@ def cold(interactions: Interactions, seed: int = 0, share: float = WITHHELD) -> 
 
 
 def _random_keys(interactions: Interactions, seed: int) -> np.ndarray:
-    """One random number per interaction that depends on its ids and the seed, not on its place in the file."""
+    """One random number per interaction that depends on its ids and the seed, not on its place."""
     keys = np.empty(len(interactions))
     keys[np.lexsort((interactions.item, interactions.user))] = np.random.default_rng(seed).random(len(keys))
     return keys
@@ -78,3 +78,10 @@ def _parts(
     """The first `test` of a user's interactions are 2, up to `withheld` 1, the rest 0."""
     part = np.where(rank < test, 2, np.where(rank < withheld, 1, 0))
     return replace(interactions, part=part.astype(np.int8))
+
+
+def apply(interactions: Interactions, how: str, seed: int = 0) -> Interactions:
+    """A split by its name on the command line: paper, cold, or none (RecBole splits)."""
+    if how == "none":
+        return replace(interactions, part=None)
+    return per_user(interactions, seed) if how == "paper" else cold(interactions, seed)

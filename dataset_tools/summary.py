@@ -8,26 +8,30 @@ from dataset_tools.dataset import Dataset
 
 
 def summarize(
-    users: int, items: int, interactions: int, coverage: Mapping[str, tuple[int, int]], skipped: int = 0
+    users: int,
+    items: int,
+    interactions: int,
+    coverage: Mapping[str, tuple[int, int]],
+    notes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Counts, density, and per modality (items with a row, columns); `skipped` broken lines were left out."""
+    """Counts, density, and per modality (items with a row, columns); `notes` are further counts."""
     density = interactions / (users * items) if users and items else 0.0
     summary = {"users": users, "items": items, "interactions": interactions, "density": density}
     summary["features"] = {
         name: {"items": rows, "columns": width} for name, (rows, width) in coverage.items()
     }
-    if skipped:
-        summary["skipped"] = skipped
+    if notes:
+        summary["notes"] = dict(notes)
     return summary
 
 
-def of_dataset(dataset: Dataset, skipped: int = 0) -> dict[str, Any]:
+def of_dataset(dataset: Dataset, notes: Mapping[str, int] | None = None) -> dict[str, Any]:
     """The same for a data set on disk."""
     interactions = dataset.interactions
     files = {modality: dataset.features(modality) for modality in dataset.modalities}
     coverage = {modality: (file.rows, file.width) for modality, file in files.items()}
     users = len(interactions.users)
-    return summarize(users, len(dataset.items), len(interactions), coverage, skipped)
+    return summarize(users, len(dataset.items), len(interactions), coverage, notes)
 
 
 def lines(summary: Mapping[str, Any]) -> list[str]:
@@ -39,8 +43,7 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
     for name, feature in summary["features"].items():
         share = feature["items"] / summary["items"] if summary["items"] else 0.0
         text.append(f"{name}: {feature['items']:,} items ({share:.1%}) with {feature['columns']:,} columns")
-    if summary.get("skipped"):
-        text.append(f"{summary['skipped']:,} broken lines left out")
+    text += [f"{count:,} {what}" for what, count in summary.get("notes", {}).items()]
     return text + summary.get("expected", [])
 
 

@@ -1,0 +1,46 @@
+"""What Amazon's 2014 and 2023 data share: reviews to interactions, product metadata to item columns."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dataset_tools.atomic import clean
+from dataset_tools.interactions import Builder, Interactions
+from dataset_tools.records import RecordFile, text_of
+
+
+def read_reviews(reviews: RecordFile, user: str, item: str, rating: str, time: str) -> Interactions:
+    """Interactions from records with the named fields."""
+    builder = Builder(rating=True, timestamp=True)
+    for line, review in reviews:
+        try:
+            ids = review[user], review[item]
+            numbers = float(review[rating]), float(review[time])
+        except KeyError as error:
+            reviews.bad(line, f"no field {error}")
+        except (TypeError, ValueError) as error:
+            reviews.bad(line, error)
+        else:
+            if all(isinstance(token, str) for token in ids):
+                builder.add(*ids, *numbers)
+            else:
+                reviews.bad(line, "an id is not a text")
+    return builder.build()
+
+
+def item_columns(
+    meta: RecordFile, key: str, items: Sequence[str], columns: dict[str, Callable[[dict[str, Any]], str]]
+) -> dict[str, list[str]]:
+    """For every column one text per item, made from its record; empty where there is none."""
+    place = {item: number for number, item in enumerate(items)}
+    found = {name: [""] * len(items) for name in columns}
+    for _, product in meta:
+        number = place.get(product.get(key))
+        if number is not None:
+            for name, make in columns.items():
+                found[name][number] = clean(make(product))
+    return found
+
+
+def item_text(product: dict[str, Any], fields: Sequence[str]) -> str:
+    """The words of the named fields, in that order."""
+    return " ".join(filter(None, (text_of(product.get(field)) for field in fields)))

@@ -1,0 +1,61 @@
+"""`split`: another split of a data set that is there."""
+
+import os
+import shutil
+from pathlib import Path
+
+from dataset_tools import provenance, splits, summary
+from dataset_tools.dataset import Dataset
+from dataset_tools.errors import DataError
+from dataset_tools.folder import DatasetFolder
+from dataset_tools.interactions import PARTS
+
+HOW = ("paper", "ratio", "time", "cold", "none")
+
+
+def split_dataset(
+    dataset: Dataset,
+    how: str,
+    *,
+    ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    cold_share: float = splits.WITHHELD,
+    seed: int = 0,
+    name: str | None = None,
+    force: bool = False,
+) -> Path:
+    """Split all interactions anew, into the data set `name` or in place; returns the folder.
+
+    `how`: paper (80/10/10 per user, 1 + 1 of fewer than 10), ratio (shares per user at random), time (the
+    same, the latest in the test set), cold (a share of the items withheld from training), none (RecBole splits).
+    """
+    if how not in HOW:
+        raise DataError(f"There is no split {how!r}; choose {', '.join(HOW)}.")
+    target = name or dataset.name
+    if name is None and dataset.interactions.part is not None and not force:
+        raise DataError(f"{dataset.name} has a fixed split; replace it with --force or choose a --to-name.")
+    found = dataset.interactions
+    if how in ("ratio", "time"):
+        found = splits.by_ratio(found, ratios, seed, by_time=how == "time")
+    elif how == "cold":
+        found = splits.cold(found, seed, cold_share)
+    else:
+        found = splits.apply(found, how, seed)
+    with DatasetFolder(dataset.folder.parent, target, force or name is None) as folder:
+        _take_along(dataset, folder)
+        folder.write_interactions(found)
+        options = {"how": how, "ratios": list(ratios), "cold_share": cold_share, "seed": seed}
+        counts = summary.of_dataset(dataset)
+        provenance.record_step(folder.path, target, f"split {dataset.name}", options, [], counts)
+    return folder.target
+
+
+def _take_along(dataset: Dataset, folder: DatasetFolder) -> None:
+    """Everything but the interactions: linked where the disk can, copied elsewhere."""
+    parts = {f"{dataset.name}.{part}.inter" for part in PARTS} | {f"{dataset.name}.inter"}
+    for path in dataset.folder.iterdir():
+        if path.is_file() and path.name not in parts and path.name.startswith(f"{dataset.name}."):
+            target = folder.path / (folder.name + path.name[len(dataset.name) :])
+            try:
+                os.link(path, target)
+            except OSError:
+                shutil.copy2(path, target)

@@ -1,0 +1,144 @@
+"""Plain tables of interactions and items to a data set."""
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from dataset_tools import splits
+from dataset_tools.atomic import clean
+from dataset_tools.errors import DataError
+from dataset_tools.filtering import at_least, deduplicate, k_core
+from dataset_tools.folder import DatasetFolder
+from dataset_tools.interactions import Builder, Interactions
+from dataset_tools.table_file import read_rows
+
+
+def convert(
+    interactions: str | Path,
+    name: str,
+    data_path: str | Path = "dataset",
+    *,
+    user: str,
+    item: str,
+    rating: str | None = None,
+    time: str | None = None,
+    min_rating: float | None = None,
+    core: int = 0,
+    items: str | Path | None = None,
+    title: str | None = None,
+    texts: Sequence[str] = (),
+    image: str | None = None,
+    text_encoder: str = "tfidf",
+    split: str = "none",
+    seed: int = 0,
+    skip_bad: bool = False,
+    half: bool = False,
+    force: bool = False,
+) -> Path:
+    """Write the interactions' named columns, and from `items` titles, texts, image names; the folder.
+
+    Repeated pairs of user and item are dropped, then interactions below `min_rating`, then what is outside
+    the `core`-core.  Items of the table `items` without interactions are kept where there is no core.
+    """
+    if min_rating is not None and rating is None:
+        raise DataError("--min-rating needs --rating, the column that holds the ratings.")
+    if items is None and (title or texts or image):
+        raise DataError("--title, --text and --image name columns of --items, which is missing.")
+    columns = _columns(title, texts, image)
+    with DatasetFolder(data_path, name, force) as folder:
+        bad = _Bad(skip_bad)
+        about = _read_items(Path(items), item, columns, bad) if items else {}
+        found = _read(Path(interactions), [user, item, rating, time], () if core else about, bad)
+        found, repeated = deduplicate(found)
+        if min_rating is not None:
+            found = at_least(found, min_rating)
+        if core:
+            found = k_core(found, core)
+        if not len(found):
+            raise DataError(f"{interactions} leaves no interaction; lower --k-core or --min-rating.")
+        found = found.compact(keep_items=True)
+        folder.write_interactions(splits.apply(found, split, seed))
+        empty = [""] * len(columns)
+        fields = [about.get(token, empty) for token in found.items]
+        by_column = {name: [row[i] for row in fields] for i, name in enumerate(columns)}
+        folder.write_items(found.items, by_column)
+        if texts:
+            folder.write_texts("textual", found.items, by_column["text:token_seq"], text_encoder, half)
+        folder.note("broken rows left out", bad.skipped)
+        folder.note("repeated interactions dropped", repeated)
+        options = {
+            "user": user, "item": item, "rating": rating, "time": time, "min_rating": min_rating,
+            "k_core": core, "title": title, "texts": list(texts), "image": image, "seed": seed,
+            "text_encoder": text_encoder, "split": split, "skip_bad": skip_bad, "half": half,
+        }  # fmt: skip
+        sources = [Path(path) for path in (interactions, items) if path]
+        folder.record("convert table", options, sources)
+    return folder.target
+
+
+class _Bad:
+    """Refuses a row, or counts it."""
+
+    def __init__(self, skip: bool):
+        self._skip, self.skipped = skip, 0
+
+    def __call__(self, path: Path, line: int, reason: str) -> None:
+        if not self._skip:
+            raise DataError(f"{path}, line {line}: {reason}; repair it or pass --skip-bad.")
+        self.skipped += 1
+
+
+def _columns(title: str | None, texts: Sequence[str], image: str | None) -> dict[str, list[str]]:
+    """The columns of `<name>.item` and the source columns whose words they join."""
+    columns = {"title:token_seq": [title] if title else [], "text:token_seq": list(texts)}
+    columns["image:token"] = [image] if image else []
+    return {name: sources for name, sources in columns.items() if sources}
+
+
+def _read_items(path: Path, item: str, columns: dict[str, list[str]], bad: _Bad) -> dict[str, list[str]]:
+    """Item id -> one text per column; the first row of an id counts."""
+    names = [item, *(source for sources in columns.values() for source in sources)]
+    found: dict[str, list[str]] = {}
+    for line, row in read_rows(path, names):
+        if row is None or not row[0]:
+            bad(path, line, "the row has a wrong number of fields" if row is None else "the item id is empty")
+            continue
+        words = iter(row[1:])
+        texts = [clean(" ".join(next(words) for _ in sources)) for sources in columns.values()]
+        if row[0] in found:
+            bad(path, line, f"the item {row[0]!r} has a second row")
+            continue
+        found[row[0]] = texts
+    return found
+
+
+def _read(path: Path, columns: Sequence[str | None], items: Sequence[str] | dict, bad: _Bad) -> Interactions:
+    rating, time = columns[2], columns[3]
+    builder = Builder(rating is not None, time is not None)
+    for token in items:
+        builder.add_item(token)
+    for line, row in read_rows(path, [column for column in columns if column]):
+        if row is None:
+            bad(path, line, "the row has a wrong number of fields")
+            continue
+        numbers = iter(row[2:])
+        try:
+            stars = float(next(numbers)) if rating else 0.0
+            seconds = _seconds(next(numbers)) if time else 0.0
+        except ValueError as error:
+            bad(path, line, str(error))
+            continue
+        if row[0] and row[1]:
+            builder.add(row[0], row[1], stars, seconds)
+        else:
+            bad(path, line, "an id is empty")
+    return builder.build()
+
+
+def _seconds(text: str) -> float:
+    """A time as a number as it stands, or as an ISO date in seconds since 1970."""
+    try:
+        return float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

@@ -25,9 +25,11 @@ from recbole_micro import options
 from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import Loader, read_yaml
+from recbole_micro.protocol import metrics_of
 
 RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
 ARGUMENTS = "among the program's arguments"
+OWN_NAMES = ("preset", "resume")
 SPLIT_PARTS = ["train", "valid", "test"]
 
 _own_command_line: dict[str, str] | None = None
@@ -86,14 +88,15 @@ def _load_cmd_line(self):
 def command_line() -> dict[str, str]:
     """Our own command's options; in another program its `--key=value` arguments, as RecBole reads them.
 
-    Arguments of other forms belong to that program; so may names that are no options, hence only a warning.
+    Arguments of other forms belong to that program, and so do `--preset` and `--resume`, which RecBole does
+    not have; names that are no options may belong to it, hence only a warning.
     """
     if _own_command_line is not None:
         return dict(_own_command_line)
     values: dict[str, str] = {}
     for argument in [] if command_line_is_foreign() else sys.argv[1:]:
         name, equals, text = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not equals:
+        if not argument.startswith("--") or not equals or name in OWN_NAMES:
             continue
         if values.setdefault(name, text) != text:
             raise UserError(f"--{name} is given twice, as {values[name]!r} and {text!r}: keep one.")
@@ -195,6 +198,7 @@ def _set_default_parameters(self):
     """RecBole's derived parameters, and the checks that it leaves to a crash in the first validation."""
     final = self.final_config_dict
     check_metrics(final)
+    final["metrics"] = metrics_of(final)
     data_path = os.path.join(final["data_path"] or "", self.dataset)
     with recbole_checks():
         self.recbole_set_default_parameters()

@@ -15,7 +15,7 @@ from recbole.utils import get_model, set_color
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from recbole_micro import options
+from recbole_micro import options, protocol
 from recbole_micro.errors import UserError
 
 RECBOLE_EVAL_BATCH = 4096
@@ -25,12 +25,14 @@ EVAL_SCORES = 2**26  # 256 MB of float32, and RecBole holds a few copies
 
 def install() -> None:
     """Wrap the methods; idempotent."""
+    protocol.install()
     for owner, name, wrap in (
         (Dataset, "_load_data", present_dataset),
         (FullSortEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (NegSampleEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (AbstractTrainer, "__init__", any_process_group),
         (Trainer, "_generate_train_loss_output", named_losses),
+        *protocol.WRAPS,
     ):
         original = getattr(owner, name)
         if getattr(original, "wrapped_by", None) is not wrap:

@@ -10,14 +10,24 @@ MIN_TAU = 0.02  # exp(1 / tau), summed over all items, stays far inside float32
 _BLOCK = 4096  # rows of a similarity matrix that are held at a time
 
 
-def bpr(positive: Tensor, negative: Tensor) -> Tensor:
-    """Mean of -log sigmoid(positive - negative) over the batch's scores [batch] (MICRO Eq. 15)."""
-    return -F.logsigmoid(positive - negative).mean()
+def bpr(positive: Tensor, negative: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean of -log sigmoid(positive - negative) over the batch's (`known`) scores [batch] (MICRO Eq. 15)."""
+    return mean(-F.logsigmoid(positive - negative), known)
+
+
+def mean(values: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean of `values` [batch] where `known` [batch] says so; 0 where it never does."""
+    return values.mean() if known is None else (values * known).sum() / known.sum().clamp(min=1)
 
 
 def l2(*vectors: Tensor) -> Tensor:
     """Half of the sum of squares of the batch's vectors [batch, d], divided by the batch size."""
-    return 0.5 * sum(v.float().square().sum() for v in vectors) / len(vectors[0])
+    return 0.5 * sum(v.square().sum() for v in vectors) / len(vectors[0])
+
+
+def mean_squares(*parts: Tensor) -> Tensor:
+    """Sum of the parts' mean squares (the L2 term of MMGCN and GRCN)."""
+    return sum(part.square().mean() for part in parts)
 
 
 def info_nce(a: Tensor, b: Tensor, tau: float, b_within: Optional[Tensor] = None) -> tuple[Tensor, Tensor]:

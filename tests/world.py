@@ -78,6 +78,27 @@ def recall_on_withheld(world: World, scores: np.ndarray) -> float:
     return float((world.cluster[world.withheld][order] == world.taste[:, None]).mean())
 
 
+def recall_on_valid(world: World, scores: np.ndarray, k: int = 5) -> float:
+    """Share of users whose validation item is among their k best items that training knows and they have not met."""
+    scores, train, valid = scores.copy(), pairs(world, "train"), pairs(world, "valid")
+    scores[:, world.withheld] = -np.inf
+    scores[train[:, 0], train[:, 1]] = -np.inf
+    best = np.argsort(-scores[valid[:, 0]], axis=1, kind="stable")[:, :k]
+    return float((best == valid[:, 1:]).any(1).mean())
+
+
+def popularity(world: World) -> np.ndarray:
+    """Scores [n_users, n_items]: how many training interactions an item has, for every user."""
+    counts = np.bincount(pairs(world, "train")[:, 1], minlength=len(world.cluster))
+    return np.tile(counts.astype(float), (len(world.taste), 1))
+
+
+def pairs(world: World, part: str) -> np.ndarray:
+    """User and item numbers [n, 2] of the train, valid or test part."""
+    lines = (world.folder / world.name / f"{world.name}.{part}.inter").read_text().splitlines()[1:]
+    return np.array([[int(token[1:]) for token in line.split("\t")] for line in lines])
+
+
 def mates_first(world: World, scores: np.ndarray) -> bool:
     """Whether withheld mates score above those of all other combinations, averaged over users."""
     combination = world.cluster[world.withheld]

@@ -3,11 +3,12 @@
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_micro import features, losses
 from recbole_micro.backbones import BACKBONES, Backbone, HoldsTensors
 from recbole_micro.item_graph import ModalityGraph
+from recbole_micro.transform import FeatureTransform
 
 
 class MultimodalRecommender(HoldsTensors, GeneralRecommender):
@@ -68,6 +69,17 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         """MF, NGCF or LightGCN on the training interactions."""
         return BACKBONES[kind](self.train_user, self.train_item, self.n_users, self.n_items, size, **options)
 
+    def feature_transforms(self, config) -> nn.ModuleList:
+        """A linear map of each modality's features to `embedding_size`, in the order of the modalities."""
+        size, frozen = config["embedding_size"], config["freeze_features"]
+        return nn.ModuleList(FeatureTransform(part, size, frozen) for part in self.modalities.values())
+
+    def xavier_normal(self) -> None:
+        """Draw every weight matrix and table anew, Xavier normal."""
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding)):
+                nn.init.xavier_normal_(module.weight)
+
     def bpr_loss(self, user: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """BPR of the dot products of the batch's vectors, [batch, D] each."""
         return losses.bpr((user * positive).sum(-1), (user * negative).sum(-1))
@@ -97,7 +109,7 @@ class ItemGraphRecommender(MultimodalRecommender):
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
-        self.n_item_layers, self.item_input = config["n_item_layers"], config["item_input"]
+        self.n_item_layers = config["n_item_layers"]
         self.reg_weight, self.reg_on = config["reg_weight"], config["reg_on"]
         options = {}
         if config["cf_model"] != "MF":

@@ -26,6 +26,7 @@ class MICRO(ItemGraphRecommender):
         size = config["embedding_size"]
         self.tau, self.beta = config["tau"], config["beta"]
         self.contrast_form, self.contrast_scope = config["contrast_form"], config["contrast_scope"]
+        self.item_input = config["item_input"]
         self.item_view = config["item_view"] if config["knn_k"] else "none"
         if self.item_view != "none":
             self.graphs = nn.ModuleDict({m: self.modality_graph(config, m) for m in self.modalities})

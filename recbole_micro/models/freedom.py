@@ -1,0 +1,75 @@
+"""FREEDOM: frozen item graph, denoised user-item graph (Zhou and Shen, ACM MM 2023)."""
+
+import torch
+from torch import Tensor
+
+from recbole_micro import losses
+from recbole_micro.errors import UserError
+from recbole_micro.graphs import Graph, knn, mix, normalize, propagate
+from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.transform import FeatureTransform
+
+
+class FREEDOM(MultimodalRecommender):
+    r"""LightGCN on fresh samples of the edges, plus ID embeddings spread over a frozen item graph.
+
+    .. math::
+        A = \sum_m w_m \tilde S^m, \quad \hat x_i = \tilde x_i + (A^L X)_i, \quad
+        \mathcal L = \mathcal L_{BPR}(\tilde x_u, \hat x)
+        + \text{reg} \sum_m \mathcal L_{BPR}(\tilde x_u, W_m f^m)
+
+    :math:`\tilde S^m` are kNN graphs with all weights 1, normalised.  A triple takes part in a modality's
+    loss where both items have it.  Options and their defaults: `properties/model/FREEDOM.yaml`.
+    """
+
+    loss_names = ("BPR", "features")
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        size = config["embedding_size"]
+        self.n_item_layers, self.reg_weight = config["n_item_layers"], config["reg_weight"]
+        self.backbone = self.backbone_of(
+            "LightGCN", size, n_layers=config["n_ui_layers"], edge_dropout=config["edge_dropout"]
+        )
+        self.item_graph = self._frozen_graph(config)
+        self.transforms = self.feature_transforms(config)
+
+    def _frozen_graph(self, config) -> Graph:
+        graphs, weights = [], []
+        for name, modality in self.modalities.items():
+            options = dict(clamp_negative=False, memory=config["knn_memory"], backend=config["knn_backend"])
+            graph = knn(modality.values, config["knn_k"], modality.mask, **options)
+            graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
+            weights.append(config["modality_weights"].get(name, 1 / len(self.modalities)))
+        if not all(isinstance(w, (int, float)) and w >= 0 for w in weights) or not sum(weights):
+            raise UserError(
+                f"Option modality_weights gives {dict(zip(self.modalities, weights, strict=True))}: "
+                "weights must be numbers >= 0, not all 0."
+            )
+        return mix(graphs, [weight / sum(weights) for weight in weights])
+
+    def start_epoch(self) -> None:
+        self.backbone.start_epoch()
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        user, item = self.backbone()
+        h = self.backbone.item_embedding.weight
+        for _ in range(self.n_item_layers):
+            h = propagate(self.item_graph, h)
+        return user, item + h
+
+    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+        users, positives, negatives = self.batch(interaction)
+        user, item = self.forward()
+        user = user[users]
+        features = user.new_zeros(())
+        if self.reg_weight:
+            both = torch.cat([positives, negatives])
+            features = self.reg_weight * sum(self.feature_loss(t, user, both) for t in self.transforms)
+        return self.bpr_loss(user, item[positives], item[negatives]), features
+
+    def feature_loss(self, transform: FeatureTransform, user: Tensor, both: Tensor) -> Tensor:
+        """BPR of the users' outputs with one modality's transformed features of positives and negatives."""
+        positive, negative = transform(both).chunk(2)
+        known = transform.mask[both].view(2, -1).all(0)
+        return losses.bpr((user * positive).sum(-1), (user * negative).sum(-1), known)

@@ -1,0 +1,41 @@
+"""LATTICE: Mining Latent Structures for Multimedia Recommendation (Zhang et al., ACM MM 2021)."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from recbole_micro.item_graph import FusedGraph
+from recbole_micro.models.base import ItemGraphRecommender
+
+
+class LATTICE(ItemGraphRecommender):
+    r"""Item embeddings of a collaborative backbone plus what one fused item-item graph adds.
+
+    .. math::
+        A = \lambda \sum_m \alpha_m \tilde S^m + (1 - \lambda) \text{norm}(\sum_m \alpha_m A^m), \quad
+        \alpha = \text{softmax}(w), \quad h = A^L X, \quad
+        \hat x_i = \tilde x_i + h_i / \lVert h_i \rVert, \quad \mathcal L = \mathcal L_{BPR} + \text{L2}
+
+    MICRO's graphs of each modality, joined before the convolution instead of after it; no contrast.
+    Options and their defaults: `properties/model/LATTICE.yaml`.
+    """
+
+    loss_names = ("BPR", "L2")
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.item_graph = FusedGraph(self.modality_graph(config, m) for m in self.modalities)
+
+    def start_epoch(self) -> None:
+        self.backbone.start_epoch()
+        self.item_graph.start_epoch()
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        user, item = self.backbone()
+        h = self.item_graph(self.backbone.item_embedding.weight, self.n_item_layers)
+        return user, item + F.normalize(h, dim=-1)
+
+    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+        users, positives, negatives = ids = self.batch(interaction)
+        user, item = self.forward()
+        batch = user[users], item[positives], item[negatives]
+        return self.bpr_loss(*batch), self.l2_loss(ids, batch)

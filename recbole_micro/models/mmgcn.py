@@ -1,0 +1,104 @@
+"""MMGCN: Multi-modal Graph Convolution Network for Personalized Recommendation (Wei et al., ACM MM 2019)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recbole_micro import losses
+from recbole_micro.backbones import HoldsTensors
+from recbole_micro.features import Modality
+from recbole_micro.graphs import Graph, bipartite, normalize, propagate
+from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.transform import FeatureTransform
+
+LAYERS = 3
+
+
+class Layer(nn.Module):
+    """x <- leaky(Linear([h ; x^])), or leaky(Linear(h) + x^), of width `size`.
+
+    h = leaky(mean over the neighbours of x W), x^ = leaky(Linear(x)) + id.
+    """
+
+    def __init__(self, width: int, size: int, concat: bool):
+        super().__init__()
+        self.concat = concat
+        self.message = nn.Linear(width, width, bias=False)
+        self.own = nn.Linear(width, size)
+        self.join = nn.Linear(width + size if concat else width, size)
+
+    def forward(self, graph: Graph, x: Tensor, ids: Tensor) -> Tensor:
+        h = F.leaky_relu(propagate(graph, self.message(x)))
+        own = F.leaky_relu(self.own(x)) + ids
+        if self.concat:
+            return F.leaky_relu(self.join(torch.cat([h, own], 1)))
+        return F.leaky_relu(self.join(h) + own)
+
+
+class Channel(HoldsTensors):
+    """One modality's users and items, [n_users + n_items, size], from x0 = norm([p_u ; f~_i]).
+
+    Features wider than `latent` go through a linear map to that width (0: never).
+    """
+
+    def __init__(self, modality: Modality, n_users: int, size: int, latent: int, concat: bool):
+        super().__init__()
+        width = modality.values.shape[1]
+        if 0 < latent < width:
+            self.features, width = FeatureTransform(modality, latent), latent
+        else:
+            self.values = modality.values
+        self.preference = nn.Embedding(n_users, width)
+        widths = [width] + [size] * LAYERS
+        self.layers = nn.ModuleList(Layer(before, size, concat) for before in widths[:LAYERS])
+
+    def forward(self, graph: Graph, ids: Tensor) -> Tensor:
+        items = self.features() if hasattr(self, "features") else self.values
+        x = F.normalize(torch.cat([self.preference.weight, items]), dim=-1)
+        for layer in self.layers:
+            x = layer(graph, x, ids)
+        return x
+
+
+class MMGCN(MultimodalRecommender):
+    r"""One graph convolution network per modality on the user-item graph; their mean scores by dot product.
+
+    .. math::
+        x^{(0)} = \text{norm}([p_u ; \tilde f_i]), \quad
+        h = \text{leaky}(\text{mean}_{j \in N} W x_j), \quad \hat x = \text{leaky}(W_1 x) + id, \quad
+        x \leftarrow \text{leaky}(W_2 [h ; \hat x]), \quad
+        \mathcal L = \mathcal L_{BPR} + \text{reg} (\overline{id_u^2 + id_i^2} + \overline{p^2})
+
+    The ID table is shared by all modalities; p of the first one is regularised.  The published code
+    trains neither (`train_id: false`).  Options and their defaults: `properties/model/MMGCN.yaml`.
+    """
+
+    loss_names = ("BPR", "L2")
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        size = config["embedding_size"]
+        self.reg_weight = config["reg_weight"]
+        bare = bipartite(self.train_user, self.train_item, self.n_users, self.n_items)
+        self.graph = normalize(bare, "mean")
+        self.id_embedding = nn.Embedding(self.n_users + self.n_items, size)
+        self.channels = nn.ModuleList(
+            Channel(modality, self.n_users, size, config["latent"], config["concat"])
+            for modality in self.modalities.values()
+        )
+        self.xavier_normal()
+        for table in (self.id_embedding, *(channel.preference for channel in self.channels)):
+            table.weight.requires_grad_(config["train_id"])
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        ids = self.id_embedding.weight
+        mean = sum(channel(self.graph, ids) for channel in self.channels) / len(self.channels)
+        return torch.split(mean, [self.n_users, self.n_items])
+
+    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+        users, positives, negatives = self.batch(interaction)
+        user, item = self.forward()
+        items = self.n_users + torch.cat([positives, negatives])
+        tables = self.id_embedding(users), self.id_embedding(items), self.channels[0].preference.weight
+        reg = losses.mean_squares(*tables)
+        return self.bpr_loss(user[users], item[positives], item[negatives]), self.reg_weight * reg

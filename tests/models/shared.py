@@ -1,0 +1,136 @@
+"""What every model must do; a test class per model inherits it."""
+
+import copy
+
+import pytest
+import torch
+from recbole.data.interaction import Interaction
+
+import recbole_micro
+from recbole_micro import quick_start
+from tests import dense
+from tests import world as worlds
+
+CHANCE = 1 / (worlds.VISUAL * worlds.TEXTUAL)
+NUMBERS = {"one": ("textual",), "two": ("visual", "textual"), "three": dense.MODALITIES}
+
+
+class ModelTests:
+    """Set `name`, and from the equations `forward(model, **options)` and `losses(model, batch, **options)`.
+
+    `cases`: options by name, each held against the reference; `small`: options of all of them.  `world`:
+    options for training on the synthetic world; `band`: Recall on items without interactions after it
+    (chance is 1 / 12); `reads_features`: whether the score of such an item comes from its features.
+    """
+
+    name: str
+    cases: dict[str, dict] = {}
+    small: dict = {}
+    world: dict = {}
+    band = (0.0, 1.0)
+    reads_features = True
+
+    def pytest_generate_tests(self, metafunc):
+        if "case" in metafunc.fixturenames:
+            metafunc.parametrize("case", ["defaults", *self.cases])
+        if "number" in metafunc.fixturenames:
+            metafunc.parametrize("number", NUMBERS)
+
+    def make(self, bench, modalities=("visual", "textual"), **options):
+        return bench.model(self.name, modalities, **{**self.small, **options})
+
+    def agree(self, bench, modalities, options):
+        model, options = self.make(bench, modalities, **options), {**self.small, **options}
+        dense.agree(
+            model,
+            lambda: self.forward(model, **options),
+            lambda batch: self.losses(model, batch, **options),
+            bench.batch(model),
+        )
+
+    def test_options_equal_the_dense_reference(self, bench, case):
+        self.agree(bench, NUMBERS["two"], self.cases.get(case, {}))
+
+    def test_any_number_of_modalities_equals_the_dense_reference(self, bench, number):
+        self.agree(bench, NUMBERS[number], {})
+
+    def test_an_item_without_features_stays_finite(self, bench):
+        model = self.make(bench).float()
+        sum(model.calculate_loss(bench.batch(model))).backward()
+        assert all(torch.isfinite(part).all() for part in model())
+        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+    def test_predict_equals_full_sort_predict(self, bench):
+        model = self.make(bench).eval()
+        users, items = torch.arange(1, 5), torch.tensor([1, 9, 20, 40])
+        full = model.full_sort_predict(Interaction({"user_id": users})).view(4, -1)
+        pairs = model.predict(Interaction({"user_id": users, "item_id": items}))
+        assert torch.allclose(pairs, full[range(4), items])
+        assert model.embeddings()[0] is model.embeddings()[0], "one forward an evaluation"
+
+    def test_a_copy_scores_the_same_and_the_state_holds_parameters_only(self, bench):
+        model = self.make(bench).train()
+        model.calculate_loss(bench.batch(model))
+        twin = copy.deepcopy(model).eval()
+        for a, b in zip(twin.embeddings(), model.eval().embeddings(), strict=True):
+            assert torch.equal(a, b)
+        names = dict(model.named_parameters())
+        assert set(model.state_dict()) == set(names) and not any(name.endswith("raw") for name in names)
+
+    def test_autocast_keeps_the_loss(self, bench):
+        model, values = self.make(bench).float(), []
+        for enabled in (False, True):
+            model.start_epoch()
+            torch.manual_seed(3)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+                values.append(model.calculate_loss(bench.batch(model)))
+        for full, half in zip(*values, strict=True):
+            assert half.item() == pytest.approx(full.item(), rel=0.05, abs=1e-6)
+        sum(values[1]).backward()
+        assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+    @pytest.mark.cuda
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    def test_cuda_equals_the_cpu(self, bench):
+        model = self.make(bench).eval()
+        expected = model.embeddings()
+        for ours, cpu in zip(copy.deepcopy(model).to("cuda").embeddings(), expected, strict=True):
+            assert torch.allclose(ours.cpu(), cpu, atol=1e-6)
+
+    def test_the_loss_falls_and_a_run_can_be_repeated(self, bench):
+        runs = [self.steps(bench) for _ in range(2)]
+        assert runs[0][0] == runs[1][0] and runs[0][0][-1] < runs[0][0][0]
+        for a, b in zip(runs[0][1], runs[1][1], strict=True):
+            assert torch.equal(a, b)
+
+    def steps(self, bench, n=8):
+        """Losses on one batch before and after `n` epochs of that batch alone, and the parameters then."""
+        model = self.make(bench, embedding_size=16).float().train()
+        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
+        losses = []
+        for _ in range(n):
+            model.start_epoch()
+            loss = sum(model.calculate_loss(bench.batch(model, 40)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses, list(model.parameters())
+
+    def test_metric_band_popularity_and_checkpoint(self, tmp_path):
+        world = worlds.build(tmp_path / "as made")
+        scores = self.trained(world)
+        low, high = self.band
+        assert low <= worlds.recall_on_withheld(world, scores) <= high
+        popular = worlds.recall_on_valid(world, worlds.popularity(world))
+        assert worlds.recall_on_valid(world, scores) > 2 * popular
+        if self.reads_features:
+            shuffled = worlds.build(tmp_path / "shuffled", shuffled=True)
+            assert worlds.recall_on_withheld(shuffled, self.trained(shuffled)) < low / 2 + CHANCE / 2
+
+    def trained(self, world):
+        """Scores of a checkpoint that the plugin's own run wrote and its own loader read."""
+        options = world.config(**self.world)
+        result = quick_start.run(self.name, world.name, config_dict=options)
+        _, model, dataset, *_ = recbole_micro.load(result["checkpoint"])
+        return worlds.score_matrix(model, dataset, world)

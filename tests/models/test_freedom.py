@@ -1,0 +1,65 @@
+"""FREEDOM against its equations."""
+
+import pytest
+import torch
+
+from recbole_micro.errors import UserError
+from tests.dense import MODALITIES, affine, bpr, knn_graph, lightgcn, symmetric
+from tests.models.shared import ModelTests
+
+
+class TestFREEDOM(ModelTests):
+    name = "FREEDOM"
+    small = dict(knn_k=4, edge_dropout=0.0, reg_weight=0.1)
+    cases = {
+        "no feature loss": dict(reg_weight=0.0),
+        "two item layers": dict(n_item_layers=2, n_ui_layers=1),
+        "other weights": dict(modality_weights={"textual": 3, "visual": 1}),
+        "trained features": dict(freeze_features=False),
+    }
+    band = (0.25, 1.0)
+
+    def forward(self, model, knn_k, n_item_layers=1, n_ui_layers=2, modality_weights=None, **options):
+        named = modality_weights or {"visual": 0.1, "textual": 0.9}
+        weights = {m: named.get(m, 1 / len(model.modalities)) for m in model.modalities}
+        a = 0
+        for name, (values, mask) in model.modalities.items():
+            neighbours = (knn_graph(values, mask, knn_k, clamp=False) != 0).double()
+            a = a + weights[name] / sum(weights.values()) * symmetric(neighbours)
+        user, item = lightgcn(model, n_ui_layers)
+        h = model.backbone.item_embedding.weight
+        for _ in range(n_item_layers):
+            h = a @ h
+        return user, item + h
+
+    def losses(self, model, batch, reg_weight, **options):
+        users, positives, negatives = batch["user_id"], batch["item_id"], batch["neg_item_id"]
+        user, item = self.forward(model, **options)
+        features = torch.zeros(())
+        for transform, modality in zip(model.transforms, model.modalities.values(), strict=True):
+            f = affine(transform.transform, transform.raw)
+            both = modality.mask[positives] & modality.mask[negatives]
+            features = features + bpr(user[users[both]], f[positives[both]], f[negatives[both]])
+        return bpr(user[users], item[positives], item[negatives]), reg_weight * features
+
+    def test_an_epoch_trains_on_a_fresh_share_of_the_edges_and_evaluation_on_all(self, bench):
+        model = self.make(bench, edge_dropout=0.75)
+        seen = []
+        for _ in range(2):
+            model.start_epoch()
+            seen.append(model.backbone.sampled)
+            assert len(seen[-1].col) == 2 * round(0.25 * len(model.train_user))
+        assert not torch.equal(seen[0].col, seen[1].col)
+        full = self.make(bench)
+        assert not torch.allclose(model.train()()[0], full.train()()[0])
+        assert torch.allclose(model.eval()()[0], full.eval()()[0])
+
+    @pytest.mark.parametrize("weights", [{"visual": 0, "textual": 0}, {"visual": -1}, {"visual": "much"}])
+    def test_weights_that_make_no_graph_are_refused(self, bench, weights):
+        with pytest.raises(UserError, match="modality_weights"):
+            self.make(bench, modality_weights=weights)
+
+    def test_a_modality_that_is_not_named_gets_an_equal_share(self, bench):
+        model = self.make(bench, MODALITIES)
+        expected = self.forward(model, **self.small)[1]
+        assert torch.allclose(model()[1], expected, atol=1e-6)

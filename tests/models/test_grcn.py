@@ -1,0 +1,63 @@
+"""GRCN against its equations."""
+
+import torch
+from torch.nn.functional import leaky_relu
+
+from tests.dense import adjacency, affine, bpr, interactions, unit
+from tests.models.shared import ModelTests
+
+
+def attention(edges, logits):
+    """Softmax of each row over its edges [n_rows, n_cols], node by node; zeros where a row has none."""
+    rows = []
+    for row, logit in zip(edges, logits, strict=True):
+        share = torch.zeros_like(logit)
+        if row.any():
+            share = share.index_put((row.nonzero()[:, 0],), logit[row].softmax(0))
+        rows.append(share)
+    return torch.stack(rows)
+
+
+class TestGRCN(ModelTests):
+    name = "GRCN"
+    small = dict(reg_weight=0.1)
+    cases = {"routing as published": dict(route="none"), "not pruned": dict(prune=False)}
+    world = dict(embedding_size=16)
+    band = (0.6, 1.0)
+
+    def forward(self, model, route="users", prune=True, **options):
+        n_users, linked = model.n_users, interactions(model) > 0
+        edges = adjacency(model, "mean") > 0
+        weights, outputs = [], []
+        channels = zip(model.channels, model.modalities.values(), strict=True)
+        for column, (channel, modality) in enumerate(channels):
+            f = unit(leaky_relu(affine(channel.transform, modality.values))) * modality.mask[:, None]
+            p = unit(channel.preference.weight)
+            for _ in range(3 if route == "users" else 0):
+                p = unit(p + attention(linked & modality.mask, p @ f.T) @ f)
+            x = torch.cat([p, f])
+            known = torch.cat([torch.ones(n_users, dtype=torch.bool), modality.mask])
+            share = attention(edges & known & known[:, None], x @ x.T)
+            outputs.append(x + share @ x)
+            weights.append(share * model.confidence.weight[:, column])  # the column is the source
+        weight = torch.stack(weights).amax(0)
+        z = [unit(model.id_embedding.weight)]
+        for _ in range(2):
+            z.append((weight.relu() if prune else weight) @ z[-1])
+        return torch.cat([sum(z), *outputs], 1).split([n_users, model.n_items])
+
+    def losses(self, model, batch, reg_weight, **options):
+        users, positives, negatives = batch["user_id"], batch["item_id"], batch["neg_item_id"]
+        user, item = self.forward(model, **options)
+        user_id, item_id = model.id_embedding.weight.split([model.n_users, model.n_items])
+        pairs = torch.stack([user_id[users] ** 2 + item_id[i] ** 2 for i in (positives, negatives)])
+        reg = pairs.mean() + sum((c.preference.weight[users] ** 2).mean() for c in model.channels)
+        return bpr(user[users], item[positives], item[negatives]), reg_weight * reg
+
+    def test_pruning_drops_edges_of_negative_weight(self, bench):
+        pruned, whole = self.make(bench), self.make(bench, prune=False)
+        assert not torch.allclose(pruned()[0], whole()[0])
+        with torch.no_grad():
+            for model in (pruned, whole):
+                model.confidence.weight.abs_()
+        assert torch.allclose(pruned()[0], whole()[0])

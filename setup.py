@@ -27,8 +27,8 @@ CORE = [
 EXTRAS = {
     "ray": ["ray[tune]>=2.50"],  # parallel tuning
     "faiss": ["faiss-cpu>=1.8"],  # RecBole's NCL, kNN graphs of very many items
-    "encoders": ["sentence-transformers>=3.0", "transformers>=4.40", "pillow>=10"],  # text and images to vectors
-    "test": ["pytest>=8", "hypothesis>=6.100"],  # the test suite
+    "encoders": ["sentence-transformers>=3.0", "transformers>=4.40", "pillow>=10"],  # text, images
+    "test": ["pytest>=8", "hypothesis>=6.100", "setuptools>=77"],  # the test suite; it builds a wheel
     "dev": ["ruff>=0.6", "build>=1.2"],  # lint and packaging
 }
 

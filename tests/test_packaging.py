@@ -1,0 +1,143 @@
+"""What is built from the checkout holds everything and runs outside it."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE")
+SHIPPED = ("recbole_micro", "dataset_tools", "properties")
+
+TRAIN = """
+import importlib.resources, pathlib, sys
+import dataset_tools, recbole_micro
+home = pathlib.Path(sys.argv[1])
+assert home in pathlib.Path(recbole_micro.__file__).parents, recbole_micro.__file__
+assert home in pathlib.Path(dataset_tools.__file__).parents, dataset_tools.__file__
+assert (importlib.resources.files("recbole_micro.properties") / "model" / "MICRO.yaml").is_file()
+options = {"epochs": 1, "data_path": ".", "embedding_size": 4, "topk": [5], "valid_metric": "Recall@5"}
+assert "recall@5" in recbole_micro.run("BPR", "small", config_dict=options)["test_result"]
+"""
+
+
+def run(*command, cwd, **environment):
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=cwd, env={**os.environ, "PYTHONPATH": "", **environment},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of what is shipped: building writes into the folder it builds."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for file in [*(ROOT / name for name in TOP), *modules_and_yaml(ROOT)]:
+        target = copy / file.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    return copy
+
+
+def modules_and_yaml(root):
+    return [path for name in SHIPPED for path in (root / name).rglob("*") if path.suffix in (".py", ".yaml")]
+
+
+def packaged(checkout):
+    """Names, inside a wheel, of every module and YAML file of the checkout."""
+    names = (path.relative_to(checkout).as_posix() for path in modules_and_yaml(checkout))
+    return {re.sub("^properties/", "recbole_micro/properties/", name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir")
+    run("-m", "pip", "wheel", *options, folder, checkout, cwd=folder)
+    return next(folder.glob("*.whl"))
+
+
+def small_data_set(folder):
+    """20 users x 15 items, so that training takes no time."""
+    lines = [f"u{u}\ti{(3 * u + 7 * k) % 15}" for u in range(20) for k in range(8)]
+    (folder / "small").mkdir()
+    (folder / "small" / "small.inter").write_text("user_id:token\titem_id:token\n" + "\n".join(lines) + "\n")
+
+
+def installed(path, folder):
+    """Install a distribution, without what it depends on, into a folder of its own."""
+    target = folder / "site"
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--target")
+    run("-m", "pip", "install", *options, target, path, cwd=folder)
+    return target
+
+
+def check_installation(target, folder):
+    """Train from an environment of `target` and this environment's other packages, far from the checkout."""
+    small_data_set(folder)
+    paths = os.pathsep.join([str(target), *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}])
+    # -S keeps editable installations of the checkout out
+    run("-S", "-c", TRAIN, target, cwd=folder, PYTHONPATH=paths)
+
+
+def test_wheel_holds_everything(wheel, checkout):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {name for name in names if ".dist-info/" not in name} == packaged(checkout)
+    assert any(name.endswith("LICENSE") for name in names)
+
+
+def test_wheel_runs_outside_the_checkout(wheel, tmp_path):
+    check_installation(installed(wheel, tmp_path), tmp_path)
+
+
+def test_metadata_lists_needs_and_extras(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        entries = {Path(name).name: name for name in archive.namelist() if ".dist-info/" in name}
+        metadata = archive.read(entries["METADATA"]).decode()
+        scripts = archive.read(entries["entry_points.txt"]).decode()
+    assert "recbole-micro = recbole_micro.cli:main" in scripts
+    needs = ("recbole==1.2.0", "kmeans-pytorch", "psutil", "pyarrow", 'setuptools; python_version >= "3.12"')
+    for need in needs:
+        assert f"Requires-Dist: {need}" in metadata
+    for extra in ("ray", "faiss", "encoders", "test", "dev"):
+        assert f"Provides-Extra: {extra}" in metadata
+    assert "Requires-Python: >=3.10" in metadata
+
+
+@pytest.mark.slow
+def test_sdist_holds_everything_and_installs(checkout, tmp_path):
+    build = "from setuptools import build_meta; build_meta.build_sdist(__import__('sys').argv[1])"
+    run("-c", build, tmp_path, cwd=checkout)
+    sdist = next(tmp_path.glob("*.tar.gz"))
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name.replace("recbole_micro/properties/", "properties/") for name in packaged(checkout)} <= names
+    assert names.issuperset(TOP)
+    check_installation(installed(sdist, tmp_path), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["lenient", "strict", "compat"])
+def test_editable_install_finds_the_yaml_files(checkout, tmp_path, mode):
+    environment = tmp_path / "venv"
+    run("-m", "venv", "--without-pip", environment, cwd=tmp_path)
+    python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+    site = next(environment.rglob("site-packages"))
+    options = ["--no-deps", "--no-build-isolation", f"--config-settings=editable_mode={mode}"]
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    run("-m", "pip", "--python", python, "install", "--quiet", *options, "-e", checkout, cwd=tmp_path)
+    # options.py imports RecBole alone, which is enough to read the plugin's defaults
+    script = "from recbole_micro import options; assert options.model_names(); print(options.properties())"
+    for cwd in (tmp_path, checkout):
+        done = subprocess.run([python, "-c", script], cwd=cwd, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        assert str(checkout) in done.stdout

@@ -19,6 +19,8 @@ CORE = [
     "tqdm>=4.60",  # progress bars
     "matplotlib>=3.7",  # plots
     "scikit-learn>=1.2",  # TF-IDF and truncated SVD in dataset_tools
+    "pooch>=1.8",  # downloads in dataset_tools, with resuming and hashes
+    "requests>=2.28",  # what pooch downloads through
     "kmeans-pytorch>=0.3",  # RecBole 1.2.0 imports it with every general model, undeclared
     "psutil>=5.9",  # RecBole 1.2.0 reads the machine's state after training, undeclared
     'setuptools; python_version >= "3.12"',  # thop, which RecBole needs, imports distutils
@@ -27,7 +29,12 @@ CORE = [
 EXTRAS = {
     "ray": ["ray[tune]>=2.50"],  # parallel tuning
     "faiss": ["faiss-cpu>=1.8"],  # RecBole's NCL, kNN graphs of very many items
-    "encoders": ["sentence-transformers>=3.0", "transformers>=4.40", "pillow>=10"],  # text, images
+    "encoders": [  # texts and images to vectors
+        "wordllama>=0.3",
+        "sentence-transformers>=3.0",
+        "transformers>=4.40",
+        "pillow>=10",
+    ],
     "test": ["pytest>=8", "hypothesis>=6.100", "setuptools>=77"],  # the test suite; it builds a wheel
     "dev": ["ruff>=0.6", "build>=1.2"],  # lint and packaging
 }

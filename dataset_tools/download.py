@@ -12,7 +12,7 @@ from dataset_tools.provenance import hash_file
 
 RECORDS = "downloads.json"
 ATTEMPTS = 5
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # what a connection that breaks off loses at most
 TIMEOUT = 60
 
 

@@ -26,7 +26,7 @@ def split_dataset(
     """Split all interactions anew, into the data set `name` or in place; returns the folder.
 
     `how`: paper (80/10/10 per user, 1 + 1 of fewer than 10), ratio (shares per user at random), time (the
-    same, the latest in the test set), cold (a share of the items withheld from training), none (RecBole splits).
+    same, the latest in the test set), cold (a share of the items withheld), none (RecBole splits).
     """
     if how not in HOW:
         raise DataError(f"There is no split {how!r}; choose {', '.join(HOW)}.")

@@ -46,17 +46,11 @@ def version() -> str:
     return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE).group(1)
 
 
-def readme() -> str:
-    """The README, which is also the long description."""
-    path = ROOT / "README.md"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
 setup(
     name="recbole_micro",
     version=version(),
     description="MICRO and other multimodal recommenders for RecBole",
-    long_description=readme(),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="recbole_micro contributors",
     license="MIT",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE")
+TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md")
 SHIPPED = ("recbole_micro", "dataset_tools", "properties")
 
 TRAIN = """

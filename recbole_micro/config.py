@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
 
-import recbole
 import torch
 import torch.distributed as dist
 from recbole.config import Config
@@ -27,7 +26,6 @@ from recbole_micro.errors import UserError
 from recbole_micro.parsing import Loader, read_yaml
 from recbole_micro.protocol import metrics_of
 
-RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
 ARGUMENTS = "among the program's arguments"
 OWN_NAMES = ("preset", "resume")
 SPLIT_PARTS = ["train", "valid", "test"]
@@ -156,7 +154,8 @@ def find_model(name: str) -> type:
 def _update_internal_config_dict(self, file):
     """Read one of RecBole's own files and remember it as a layer."""
     values = copy.deepcopy(options.read_defaults(os.path.realpath(file)))
-    self.layers[os.path.relpath(os.path.realpath(file), os.path.realpath(RECBOLE_PROPERTIES))] = values
+    folder = os.path.realpath(options.RECBOLE_PROPERTIES)
+    self.layers[os.path.relpath(os.path.realpath(file), folder)] = values
     self.internal_config_dict.update(values)
     return values
 

@@ -10,7 +10,7 @@ import importlib.resources
 import math
 import numbers
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -213,15 +213,31 @@ def parse_kind(text: str) -> Kind:
 
 def parse_declarations(text: str, source: str) -> dict[str, Option]:
     """Every option that a YAML file of ours names, in its order."""
+    return read_declarations(
+        text, source, lambda kinds, _: tuple(map(parse_kind, kinds.split(" or "))) if kinds else ()
+    )
+
+
+def recbole_declarations(file: str) -> dict[str, Option]:
+    """The options that one of RecBole's YAML files names; kinds as far as its comments can be believed."""
+    path = RECBOLE_PROPERTIES / file
+    if not path.is_file():
+        return {}
+    found = read_declarations(path.read_text(encoding="utf-8"), file, believable_kinds)
+    return {name: replace(option, nullable=True) for name, option in found.items()}
+
+
+def read_declarations(text: str, source: str, kinds_of: Callable) -> dict[str, Option]:
+    """The options of a YAML file; `kinds_of(text in brackets, default)` gives their kinds."""
     defaults = yaml.load(text, Loader=Loader) or {}
     found: dict[str, Option] = {}
     for line in text.splitlines():
         match = DECLARATION.match(line)
         if not match:
             continue
-        name, kind = match["name"], match["kind"]
+        name, kind = match["name"], match["kind"] or ""
         if not match["indent"] and name in defaults:
-            kinds = tuple(parse_kind(part) for part in kind.split(" or ")) if kind else ()
+            kinds = kinds_of(kind, defaults[name])
             found[name] = Option(name, kinds, defaults[name], match["help"] or "", source)
         elif match["indent"] and kind and found:
             last = next(reversed(found))
@@ -310,26 +326,6 @@ def declared(model: str, dataset: str) -> dict[str, Option]:
             # A file that only changes a default keeps the declaration.
             known = found.get(name)
             found[name] = option if option.kinds or not known else replace(known, default=option.default)
-    return found
-
-
-def recbole_declarations(file: str) -> dict[str, Option]:
-    """The options that one of RecBole's YAML files names; kinds as far as its comments can be believed."""
-    path = RECBOLE_PROPERTIES / file
-    if not path.is_file():
-        return {}
-    found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        match = DECLARATION.match(line)
-        if match and match["indent"] and match["kind"] and found:
-            last = next(reversed(found))
-            found[last] = replace(found[last], keys=(*found[last].keys, match["name"]))
-        elif match and not match["indent"]:
-            default = read_defaults(str(path)).get(match["name"])
-            kinds = believable_kinds(match["kind"] or "", default)
-            found[match["name"]] = Option(
-                match["name"], kinds, default, match["help"] or "", file, nullable=True
-            )
     return found
 
 

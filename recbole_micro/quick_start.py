@@ -138,6 +138,10 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     own_file = trainer.saved_model_file
     if Path(own_file).exists():  # RecBole names files by the second
         own_file = f"{own_file.removesuffix('.pth')}-resumed.pth"
+    if not trainer.config["single_spec"]:  # and each process by its own clock
+        names = [own_file]
+        dist.broadcast_object_list(names, src=0)
+        own_file = names[0]
     trainer.resume_checkpoint(checkpoint)
     if trainer.start_epoch >= trainer.epochs:
         raise UserError(
@@ -147,6 +151,8 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     trainer.saved_model_file = own_file
     if trainer.config["local_rank"] == 0:
         shutil.copyfile(checkpoint, own_file)
+    if not trainer.config["single_spec"]:
+        dist.barrier()
     if valid_data:
         trainer.eval_collector.data_collect(train_data)
         trainer.best_valid_result = trainer.evaluate(valid_data, load_best_model=False)

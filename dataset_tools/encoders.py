@@ -5,6 +5,7 @@ gave nothing (an empty text, a broken image) and the item has no features.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -69,10 +70,11 @@ def _tfidf(corpus: Sequence[str], width: int = TFIDF_WIDTH) -> Callable[[list[st
 def _wordllama() -> Callable[[list[str]], np.ndarray]:
     """Static word vectors of 256 columns; the weights come with the package, nothing is downloaded."""
     try:
-        from wordllama import WordLlama
+        import wordllama
     except ImportError:
         raise DataError("This encoder needs the package wordllama; run pip install wordllama.") from None
-    model = WordLlama.load(disable_download=True)
+    # its tokenizer is in the package too, but only a cache folder is searched for it under that name
+    model = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
     return lambda texts: model.embed(texts, norm=True, batch_size=BATCH)
 
 

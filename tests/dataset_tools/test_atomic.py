@@ -7,38 +7,10 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokens import acceptable, tokens
 
 from dataset_tools.atomic import MISSING, check_tokens, number, quote, read_header, read_table, write_table
 from dataset_tools.errors import DataError
-
-tokens = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
-    [
-        *MISSING,
-        "007",
-        " lead",
-        "trail ",
-        'q"',
-        '"q',
-        '""',
-        '"',
-        "a\tb",
-        "a\nb",
-        "[PAD]",
-        "1e5",
-        "#x",
-        "a,b",
-        "'",
-        "\\",
-    ]
-)
-
-
-def acceptable(token):
-    try:
-        check_tokens([token], "item")
-    except DataError:
-        return False
-    return True
 
 
 @settings(max_examples=150, deadline=None)

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dataset_tools import inspection, pilot
+from dataset_tools import inspection, pilot, plots
 from dataset_tools.dataset import Dataset
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import Builder
@@ -89,3 +89,12 @@ def test_statistics_are_counted(tmp_path):
     assert lines[0] == "120 users, 80 items, 480 interactions, density 5.0000%"
     assert "visual: 80 items (100.0%) with 10 columns" in lines
     assert "interactions per user: min 4, median 4, mean 4.00, max 4; 0 users without any" in lines
+
+
+def test_the_plot_is_a_picture(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
+    clusters(tmp_path, shuffle=False)
+    path = plots.save(Dataset("world", tmp_path), tmp_path / "x.png")
+    with image_module.open(path) as image:
+        pixels = np.asarray(image.convert("L"))
+    assert image.size == (1200, 480) and len(np.unique(pixels)) > 20

@@ -1,0 +1,167 @@
+"""Plain tables."""
+
+import pandas as pd
+import pytest
+
+from dataset_tools import tables
+from dataset_tools.__main__ import main
+from dataset_tools.dataset import Dataset
+from dataset_tools.errors import DataError
+
+ROWS = {
+    "who": ["007", "7", "a b", 'q"t', "é", "007"],
+    "what": ["x,y", "0012", "0012", "tab\there", "x,y", "0012"],
+    "stars": [5, 4, 3, 2, 1, 5],
+    "when": ["2020-01-01", "2020-01-02T00:00:00+00:00", "3.5", "4", "5", "6"],
+}
+NAMES = dict(user="who", item="what", rating="stars", time="when")
+
+
+def save(folder, kind, rows=ROWS, name="inter"):
+    frame = pd.DataFrame(rows)
+    path = folder / f"{name}.{kind}"
+    if kind == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="," if kind == "csv" else "\t")
+    return path
+
+
+def found(folder):
+    rows = Dataset("toy", folder).interactions
+    columns = (rows.user, rows.item, rows.rating, rows.timestamp)
+    return [(rows.users[u], rows.items[i], r, t) for u, i, r, t in zip(*columns, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
+def test_ids_stay_as_they_are_in_every_format(tmp_path, kind):
+    tables.convert(save(tmp_path, kind), "toy", tmp_path / "data", **NAMES)
+    times = [1577836800.0, 1577923200.0, 3.5, 4.0, 5.0, 6.0]
+    assert found(tmp_path / "data") == list(
+        zip(*(ROWS[c] for c in ("who", "what", "stars")), times, strict=True)
+    )
+
+
+def test_numeric_ids_of_parquet_become_text(tmp_path):
+    path = save(tmp_path, "parquet", {"who": [1, 2], "what": [10, 20]})
+    tables.convert(path, "toy", tmp_path / "data", user="who", item="what")
+    assert Dataset("toy", tmp_path / "data").items == ["10", "20"]
+
+
+def test_ratings_core_and_duplicates_are_applied_in_that_order(tmp_path):
+    rows = [
+        ("a", "x", 5),
+        ("a", "x", 1),
+        ("a", "y", 5),
+        ("b", "x", 5),
+        ("b", "y", 4),
+        ("c", "x", 5),
+        ("b", "z", 2),
+    ]
+    path = save(
+        tmp_path,
+        "csv",
+        {"who": [r[0] for r in rows], "what": [r[1] for r in rows], "s": [r[2] for r in rows]},
+    )
+    tables.convert(path, "toy", tmp_path / "data", user="who", item="what", rating="s", min_rating=4, core=2)
+    rows = Dataset("toy", tmp_path / "data").interactions
+    assert sorted((rows.users[u], rows.items[i]) for u, i in zip(rows.user, rows.item, strict=True)) == [
+        ("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"),
+    ]  # fmt: skip
+
+
+def test_items_bring_titles_texts_images_and_unused_items(tmp_path):
+    items = {
+        "what": ["x,y", "0012", "tab\there", "unused"], "name": ["A", "B", "C", "D"],
+        "about": ["red  shoe", "red\nhat", "blue hat", ""], "pic": ["a.jpg", "", "c.jpg", "d.jpg"],
+    }  # fmt: skip
+    args = ["--user", "who", "--item", "what", "--items", str(save(tmp_path, "csv", items, "items"))]
+    args += [
+        "--title",
+        "name",
+        "--text",
+        "name,about",
+        "--image",
+        "pic",
+        "--name",
+        "toy",
+        "--data-path",
+        "data",
+    ]
+    assert main(["convert", "table", "--interactions", str(save(tmp_path, "csv")), *args]) == 0
+    dataset = Dataset("toy", "data")
+    assert dataset.titles() == {"0012": "B", "tab\there": "C", "unused": "D", "x,y": "A"}
+    assert list(dataset.texts(["text", "image"])) == [
+        "B red hat",
+        "C blue hat c.jpg",
+        "D d.jpg",
+        "A red shoe a.jpg",
+    ]
+    assert dataset.modalities == ["textual"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "inter.csv is empty"),
+        ("who,what,stars\na,b,1\n", "inter.csv has no column 'when'; its columns are who, what, stars"),
+        (
+            "who,what,stars,when\na,b,1,2\na,c,1\n",
+            "inter.csv, line 3: the row has a wrong number of fields; repair",
+        ),
+        ("who,what,stars,when\na,b,good,2\n", "inter.csv, line 2: could not convert string to float: 'good'"),
+        (
+            "who,what,stars,when\na,b,1,yesterday\n",
+            "inter.csv, line 2: Invalid isoformat string: 'yesterday'",
+        ),
+        ("who,what,stars,when\na,,1,2\n", "inter.csv, line 2: an id is empty"),
+        (
+            "who,what,stars,when\na,nan,1,2\n",
+            "The item id 'nan' cannot be used because RecBole reads it as a missing",
+        ),
+        ("who,what,stars,when\n", "inter.csv leaves no interaction"),
+    ],
+)
+def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, text, message):
+    (tmp_path / "inter.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        tables.convert(tmp_path / "inter.csv", "toy", tmp_path / "data", **NAMES)
+    data = tmp_path / "data"
+    assert not data.exists() or list(data.iterdir()) == []
+
+
+def test_skip_bad_counts(tmp_path, capsys):
+    (tmp_path / "inter.csv").write_text("who,what,stars\na,b,1\na,c\nb,b,x\nb,c,2\na,b,3\n")
+    args = [
+        "--interactions",
+        str(tmp_path / "inter.csv"),
+        "--user",
+        "who",
+        "--item",
+        "what",
+        "--rating",
+        "stars",
+    ]
+    assert main(["convert", "table", *args, "--skip-bad", "--name", "toy", "--data-path", "data"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 broken rows left out" in printed and "1 repeated interactions dropped" in printed
+
+
+def test_a_second_row_of_an_item_is_refused(tmp_path):
+    items = save(tmp_path, "csv", {"what": ["a", "a"], "name": ["A", "B"]}, "items")
+    with pytest.raises(DataError, match="items.csv, line 3: the item 'a' has a second row"):
+        tables.convert(
+            save(tmp_path, "csv"), "toy", "data", user="who", item="what", items=items, title="name"
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(min_rating=3.0), "--min-rating needs --rating"),
+        (dict(title="name"), "--title, --text and --image name columns of --items, which is missing"),
+    ],
+)
+def test_options_that_need_others_say_so(tmp_path, options, message):
+    with pytest.raises(DataError, match=message):
+        tables.convert(save(tmp_path, "csv"), "toy", "data", user="who", item="what", **options)

@@ -1,0 +1,34 @@
+"""Ids for property tests: odd ones, and which of them the converters accept."""
+
+from hypothesis import strategies as st
+
+from dataset_tools.atomic import MISSING, check_tokens
+from dataset_tools.errors import DataError
+
+ODD = [
+    "007",
+    " lead",
+    "trail ",
+    'q"',
+    '"q',
+    '""',
+    '"',
+    "a\tb",
+    "a\nb",
+    "[PAD]",
+    "1e5",
+    "#x",
+    "a,b",
+    "'",
+    "\\",
+]
+tokens = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from([*MISSING, *ODD])
+
+
+def acceptable(token: str) -> bool:
+    """Whether `check_tokens` lets it pass."""
+    try:
+        check_tokens([token], "item")
+    except DataError:
+        return False
+    return True

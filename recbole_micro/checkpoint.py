@@ -71,20 +71,27 @@ def config_from_plain(values: dict):
     """A RecBole Config from a checkpoint's plain values, which win; the device is chosen afresh.
 
     The command line is not read, and nothing is parsed or checked again.  Defaults are loaded first, so
-    options that came after the checkpoint was written have theirs.
+    options that came after the checkpoint was written have theirs.  Files that `plugins` names are not run.
     """
     from recbole.config import Config
+
+    from recbole_micro import plugins
+
+    values = copy.deepcopy(values)
+    own_models = values.pop("plugins", None)
+    plugins.refuse_unknown(values["model"], own_models)
 
     config = Config.__new__(Config)
     config.compatibility_settings()
     config._init_parameters_category()
     config.yaml_loader = config._build_yaml_loader()
     config.file_config_dict, config.cmd_config_dict = {}, {}
-    config.variable_config_dict = copy.deepcopy(values)
+    config.variable_config_dict = values
     config._merge_external_config_dict()
     config.model, config.model_class, config.dataset = config._get_model_and_dataset(None, None)
     config._load_internal_config_dict(config.model, config.model_class, config.dataset)
-    config.final_config_dict = {**config.internal_config_dict, **config.external_config_dict}
+    final = {**config.internal_config_dict, **config.external_config_dict, "plugins": own_models}
+    config.final_config_dict = final
     config._set_default_parameters()
     config._init_device()
     for phase in ("valid", "test"):  # the negatives of training are stored as RecBole rewrote them

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recbole_micro import __version__, options
+from recbole_micro import __version__, options, plugins
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import parse_strings, read_yaml
 
@@ -73,6 +73,7 @@ def read_arguments(argv: list[str]) -> dict[str, str]:
     Raises UserError for anything else, for unknown names, for an option given twice with different values.
     """
     given: dict[str, str | None] = {}
+    load_plugins(argv)
     position = 0
     while position < len(argv):
         argument = argv[position]
@@ -88,6 +89,13 @@ def read_arguments(argv: list[str]) -> dict[str, str]:
             raise UserError(f"--{name} is given twice, as {given[name]!r} and {value!r}: keep one.")
         position += 1
     return with_flags(given)
+
+
+def load_plugins(argv: list[str]) -> None:
+    """Load the files of `--plugins` before the names of options are looked up: they bring their own."""
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if argument == "--plugins" or argument.startswith("--plugins="):
+            plugins.load(argument.partition("=")[2] or following)
 
 
 def check_name(name: str) -> None:

@@ -49,6 +49,9 @@ WORDS = {
 }
 
 
+_added: dict[str, str] = {}
+
+
 class Refused(Exception):
     """A value is not of a kind."""
 
@@ -254,8 +257,17 @@ def properties():
         return Path(__file__).resolve().parent.parent / "properties"
 
 
+def add_text(file: str, text: str) -> None:
+    """Let `text` be one of the plugin's YAML files: the defaults of a user's own model."""
+    _added[file] = text
+    for cached in (plugin_defaults, model_names, known_names, declared):
+        cached.cache_clear()
+
+
 def plugin_text(file: str) -> str:
     """The text of one of the plugin's YAML files; empty where there is none."""
+    if file in _added:
+        return _added[file]
     path = properties()
     for part in file.split("/"):
         path = path / part
@@ -313,6 +325,8 @@ def known_names() -> frozenset[str]:
     for folder in ("model", "dataset", "preset"):
         for name in stems(folder):
             names.update(plugin_defaults(f"{folder}/{name}.yaml"))
+    for file in _added:
+        names.update(plugin_defaults(file))
     return frozenset(names - {"notice"})
 
 

@@ -14,6 +14,7 @@ from recbole.utils import get_environment, get_model, get_trainer, init_logger, 
 from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro import compat, options
+from recbole_micro import plugins as own_models
 from recbole_micro.config import command_line, own_command_line
 from recbole_micro.errors import UserError
 
@@ -158,8 +159,12 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
         trainer.best_valid_result = trainer.evaluate(valid_data, load_best_model=False)
 
 
-def load(checkpoint: str) -> tuple:
-    """(config, model, dataset, train_data, valid_data, test_data) of a checkpoint."""
+def load(checkpoint: str, plugins: str | list[str] | None = None) -> tuple:
+    """(config, model, dataset, train_data, valid_data, test_data) of a checkpoint.
+
+    `plugins`: Python files with models of the user's own; the checkpoint of such a model runs no file by itself.
+    """
+    own_models.load(plugins)
     return compat.load_data_and_model(checkpoint)
 
 

@@ -1,0 +1,167 @@
+"""A model of the user's own, in a file outside the package."""
+
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import recbole_micro
+from recbole_micro import cli, options, plugin, plugins, tuning
+from recbole_micro.errors import UserError
+from tests.tiny import QUICK, ROOT, python, write_tiny
+
+BLEND = '''\
+from recbole_micro.models.base import MultimodalRecommender
+
+
+class Blend(MultimodalRecommender):
+    """x_u . (x_i + sum_m W_m f_i^m), trained with BPR."""
+
+    loss_names = ("BPR", "L2")
+    defaults = {"embedding_size": 32, "reg_weight": 1e-4, "freeze_features": True, "blend_share": 0.5}
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)  # self.modalities: aligned features and masks
+        self.backbone = self.backbone_of("MF", config["embedding_size"])  # or "LightGCN", "NGCF"
+        self.transforms = self.feature_transforms(config)
+        self.share, self.reg_weight = config["blend_share"], config["reg_weight"]
+
+    def forward(self):
+        user, item = self.backbone()
+        return user, item + self.share * sum(transform() for transform in self.transforms)
+
+    def calculate_loss(self, interaction):
+        users, positives, negatives = self.batch(interaction)
+        user, item = self.forward()
+        vectors = user[users], item[positives], item[negatives]
+        l2 = sum(part.square().sum() for part in vectors) / len(users)
+        return self.bpr_loss(*vectors), self.reg_weight * l2
+'''
+
+
+@pytest.fixture
+def blend(tmp_path, monkeypatch):
+    """The file, and the registry as it was before."""
+    monkeypatch.setattr(plugin, "MODELS", dict(plugin.MODELS))
+    monkeypatch.setattr(options, "_added", {})
+    monkeypatch.setattr(plugins, "_loaded", {})
+    file = tmp_path / "blend.py"
+    file.write_text(BLEND)
+    yield file
+    monkeypatch.undo()
+    for cached in (options.plugin_defaults, options.model_names, options.known_names, options.declared):
+        cached.cache_clear()
+    for name in ("blend", "plain"):
+        sys.modules.pop(f"{plugin.ALIAS_PACKAGE}.{name}", None)
+
+
+def arguments(**given):
+    return [f"--{name}={value}" for name, value in given.items()]
+
+
+def quick(folder, **more):
+    named = {name: value for name, value in QUICK.items() if name not in ("topk", "embedding_size")}
+    return {**named, "topk": "[5]", "data_path": str(folder), **more}
+
+
+def test_script_and_checkpoint_in_fresh_processes(tmp_path):
+    folder, file = write_tiny(tmp_path / "data"), tmp_path / "blend.py"
+    file.write_text(BLEND)
+    given = quick(folder, plugins="blend.py", model="Blend", dataset="tiny", blend_share=0.25)
+    script = [sys.executable, str(ROOT / "run_recbole_micro.py"), *arguments(**given)]
+    ran = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"BPR.*L2", ran.stdout + ran.stderr)
+    (checkpoint,) = (tmp_path / "saved").glob("Blend-*.pth")
+    code = textwrap.dedent(
+        """
+        import sys, recbole_micro
+        from recbole_micro.errors import UserError
+        try:
+            recbole_micro.load(sys.argv[1])
+        except UserError as error:
+            print("refused:", error)
+        config, model, *_ = recbole_micro.load(sys.argv[1], plugins=sys.argv[2])
+        print(type(model).__name__, config["blend_share"], config["embedding_size"])
+        """
+    )
+    read = python(code, str(checkpoint), str(file), cwd=tmp_path)
+    assert read.returncode == 0, read.stderr
+    assert "Blend 0.25 32" in read.stdout
+    assert f"refused: The checkpoint's model Blend comes from {file}" in read.stdout
+
+
+def test_the_readme_shows_this_model():
+    readme = ROOT / "README.md"
+    if not readme.is_file() or "class Blend" not in readme.read_text(encoding="utf-8"):
+        pytest.skip("the README shows another model")
+    assert BLEND in readme.read_text(encoding="utf-8")
+
+
+def test_run_and_tuner(blend, tmp_path):
+    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
+    fixed |= {"model": "Blend", "dataset": "tiny"}
+    result = recbole_micro.run(config_dict=fixed)
+    assert result["checkpoint"].endswith(".pth") and "Blend-" in result["checkpoint"]
+    plugins.load(str(blend))
+    space = {"choice": {"blend_share": [0.1, 0.9]}}
+    search = tuning.hyper_tuning(space, algo="exhaustive", config_dict=fixed)
+    assert len(search.params2result) == 2
+
+
+def test_options_come_from_a_yaml_file_beside_the_model(blend, capsys):
+    blend.with_name("Blend.yaml").write_text("blend_share: 0.3  # (float 0..1) Share of the features.\n")
+    assert cli.main(["train", f"--plugins={blend}", "--model=Blend", "--help"]) == 0
+    assert "--blend_share = 0.3\n" in capsys.readouterr().out
+    assert cli.main(["train", "--plugins", str(blend), "--model=Blend", "--blend_shar=1"]) == 2
+    assert "blend_share" in capsys.readouterr().err
+    wrong = ["--dataset=tiny", "--blend_share=7"]
+    assert cli.main(["train", "--plugins", str(blend), "--model=Blend", *wrong]) == 2
+    assert "Option blend_share" in capsys.readouterr().err
+
+
+def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(blend):
+    plugins.load(str(blend))
+    first = recbole_micro.config.find_model("Blend")
+    plugins.load(str(blend))
+    assert recbole_micro.config.find_model("Blend") is first
+    blend.write_text(BLEND.replace("0.5}", "0.75}"))
+    plugins.load([str(blend)])
+    assert recbole_micro.config.find_model("Blend") is not first
+    assert options.plugin_defaults("model/Blend.yaml")["blend_share"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (BLEND.replace("class Blend", "class MICRO"), "there is a model MICRO"),
+        (BLEND.replace("class Blend", "class bpr"), "there is a model BPR"),
+        ("x = 1\n", "defines no model"),
+        (None, "There is no file"),
+    ],
+)
+def test_files_that_cannot_be_used_are_refused(blend, text, part):
+    if text is None:
+        blend.unlink()
+    else:
+        blend.write_text(text)
+    with pytest.raises(UserError, match=part):
+        plugins.load(str(blend))
+    assert "Blend" not in options.model_names()
+
+
+def test_a_broken_options_file_is_refused(blend):
+    blend.with_name("Blend.yaml").write_text("blend_share: 0.3  # (flaot) Share.\n")
+    with pytest.raises(UserError, match="Blend.yaml cannot be read .*flaot"):
+        plugins.load(str(blend))
+
+
+def test_a_recommender_of_recbole_s_own_kind(blend):
+    own = "class Plain(BPR):\n    defaults = {'plain_x': 3}\n"
+    blend.write_text("from recbole.model.general_recommender import BPR\n\n\n" + own)
+    plugins.load(str(blend))
+    assert options.plugin_defaults("model/Plain.yaml") == {"plain_x": 3}
+    assert recbole_micro.config.find_model("Plain").__name__ == "Plain"
+    assert "BPR" not in plugin.MODELS

@@ -90,8 +90,9 @@ def config_from_plain(values: dict):
     config._merge_external_config_dict()
     config.model, config.model_class, config.dataset = config._get_model_and_dataset(None, None)
     config._load_internal_config_dict(config.model, config.model_class, config.dataset)
-    final = {**config.internal_config_dict, **config.external_config_dict, "plugins": own_models}
-    config.final_config_dict = final
+    config.final_config_dict = {**config.internal_config_dict, **config.external_config_dict}
+    if own_models:
+        config.final_config_dict["plugins"] = own_models
     config._set_default_parameters()
     config._init_device()
     for phase in ("valid", "test"):  # the negatives of training are stored as RecBole rewrote them

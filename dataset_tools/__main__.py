@@ -15,6 +15,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted: what was there before is unchanged", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -13,8 +13,9 @@ MISSING = frozenset(
     + ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 )
 PADDING = "[PAD]"
-CHUNK = 65536
+LONGEST = 100_000  # characters of a text; Python's csv, and so RecBole's reader, stops at 131,072
 
+csv.field_size_limit(1 << 30)  # feature files in text form have longer fields
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _NEEDS_QUOTES = re.compile('["\t\n]')
 
@@ -43,8 +44,8 @@ def quote(token: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Free text as one line without control characters, for token_seq columns."""
-    return " ".join(_UNWRITABLE.sub(" ", text).split())
+    """Free text as one line of at most LONGEST characters, for token_seq columns."""
+    return " ".join(_UNWRITABLE.sub(" ", text).split())[:LONGEST]
 
 
 def number(value: float) -> str:

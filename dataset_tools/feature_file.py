@@ -64,12 +64,13 @@ class FeatureWriter:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        if kind is None:
-            self._flush()
-        self._file.close()
-        if kind is None:
-            os.replace(self._partial, self.path)
-        else:
+        try:
+            if kind is None:
+                self._flush()
+            self._file.close()
+            if kind is None:
+                os.replace(self._partial, self.path)
+        finally:
             self._partial.unlink(missing_ok=True)
 
     @property

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +46,33 @@ class ImageFile:
         """(ids, values [r, 4096]) of the wanted items, each item once, in the file's order."""
         keys = {token.encode() for token in wanted if len(token.encode()) <= 10}
         seen: set[bytes] = set()
-        buffer = bytearray(RECORDS_AT_ONCE * RECORD.itemsize)
-        with open(self.path, "rb", buffering=0) as file, self._bar() as bar:
-            while filled := _fill(file, buffer):
-                self._digest.update(memoryview(buffer)[:filled])
-                bar.update(filled)
-                records = np.frombuffer(buffer, RECORD, filled // RECORD.itemsize)
-                rows = []
-                for row, asin in enumerate(records["asin"].tolist()):
-                    if asin in keys:
-                        if asin in seen:
-                            self.repeated += 1
-                            continue
-                        seen.add(asin)
-                        rows.append(row)
-                if rows:
-                    chosen = records[rows]
-                    yield [asin.decode() for asin in chosen["asin"].tolist()], chosen["values"]
+        for buffer in self._buffers():
+            records = np.frombuffer(buffer, RECORD, len(buffer) // RECORD.itemsize)
+            rows = []
+            for row, asin in enumerate(records["asin"].tolist()):
+                if asin in seen:
+                    self.repeated += 1
+                elif asin in keys:
+                    seen.add(asin)
+                    rows.append(row)
+            if rows:
+                chosen = records[rows]
+                yield [asin.decode() for asin in chosen["asin"].tolist()], chosen["values"]
+
+    def _buffers(self) -> Iterator[memoryview]:
+        """The file in portions, each valid until the next; a second thread hashes them."""
+        buffers = [bytearray(RECORDS_AT_ONCE * RECORD.itemsize) for _ in range(2)]
+        hashed: list[Future] = []
+        with open(self.path, "rb", buffering=0) as file, self._bar() as bar, ThreadPoolExecutor(1) as thread:
+            for buffer in cycle(buffers):
+                if len(hashed) == len(buffers):
+                    hashed.pop(0).result()
+                view = memoryview(buffer)[: _fill(file, buffer)]
+                if not view:
+                    return
+                hashed.append(thread.submit(self._digest.update, view))
+                bar.update(len(view))
+                yield view
 
     def _bar(self) -> tqdm:
         name = self.path.name

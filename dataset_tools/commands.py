@@ -15,12 +15,14 @@ from dataset_tools import (
     mmrec,
     plots,
     provenance,
+    splits,
     splitting,
     summary,
     tables,
 )
 from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
+from dataset_tools.item_table import ItemTable
 
 Options = argparse.Namespace
 
@@ -84,6 +86,7 @@ def _convert_mmrec(layouts) -> None:
         "--rename", nargs="+", default=[], metavar="STEM=NAME", help="names of modalities by feature file"
     )
     layout.add_argument("--seed", type=int, default=0, help="for a split where x_label is missing")
+    _item_table(layout, "table of items with a column itemID")
     _named(layout)
     _target(layout)
     layout.set_defaults(run=_run_mmrec)
@@ -98,6 +101,7 @@ def _run_mmrec(options: Options) -> None:
         options.name,
         options.data_path,
         rename=rename,
+        about=ItemTable(options.items, options.title, _list(options.texts), options.image),
         seed=options.seed,
         half=options.half,
         force=options.force,
@@ -165,10 +169,7 @@ def _convert_table(layouts) -> None:
     layout.add_argument("--time", metavar="C", help="column of times: numbers or ISO dates")
     layout.add_argument("--min-rating", type=float, help="leave out lower ratings")
     layout.add_argument("--k-core", type=int, default=0, help="least interactions per user and item")
-    layout.add_argument("--items", metavar="F", help="table of items")
-    layout.add_argument("--title", metavar="C", help="column of titles")
-    layout.add_argument("--text", dest="texts", metavar="C,C", help="columns that make the items' text")
-    layout.add_argument("--image", metavar="C", help="column of image names or addresses")
+    _item_table(layout, "table of items")
     layout.add_argument(
         "--encoder", default="tfidf", help=f"of the text: {', '.join(encoders.TEXT_ENCODERS)}"
     )
@@ -186,7 +187,7 @@ def _run_table(options: Options) -> None:
         options.name,
         options.data_path,
         core=options.k_core,
-        texts=options.texts.split(",") if options.texts else (),
+        texts=_list(options.texts),
         text_encoder=options.encoder,
         **more,
     )
@@ -245,8 +246,7 @@ def _run_encode(options: Options) -> None:
     if options.modality:
         more["modality"] = options.modality
     if options.text:
-        columns = options.columns.split(",") if options.columns else None
-        missing = encoding.encode_texts(dataset, options.text, columns=columns, **more)
+        missing = encoding.encode_texts(dataset, options.text, columns=_list(options.columns), **more)
     elif options.images:
         missing = encoding.encode_images(dataset, options.image, options.images, **more)
     else:
@@ -265,10 +265,13 @@ def split(commands) -> None:
         "--ratios", nargs=3, type=float, default=(0.8, 0.1, 0.1), metavar="R", help="for ratio, time"
     )
     command.add_argument(
-        "--cold-share", type=float, default=0.2, help="share of cold items (default: %(default)s)"
+        "--cold", type=float, metavar="SHARE", help="withhold this share of the items, into NAME-cold"
     )
+    command.add_argument("--keep-warm", action="store_true", help="with --cold: all else is for training")
     command.add_argument("--seed", type=int, default=0, help="of the random choice (default: %(default)s)")
-    command.add_argument("--to-name", metavar="NAME", help="leave this data set and make another one")
+    command.add_argument(
+        "--to-name", "--name", dest="to_name", metavar="NAME", help="leave this data set and make another one"
+    )
     _where(command)
     command.set_defaults(run=_run_split)
 
@@ -276,11 +279,12 @@ def split(commands) -> None:
 def _run_split(options: Options) -> None:
     folder = splitting.split_dataset(
         Dataset(options.name, options.data_path),
-        options.how,
+        options.how if options.cold is None else "cold",
         ratios=tuple(options.ratios),
-        cold_share=options.cold_share,
+        cold_share=splits.WITHHELD if options.cold is None else options.cold,
+        keep_warm=options.keep_warm,
         seed=options.seed,
-        name=options.to_name,
+        name=options.to_name or (None if options.cold is None else f"{options.name}-cold"),
         force=options.force,
     )
     _show(folder)
@@ -343,6 +347,17 @@ def _where(command: argparse.ArgumentParser) -> None:
 def _target(command: argparse.ArgumentParser) -> None:
     _where(command)
     command.add_argument("--half", action="store_true", help="store features as float16")
+
+
+def _item_table(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--items", metavar="F", help=what)
+    command.add_argument("--title", metavar="C", help="column of titles")
+    command.add_argument("--text", dest="texts", metavar="C,C", help="columns that make the items' text")
+    command.add_argument("--image", metavar="C", help="column of image names or addresses")
+
+
+def _list(text: str | None) -> list[str]:
+    return text.split(",") if text else []
 
 
 def _encoder(command: argparse.ArgumentParser) -> None:

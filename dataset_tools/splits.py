@@ -46,13 +46,18 @@ def by_ratio(
 
 def cold(interactions: Interactions, seed: int = 0, share: float = WITHHELD) -> Interactions:
     """The paper's cold-start split: a share of the items is kept for test (half) and validation."""
-    if not 0 < share < 1:
-        raise DataError(f"The share {share} of cold items must lie between 0 and 1.")
     items = len(interactions.items)
-    order = np.random.default_rng(seed).permutation(items)[: int(share * items)]
+    order = cold_order(items, seed, share)
     part = np.zeros(items, dtype=np.int8)
     part[order], part[order[: len(order) // 2]] = 1, 2
     return replace(interactions, part=part[interactions.item])
+
+
+def cold_order(n_items: int, seed: int, share: float) -> np.ndarray:
+    """The item numbers that `cold` withholds; the first half is the test's."""
+    if not 0 < share < 1:
+        raise DataError(f"The share {share} of cold items must lie between 0 and 1.")
+    return np.random.default_rng(seed).permutation(n_items)[: int(share * n_items)]
 
 
 def _random_keys(interactions: Interactions, seed: int) -> np.ndarray:

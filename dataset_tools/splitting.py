@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from dataset_tools import provenance, splits, summary
+from dataset_tools import cold, provenance, splits, summary
 from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.folder import DatasetFolder
@@ -19,6 +19,7 @@ def split_dataset(
     *,
     ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
     cold_share: float = splits.WITHHELD,
+    keep_warm: bool = False,
     seed: int = 0,
     name: str | None = None,
     force: bool = False,
@@ -26,24 +27,28 @@ def split_dataset(
     """Split all interactions anew, into the data set `name` or in place; returns the folder.
 
     `how`: paper (80/10/10 per user, 1 + 1 of fewer than 10), ratio (shares per user at random), time (the
-    same, the latest in the test set), cold (a share of the items withheld), none (RecBole splits).
+    same, the latest in the test set), cold (a share of the items withheld; `keep_warm` leaves all other
+    interactions in training), none (RecBole splits).
     """
     if how not in HOW:
         raise DataError(f"There is no split {how!r}; choose {', '.join(HOW)}.")
     target = name or dataset.name
     if name is None and dataset.interactions.part is not None and not force:
         raise DataError(f"{dataset.name} has a fixed split; replace it with --force or choose a --to-name.")
-    found = dataset.interactions
+    found, record = dataset.interactions, None
     if how in ("ratio", "time"):
         found = splits.by_ratio(found, ratios, seed, by_time=how == "time")
     elif how == "cold":
-        found = splits.cold(found, seed, cold_share)
+        found, record = cold.split(found, seed, cold_share, keep_warm)
     else:
         found = splits.apply(found, how, seed)
     with DatasetFolder(dataset.folder.parent, target, force or name is None) as folder:
         _take_along(dataset, folder)
         folder.write_interactions(found)
+        if record:
+            cold.write(folder.path, target, record)
         options = {"how": how, "ratios": list(ratios), "cold_share": cold_share, "seed": seed}
+        options |= {"keep_warm": keep_warm}
         counts = summary.of_dataset(dataset)
         provenance.record_step(folder.path, target, f"split {dataset.name}", options, [], counts)
     return folder.target
@@ -51,7 +56,8 @@ def split_dataset(
 
 def _take_along(dataset: Dataset, folder: DatasetFolder) -> None:
     """Everything but the interactions: linked where the disk can, copied elsewhere."""
-    parts = {f"{dataset.name}.{part}.inter" for part in PARTS} | {f"{dataset.name}.inter"}
+    parts = {f"{dataset.name}.{part}.inter" for part in PARTS}
+    parts |= {f"{dataset.name}.inter", f"{dataset.name}.cold.json"}
     for path in dataset.folder.iterdir():
         if path.is_file() and path.name not in parts and path.name.startswith(f"{dataset.name}."):
             target = folder.path / (folder.name + path.name[len(dataset.name) :])

@@ -15,7 +15,7 @@ from recbole.utils import get_model, set_color
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from recbole_micro import options, protocol
+from recbole_micro import cold_start, options, protocol
 from recbole_micro.errors import UserError
 
 RECBOLE_EVAL_BATCH = 4096
@@ -33,11 +33,13 @@ def install() -> None:
         (AbstractTrainer, "__init__", any_process_group),
         (Trainer, "_generate_train_loss_output", named_losses),
         *protocol.WRAPS,
+        *cold_start.WRAPS,
     ):
         original = getattr(owner, name)
-        if getattr(original, "wrapped_by", None) is not wrap:
+        done = getattr(original, "wrapped_by", ())
+        if wrap not in done:
             wrapper = functools.wraps(original)(wrap(original))
-            wrapper.wrapped_by = wrap
+            wrapper.wrapped_by = (*done, wrap)
             setattr(owner, name, wrapper)
 
 

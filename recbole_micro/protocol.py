@@ -21,7 +21,8 @@ from recbole.utils import EvaluatorType, dict2str
 from recbole_micro.errors import UserError
 
 PROTOCOLS = ("recbole", "paper")
-LOADER_OPTIONS = ("protocol",)  # a saved loader is of no use for another value
+# A saved loader is of no use for another value of these.
+LOADER_OPTIONS = ("protocol", "cold_start", "cold_selection", "official_negatives")
 
 
 class NDCG_hits(NDCG):
@@ -98,12 +99,15 @@ def masked(test_data, protocol: str):
     """While this is open, `test_data` (of full ranking) masks what the protocol says."""
     if protocol not in PROTOCOLS:
         raise UserError(f"There is no protocol {protocol!r}: it is one of {', '.join(PROTOCOLS)}.")
-    before = test_data.protocol, test_data.uid2history_item
-    apply(test_data, protocol)
+    loaders = [test_data, *getattr(test_data, "rankings", {}).values()]
+    before = [(loader.protocol, loader.uid2history_item) for loader in loaders]
+    for loader in loaders:
+        apply(loader, protocol)
     try:
         yield test_data
     finally:
-        test_data.protocol, test_data.uid2history_item = before
+        for loader, state in zip(loaders, before, strict=True):
+            loader.protocol, loader.uid2history_item = state
 
 
 def apply(loader, protocol: str) -> None:

@@ -5,7 +5,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_micro import features, losses
+from recbole_micro import cold_start, features, losses
 from recbole_micro.backbones import BACKBONES, Backbone, HoldsTensors
 from recbole_micro.item_graph import ModalityGraph
 from recbole_micro.transform import FeatureTransform
@@ -24,6 +24,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     input_type = InputType.PAIRWISE
     loss_names: tuple[str, ...] = ()
+    ranks_cold_items = False  # whether scores of items without training interactions mean anything
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
@@ -31,6 +32,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         interactions = dataset.inter_matrix(form="coo")
         self.train_user = torch.from_numpy(interactions.row).long()
         self.train_item = torch.from_numpy(interactions.col).long()
+        self.cold = cold_start.without_ids(config, dataset)
         self.dynamic_negatives = bool(config["train_neg_sample_args"].get("dynamic"))
         self.steps, self.steps_at_train, self.steps_at_epoch = 0, 0, -1
         self.cache = None
@@ -60,7 +62,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def batch(self, interaction) -> tuple[Tensor, ...]:
-        """Users, positive items and, where they are sampled, negative items of a training batch, [batch] each."""
+        """Users, positive items and, where sampled, negative items of a training batch, [batch] each."""
         self.steps += 1
         fields = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
         return tuple(interaction[field] for field in fields if field in interaction)
@@ -79,6 +81,12 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
                 nn.init.xavier_normal_(module.weight)
+
+    def without_cold(self, vectors: Tensor, items: Tensor | None = None) -> Tensor:
+        """ID parts of these items, or of all, with zeros for cold ones, which are not trained."""
+        if self.cold is None:
+            return vectors
+        return vectors.masked_fill((self.cold if items is None else self.cold[items])[:, None], 0)
 
     def bpr_loss(self, user: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """BPR of the dot products of the batch's vectors, [batch, D] each."""

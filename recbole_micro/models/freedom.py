@@ -51,12 +51,16 @@ class FREEDOM(MultimodalRecommender):
     def start_epoch(self) -> None:
         self.backbone.start_epoch()
 
+    @property
+    def ranks_cold_items(self) -> bool:
+        return self.n_item_layers > 0
+
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.backbone()
         h = self.backbone.item_embedding.weight
         for _ in range(self.n_item_layers):
             h = propagate(self.item_graph, h)
-        return user, item + h
+        return user, self.without_cold(item) + h
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)

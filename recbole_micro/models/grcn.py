@@ -62,6 +62,7 @@ class GRCN(MultimodalRecommender):
     """
 
     loss_names = ("BPR", "L2")
+    ranks_cold_items = True
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
@@ -89,7 +90,10 @@ class GRCN(MultimodalRecommender):
         for _ in range(LAYERS):
             z = propagate(refined, z)
             total = total + z
-        return torch.cat([total, *(rep for rep, _ in said)], 1).split([self.n_users, self.n_items])
+        sizes = [self.n_users, self.n_items]
+        user, item = total.split(sizes)
+        total = torch.cat([user, self.without_cold(item)])
+        return torch.cat([total, *(rep for rep, _ in said)], 1).split(sizes)
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)

@@ -29,10 +29,14 @@ class LATTICE(ItemGraphRecommender):
         self.backbone.start_epoch()
         self.item_graph.start_epoch()
 
+    @property
+    def ranks_cold_items(self) -> bool:
+        return self.n_item_layers > 0
+
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.backbone()
         h = self.item_graph(self.backbone.item_embedding.weight, self.n_item_layers)
-        return user, item + F.normalize(h, dim=-1)
+        return user, self.without_cold(item) + F.normalize(h, dim=-1)
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)

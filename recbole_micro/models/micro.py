@@ -40,6 +40,13 @@ class MICRO(ItemGraphRecommender):
             for graph in self.graphs.values():
                 graph.start_epoch()
 
+    @property
+    def ranks_cold_items(self) -> bool:
+        """Whether anything of an item but its ID reaches its vector."""
+        if self.item_view == "graph":
+            return self.n_item_layers > 0 or self.item_input == "features"
+        return self.item_view == "features"
+
     def modality_views(self) -> dict[str, Tensor]:
         """h^m of every modality, [n_items, d] each (Eq. 6; `item_view: features` takes e~^m itself)."""
         if self.item_view == "features":
@@ -66,6 +73,7 @@ class MICRO(ItemGraphRecommender):
 
     def _forward(self):
         user, item = self.backbone()
+        item = self.without_cold(item)
         if self.item_view == "none":
             return user, item, {}, None
         views = self.modality_views()

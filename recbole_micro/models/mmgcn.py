@@ -74,6 +74,7 @@ class MMGCN(MultimodalRecommender):
     """
 
     loss_names = ("BPR", "L2")
+    ranks_cold_items = True
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
@@ -91,7 +92,8 @@ class MMGCN(MultimodalRecommender):
             table.weight.requires_grad_(config["train_id"])
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        ids = self.id_embedding.weight
+        user, item = self.id_embedding.weight.split([self.n_users, self.n_items])
+        ids = torch.cat([user, self.without_cold(item)])
         mean = sum(channel(self.graph, ids) for channel in self.channels) / len(self.channels)
         return torch.split(mean, [self.n_users, self.n_items])
 

@@ -21,6 +21,7 @@ class VBPR(MultimodalRecommender):
     """
 
     loss_names = ("BPR", "L2")
+    ranks_cold_items = True
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
@@ -49,7 +50,7 @@ class VBPR(MultimodalRecommender):
             F.linear(modality.values[items], part)
             for modality, part in zip(self.modalities.values(), weight.split(self.widths, 1), strict=True)
         )
-        parts = [self.item_embedding(items), read]
+        parts = [self.without_cold(self.item_embedding(items), items), read]
         return torch.cat(parts + ([self.item_bias[items, None]] if self.use_bias else []), 1)
 
     def forward(self) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,9 @@
 """Speed and memory of converting Amazon 2014 image features: `python benchmarks/image_features.py`.
 
-Generates an image-feature file (200,000 records are 3.3 GB) in a temporary folder.  Prints, from one run and
-with the page cache dropped before each, how fast the disk reads the file and how fast a fresh process converts
-it, with the peak resident memory: once keeping a tenth of the records, as Baby's reviews do, and once all.
+Generates an image-feature file (200,000 records are 3.3 GB) in a temporary folder.  Prints, from one run
+and with the page cache dropped before each, how fast the disk reads the file and how fast a fresh process
+converts it, with the peak resident memory: once keeping a tenth of the records, as Baby's reviews do, and
+once all.
 """
 
 import argparse

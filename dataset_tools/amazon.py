@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dataset_tools.atomic import clean
+from dataset_tools.atomic import clean, finite
 from dataset_tools.interactions import Builder, Interactions
 from dataset_tools.records import RecordFile, text_of
 
@@ -14,7 +14,7 @@ def read_reviews(reviews: RecordFile, user: str, item: str, rating: str, time: s
     for line, review in reviews:
         try:
             ids = review[user], review[item]
-            numbers = float(review[rating]), float(review[time])
+            numbers = finite(review[rating]), finite(review[time])
         except KeyError as error:
             reviews.bad(line, f"no field {error}")
         except (TypeError, ValueError) as error:

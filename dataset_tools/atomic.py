@@ -1,6 +1,7 @@
 """RecBole's atomic text files: tokens that survive the way in and out, tables written and read row by row."""
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -52,6 +53,14 @@ def number(value: float) -> str:
     """The shortest text that reads back as the same float64; whole numbers without a point."""
     text = repr(float(value))
     return text[:-2] if text.endswith(".0") else text
+
+
+def finite(value: object) -> float:
+    """A number as float64; ValueError for NaN and infinity, which no rating or time may be."""
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError(f"{value} is not a finite number")
+    return found
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

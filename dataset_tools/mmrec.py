@@ -12,13 +12,14 @@ import numpy as np
 
 from dataset_tools import splits
 from dataset_tools.arrays import NpyFile
-from dataset_tools.atomic import number
+from dataset_tools.atomic import finite, number
 from dataset_tools.catalog import KNOWN
 from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.id_lists import original_ids
 from dataset_tools.interactions import Builder, Interactions
+from dataset_tools.item_table import Bad, ItemTable
 from dataset_tools.micro import modality_of, write_in_order
 
 USER, ITEM, PART = "userID", "itemID", "x_label"
@@ -32,6 +33,7 @@ def convert(
     data_path: str | Path = "dataset",
     *,
     rename: Mapping[str, str] | None = None,
+    about: ItemTable | None = None,
     seed: int = 0,
     half: bool = False,
     force: bool = False,
@@ -39,7 +41,7 @@ def convert(
     """Write the data set `name` with the source's split, every item and each `.npy`; returns the folder.
 
     Where `x_label` is missing, the paper's split is made with `seed`.  `rename` maps a feature file's stem to
-    the modality's name.
+    the modality's name; `about` is a table with a column itemID.
     """
     source = Path(source)
     inter = _inter_file(source)
@@ -59,7 +61,11 @@ def convert(
         if interactions.part is None:
             interactions = splits.per_user(interactions, seed)
         folder.write_interactions(interactions)
-        folder.write_items(items)
+        columns = {}
+        if about is not None:
+            about.read(ITEM, Bad(skip=False))
+            columns = about.columns(map(str, range(len(items))))
+        folder.write_items(items, columns)
         folder.write_users(users)
         for matrix in matrices:
             if matrix.rows != len(items):
@@ -68,7 +74,8 @@ def convert(
             with folder.features(modality, matrix.width, half) as writer:
                 write_in_order(writer, matrix, items, modality)
         options = {"rename": dict(rename or {}), "seed": seed, "half": half}
-        sources = [inter, *(path for path in mappings.values() if path), *files]
+        tables = [about.path] if about is not None and about.path else []
+        sources = [inter, *(path for path in mappings.values() if path), *files, *tables]
         folder.record("convert mmrec", options, sources, KNOWN.get(name))
     return folder.target
 
@@ -90,7 +97,7 @@ def _rows(path: Path):
             raise DataError(
                 f"{path} has no column {absent[0]}; its columns are {', '.join(header) or 'none'}."
             )
-        kinds = {USER: int, ITEM: int, PART: int, **dict.fromkeys(FLOATS, float)}
+        kinds = {USER: int, ITEM: int, PART: int, **dict.fromkeys(FLOATS, finite)}
         known = [(place, column, kinds[column]) for place, column in enumerate(header) if column in kinds]
         for line, row in enumerate(table, 2):
             try:

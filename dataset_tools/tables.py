@@ -5,11 +5,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from dataset_tools import splits
-from dataset_tools.atomic import clean
+from dataset_tools.atomic import finite
 from dataset_tools.errors import DataError
 from dataset_tools.filtering import at_least, deduplicate, k_core
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import Builder, Interactions
+from dataset_tools.item_table import Bad, ItemTable
 from dataset_tools.table_file import read_rows
 
 
@@ -42,13 +43,11 @@ def convert(
     """
     if min_rating is not None and rating is None:
         raise DataError("--min-rating needs --rating, the column that holds the ratings.")
-    if items is None and (title or texts or image):
-        raise DataError("--title, --text and --image name columns of --items, which is missing.")
-    columns = _columns(title, texts, image)
+    table = ItemTable(items, title, texts, image)
     with DatasetFolder(data_path, name, force) as folder:
-        bad = _Bad(skip_bad)
-        about = _read_items(Path(items), item, columns, bad) if items else {}
-        found = _read(Path(interactions), [user, item, rating, time], () if core else about, bad)
+        bad = Bad(skip_bad)
+        known = table.read(item, bad)
+        found = _read(Path(interactions), [user, item, rating, time], [] if core else known, bad)
         found, repeated = deduplicate(found)
         if min_rating is not None:
             found = at_least(found, min_rating)
@@ -58,12 +57,10 @@ def convert(
             raise DataError(f"{interactions} leaves no interaction; lower --k-core or --min-rating.")
         found = found.compact(keep_items=True)
         folder.write_interactions(splits.apply(found, split, seed))
-        empty = [""] * len(columns)
-        fields = [about.get(token, empty) for token in found.items]
-        by_column = {name: [row[i] for row in fields] for i, name in enumerate(columns)}
-        folder.write_items(found.items, by_column)
+        columns = table.columns(found.items)
+        folder.write_items(found.items, columns)
         if texts:
-            folder.write_texts("textual", found.items, by_column["text:token_seq"], text_encoder, half)
+            folder.write_texts("textual", found.items, columns["text:token_seq"], text_encoder, half)
         folder.note("broken rows left out", bad.skipped)
         folder.note("repeated interactions dropped", repeated)
         options = {
@@ -76,43 +73,7 @@ def convert(
     return folder.target
 
 
-class _Bad:
-    """Refuses a row, or counts it."""
-
-    def __init__(self, skip: bool):
-        self._skip, self.skipped = skip, 0
-
-    def __call__(self, path: Path, line: int, reason: str) -> None:
-        if not self._skip:
-            raise DataError(f"{path}, line {line}: {reason}; repair it or pass --skip-bad.")
-        self.skipped += 1
-
-
-def _columns(title: str | None, texts: Sequence[str], image: str | None) -> dict[str, list[str]]:
-    """The columns of `<name>.item` and the source columns whose words they join."""
-    columns = {"title:token_seq": [title] if title else [], "text:token_seq": list(texts)}
-    columns["image:token"] = [image] if image else []
-    return {name: sources for name, sources in columns.items() if sources}
-
-
-def _read_items(path: Path, item: str, columns: dict[str, list[str]], bad: _Bad) -> dict[str, list[str]]:
-    """Item id -> one text per column; the first row of an id counts."""
-    names = [item, *(source for sources in columns.values() for source in sources)]
-    found: dict[str, list[str]] = {}
-    for line, row in read_rows(path, names):
-        if row is None or not row[0]:
-            bad(path, line, "the row has a wrong number of fields" if row is None else "the item id is empty")
-            continue
-        words = iter(row[1:])
-        texts = [clean(" ".join(next(words) for _ in sources)) for sources in columns.values()]
-        if row[0] in found:
-            bad(path, line, f"the item {row[0]!r} has a second row")
-            continue
-        found[row[0]] = texts
-    return found
-
-
-def _read(path: Path, columns: Sequence[str | None], items: Sequence[str] | dict, bad: _Bad) -> Interactions:
+def _read(path: Path, columns: Sequence[str | None], items: Sequence[str], bad: Bad) -> Interactions:
     rating, time = columns[2], columns[3]
     builder = Builder(rating is not None, time is not None)
     for token in items:
@@ -123,7 +84,7 @@ def _read(path: Path, columns: Sequence[str | None], items: Sequence[str] | dict
             continue
         numbers = iter(row[2:])
         try:
-            stars = float(next(numbers)) if rating else 0.0
+            stars = finite(next(numbers)) if rating else 0.0
             seconds = _seconds(next(numbers)) if time else 0.0
         except ValueError as error:
             bad(path, line, str(error))
@@ -138,7 +99,8 @@ def _read(path: Path, columns: Sequence[str | None], items: Sequence[str] | dict
 def _seconds(text: str) -> float:
     """A time as a number as it stands, or as an ISO date in seconds since 1970."""
     try:
-        return float(text)
+        float(text)
     except ValueError:
         moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    return finite(text)

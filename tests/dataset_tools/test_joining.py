@@ -1,5 +1,9 @@
 """Features from any format, joined by id, by mapping or by row order."""
 
+import shlex
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -277,3 +281,23 @@ def test_the_text_form_is_written_for_exchange_and_read_back(tmp_path, dataset):
     assert text.read_text().startswith("item_id:token\tvisual:float_seq\n")
     add_features(dataset, "visual", text, force=True)
     np.testing.assert_array_equal(dataset.matrix("visual")[0], before)
+
+
+def test_a_full_disk_leaves_the_data_set_as_it_was(tmp_path, dataset):
+    np.save(tmp_path / "f.npy", np.ones((5, 20_000)))
+    before = {path.name: path.read_bytes() for path in dataset.folder.iterdir()}
+    command = [
+        sys.executable,
+        "-m",
+        "dataset_tools",
+        "features",
+        "--npy",
+        str(tmp_path / "f.npy"),
+        "--row-order",
+    ]
+    command += ["--modality", "visual", "--name", "toy", "--data-path", str(dataset.folder.parent)]
+    limited = f"trap '' XFSZ; ulimit -f 100; exec {shlex.join(command)}"
+    run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ") and len(run.stderr.strip().splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in dataset.folder.iterdir()} == before

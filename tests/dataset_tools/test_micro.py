@@ -53,6 +53,17 @@ def test_cold_start_split_shares_ids_and_features(tmp_path, write_micro):
     assert dataset.items == ITEMS and dataset.matrix("textual")[1].all()
 
 
+def test_a_split_without_a_core_folder_as_in_mmssl(tmp_path, write_micro):
+    source = write_micro(tmp_path / "src", features=("image", "text", "audio"))
+    for path in (source / "5-core").iterdir():
+        path.rename(source / path.name)
+    (source / "5-core").rmdir()
+    (source / "train_mat").write_bytes(b"a pickle that nobody opens")
+    micro.convert(source, "toy", tmp_path / "out")
+    dataset = Dataset("toy", tmp_path / "out")
+    assert dataset.items == ITEMS and dataset.modalities == ["acoustic", "textual", "visual"]
+
+
 @pytest.mark.parametrize("rows", [4, 6])
 def test_features_with_another_number_of_rows_are_refused(tmp_path, write_micro, rows):
     source = write_micro(tmp_path / "src", rows=rows)

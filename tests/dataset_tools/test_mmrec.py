@@ -76,6 +76,16 @@ def test_modalities_can_be_renamed(tmp_path):
     assert main(["convert", "mmrec", *where, "--force", "--rename", "vggish"]) == 2
 
 
+def test_a_table_of_items_brings_titles(tmp_path, capsys):
+    source = write(tmp_path / "src")
+    (tmp_path / "t.tsv").write_text("itemID\tname\ttags\n2\tTwo\ta,b\n0\tZero\t\n")
+    args = ["--from", str(source), "--name", "toy", "--data-path", "data", "--items", str(tmp_path / "t.tsv")]
+    assert main(["convert", "mmrec", *args, "--title", "name", "--text", "name,tags"]) == 0
+    dataset = Dataset("toy", "data")
+    assert dataset.titles() == {"007": "Zero", 'B "q"': "", "c\td": "Two", "e": ""}
+    assert list(dataset.texts(["text"])) == ["Zero", "", "Two a,b", ""]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -114,6 +114,8 @@ def test_items_bring_titles_texts_images_and_unused_items(tmp_path):
             "who,what,stars,when\na,b,1,yesterday\n",
             "inter.csv, line 2: Invalid isoformat string: 'yesterday'",
         ),
+        ("who,what,stars,when\na,b,nan,2\n", "inter.csv, line 2: nan is not a finite number"),
+        ("who,what,stars,when\na,b,1,inf\n", "inter.csv, line 2: inf is not a finite number"),
         ("who,what,stars,when\na,,1,2\n", "inter.csv, line 2: an id is empty"),
         (
             "who,what,stars,when\na,nan,1,2\n",

@@ -1,0 +1,226 @@
+"""Several models x settings x seeds, each run in a process and a folder of its own, into one table.
+
+A run whose folder has a result is never repeated, so a study that was killed goes on where it stopped.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import torch
+import yaml
+from tqdm import tqdm
+
+from recbole_micro import hooks
+from recbole_micro import options as declarations
+from recbole_micro.checkpoint import plain
+from recbole_micro.config import Config, own_command_line
+from recbole_micro.errors import UserError
+from recbole_micro.parsing import Loader, parse, parse_strings, read_yaml
+from recbole_micro.run_folder import LOG, OPTIONS, RESULT, write_text
+
+ROOT = Path(__file__).resolve().parent.parent
+WORKER = (sys.executable, "-m", "recbole_micro.run_folder")
+ERROR, RESULTS = "error.txt", "results.csv"
+PATHS = ("data_path", "plugins", "resume")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training; `setting` holds the options in which it differs from the model's other runs."""
+
+    model: str
+    seed: int
+    setting: Mapping
+    options: Mapping
+
+    @property
+    def label(self) -> str:
+        """The model and its setting, for people."""
+        changes = ", ".join(f"{name}={value}" for name, value in self.setting.items())
+        return f"{self.model} ({changes})" if changes else self.model
+
+    @property
+    def folder(self) -> str:
+        """The name of the run's folder."""
+        text = "-".join([self.model, *(f"{name}={value}" for name, value in self.setting.items())])
+        return "".join(c if c.isalnum() or c in "-=._" else "_" for c in text) + f"-seed{self.seed}"
+
+    @property
+    def text(self) -> str:
+        """All options, as the run's process reads them."""
+        return yaml.safe_dump(plain({**self.options, **self.setting, "model": self.model, "seed": self.seed}))
+
+
+def grid(models: Sequence[str], seeds: Iterable[int], vary: Mapping | None = None, **options) -> list[Run]:
+    """Every model with every combination of the values in `vary` (option: values) and every seed.
+
+    A model that does not have an option of `vary` runs without it.  `options` are the same for all runs.
+    """
+    runs: dict[str, Run] = {}
+    for model in models:
+        declared = declarations.declared(model, str(options.get("dataset", "")))
+        names = [name for name in vary or {} if name in declared]
+        for values in product(*((vary or {})[name] for name in names)):
+            for seed in seeds:
+                run = Run(model, seed, dict(zip(names, values, strict=True)), options)
+                runs[run.folder] = run
+    return list(runs.values())
+
+
+def read_seeds(text: str, first: int = 2020) -> list[int]:
+    """`5`: that many seeds from `first` on; `1,2,3`: these seeds."""
+    values = [parse(item) for item in parse_strings(text)]
+    if not values or not all(type(value) is int and value >= 0 for value in values) or values == [0]:
+        raise UserError(f"--seeds is {text!r}: write how many, or the seeds between commas.")
+    return list(range(first, first + values[0])) if len(values) == 1 and "," not in text else values
+
+
+def read_vary(text: str) -> dict[str, list]:
+    """`knn_k=5,10; beta=0.01,0.1` as `{option: values}`."""
+    found = {}
+    for part in filter(str.strip, text.split(";")):
+        name, equals, values = part.partition("=")
+        name = name.strip()
+        if not equals:
+            raise UserError(f"--vary has {part!r}: write option=value,value; option=value,value.")
+        if name not in declarations.known_names():
+            raise UserError(
+                f"There is no option {name!r} (--vary){declarations.hint(name, declarations.known_names())}"
+            )
+        found[name] = [parse(value) for value in parse_strings(values)]
+    return found
+
+
+def read_options(files: Sequence[str], given: Mapping) -> dict:
+    """The options of the files and the command line as one dictionary that is good in any folder."""
+    values: dict = {"data_path": "dataset"}
+    for file in files:
+        values.update(read_yaml(file))
+    values.update(given)
+    for name in PATHS:
+        if isinstance(values.get(name), str):
+            values[name] = os.path.abspath(values[name])
+    return values
+
+
+def check(runs: Iterable[Run]) -> None:
+    """Raise UserError for options that cannot work, before anything runs; prepare a missing data set once."""
+    checked = {(run.model, run.label): run for run in runs}
+    with own_command_line({}):
+        for run in checked.values():
+            config = Config(config_dict=yaml.load(run.text, Loader=Loader))
+            if hooks.missing_files(config):
+                hooks.prepare(config["dataset"], Path(config["data_path"]))
+
+
+def run_all(
+    runs: Sequence[Run], out: str | Path, workers: int | None = None, command: Sequence[str] = WORKER
+) -> pd.DataFrame:
+    """Run what has no result yet, `workers` at a time, sharing out the cores; the table of results.
+
+    `workers` is one per core by default, one where there is a CUDA device.  A run that fails is reported, and
+    the rest go on.  `command` is the program that gets a run's folder as its argument.
+    """
+    out = Path(out)
+    pending = [run for run in runs if not is_finished(run, out)]
+    cores = available_cores()
+    workers = min(workers or (1 if torch.cuda.is_available() else cores), max(len(pending), 1))
+    threads = max(1, cores // workers)
+    queue, active = pending[::-1], {}
+    with tqdm(total=len(runs), initial=len(runs) - len(pending), unit="run", disable=None) as bar:
+        try:
+            while queue or active:
+                while queue and len(active) < workers:
+                    run = queue.pop()
+                    active[start(run, out, command, threads)] = run
+                time.sleep(0.05)
+                for process in [process for process in active if process.poll() is not None]:
+                    finish(active.pop(process), out, process, bar)
+                    write_results(runs, out)
+        finally:
+            for process in active:
+                process.kill()
+                process.wait()
+    return write_results(runs, out)
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def is_finished(run: Run, out: Path) -> bool:
+    """Whether the run has a result; UserError where that is the result of other options."""
+    folder = out / "runs" / run.folder
+    if not (folder / RESULT).is_file():
+        return False
+    if (folder / OPTIONS).read_text(encoding="utf-8") != run.text:
+        raise UserError(
+            f"{folder} holds a finished run with other options: choose another --out, or remove that folder."
+        )
+    return True
+
+
+def start(run: Run, out: Path, command: Sequence[str], threads: int) -> subprocess.Popen:
+    """Start the run in a fresh folder."""
+    folder = (out / "runs" / run.folder).resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_text(folder / OPTIONS, run.text)
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    with open(folder / LOG, "wb") as log:
+        return subprocess.Popen(
+            [*command, str(folder)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def finish(run: Run, out: Path, process: subprocess.Popen, bar: tqdm) -> None:
+    """Count the run; report it where it has failed."""
+    process.stdin.close()
+    folder = out / "runs" / run.folder
+    bar.update()
+    if process.returncode == 0 and (folder / RESULT).is_file():
+        return
+    (folder / RESULT).unlink(missing_ok=True)
+    lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    reason = lines[-1] if lines else f"exit code {process.returncode}"
+    write_text(folder / ERROR, reason)
+    bar.write(f"{run.label}, seed {run.seed} failed: {reason} (see {folder / LOG})", file=sys.stderr)
+
+
+def write_results(runs: Sequence[Run], out: Path) -> pd.DataFrame:
+    """Write `results.csv`, one row per run, from what the folders hold; the table."""
+    table = pd.DataFrame([row(run, out) for run in runs])
+    write_text(out / RESULTS, table.to_csv(index=False))
+    return table
+
+
+def row(run: Run, out: Path) -> dict:
+    """A run's line in the table: what it is, its state, validation and test metrics."""
+    folder = out / "runs" / run.folder
+    cells = {"label": run.label, "model": run.model, **run.setting, "seed": run.seed}
+    cells |= {"status": "missing", "folder": f"runs/{run.folder}", "error": ""}
+    if (folder / ERROR).is_file():
+        cells |= {"status": "failed", "error": (folder / ERROR).read_text(encoding="utf-8")}
+    if (folder / RESULT).is_file():
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        cells |= {"status": "finished", "epochs": result["epochs"], "protocol": result["protocol"]}
+        cells |= {f"valid {name}": value for name, value in result["valid"].items()}
+        cells |= {f"test {name}": value for name, value in result["test"].items()}
+    return cells

@@ -1,0 +1,190 @@
+"""Grids of runs in processes: resuming, failures, per-user metrics."""
+
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+from recbole.utils.case_study import full_sort_topk
+
+from recbole_micro import experiment, quick_start, run_folder
+from recbole_micro.errors import UserError
+from tests.tiny import QUICK, write_tiny
+
+# A program that stands for a training: its result follows from its options; some calls die on the way.
+STAND_IN = """
+import json, os, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+text = (folder / "options.yaml").read_text()
+calls = Path(os.environ["CALLS"])
+with open(calls, "a") as file:
+    file.write(folder.name + "\\n")
+die = os.environ.get("DIE", "")
+if os.environ.get("ONLY", "") in folder.name:
+    if die == "start":
+        os._exit(9)
+    (folder / "epochs.csv").write_text("epoch,train_loss\\n1,0.5\\n")
+    if die == "middle":
+        (folder / "result.json.part").write_text('{"valid": {')
+        os._exit(9)
+    if die == "late":
+        (folder / "users.parquet").write_bytes(b"half")
+        os._exit(9)
+value = sum(map(ord, text)) % 97 / 97
+result = {"epochs": 2, "protocol": "recbole", "valid": {"recall@5": value}, "test": {"recall@5": value / 2}}
+(folder / "result.json").write_text(json.dumps(result))
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """The command of the stand-in, and the file that counts its calls."""
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    return [sys.executable, "-S", str(tmp_path / "stand_in.py")], tmp_path / "calls"
+
+
+def runs():
+    return experiment.grid(["BPR", "MICRO"], [1, 2], {"knn_k": [2, 3]}, dataset="tiny", epochs=2)
+
+
+def test_the_grid_varies_only_options_that_a_model_has():
+    assert [(run.label, run.seed) for run in runs()] == [
+        ("BPR", 1),
+        ("BPR", 2),
+        *((f"MICRO (knn_k={k})", seed) for k in (2, 3) for seed in (1, 2)),
+    ]
+    assert yaml.safe_load(runs()[-1].text) == {
+        "model": "MICRO",
+        "seed": 2,
+        "knn_k": 3,
+        "dataset": "tiny",
+        "epochs": 2,
+    }
+
+
+@pytest.mark.parametrize("die", ["start", "middle", "late"])
+def test_a_killed_study_goes_on_to_the_same_table(die, stand_in, tmp_path, monkeypatch):
+    command, calls = stand_in
+    whole = experiment.run_all(runs(), tmp_path / "whole", command=command)
+    assert set(whole["status"]) == {"finished"}
+    calls.unlink()
+
+    monkeypatch.setenv("DIE", die)
+    monkeypatch.setenv("ONLY", "knn_k=2")
+    table = experiment.run_all(runs(), tmp_path / "killed", workers=2, command=command)
+    assert list(table["status"]) == ["finished", "finished", "failed", "failed", "finished", "finished"]
+    monkeypatch.delenv("DIE")
+    calls.unlink()
+    experiment.run_all(runs(), tmp_path / "killed", command=command)
+    assert sorted(calls.read_text().split()) == ["MICRO-knn_k=2-seed1", "MICRO-knn_k=2-seed2"]
+    results = [(tmp_path / name / "results.csv").read_bytes() for name in ("killed", "whole")]
+    assert results[0] == results[1]
+
+    experiment.run_all(runs(), tmp_path / "killed", command=command)
+    assert len(calls.read_text().split()) == 2
+
+
+def test_workers_are_killed_with_the_parent(tmp_path, monkeypatch):
+    """An interrupted parent leaves no process behind, and none of its folders counts as finished."""
+    started = []
+    original = experiment.start
+
+    def start(*arguments):
+        started.append(original(*arguments))
+        return started[-1]
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "start", start)
+    monkeypatch.setattr(experiment.time, "sleep", interrupt)
+    script = tmp_path / "sleep.py"
+    script.write_text("import time; time.sleep(60)")
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run_all(runs(), tmp_path, workers=2, command=[sys.executable, "-S", str(script)])
+    assert len(started) == 2 and all(process.returncode for process in started)
+    assert not any(experiment.is_finished(run, tmp_path) for run in runs())
+
+
+def test_cores_are_shared_out(stand_in, tmp_path, monkeypatch):
+    command, _ = stand_in
+    seen = []
+    original = experiment.start
+    monkeypatch.setattr(experiment, "available_cores", lambda: 4)
+    monkeypatch.setattr(experiment.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(experiment, "start", lambda *a: seen.append(a[-1]) or original(*a))
+    experiment.run_all(runs()[:1], tmp_path / "one", command=command)
+    experiment.run_all(runs()[:3], tmp_path / "two", workers=2, command=command)
+    experiment.run_all(runs(), tmp_path / "all", command=command)
+    assert seen == [4, 2, 2, 2, *[1] * 6]
+
+
+def test_results_of_other_options_are_not_mixed_in(stand_in, tmp_path):
+    command, _ = stand_in
+    experiment.run_all(runs(), tmp_path, command=command)
+    others = experiment.grid(["BPR"], [1], dataset="tiny", epochs=3)
+    with pytest.raises(UserError, match="BPR-seed1 holds a finished run with other options: choose another"):
+        experiment.run_all(others, tmp_path, command=command)
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3", [7, 8, 9]), ("1,5", [1, 5]), ("4,", [4])])
+def test_seeds(text, seeds):
+    assert experiment.read_seeds(text, first=7) == seeds
+
+
+@pytest.mark.parametrize("text", ["0", "a", "-1", "1.5", ""])
+def test_refused_seeds(text):
+    with pytest.raises(UserError, match="--seeds is "):
+        experiment.read_seeds(text)
+
+
+def test_vary():
+    assert experiment.read_vary("knn_k=5,10; preset=visual,textual;tau=0.5") == {
+        "knn_k": [5, 10],
+        "preset": ["visual", "textual"],
+        "tau": [0.5],
+    }
+    with pytest.raises(UserError, match="no option 'knnk' .*did you mean knn_k"):
+        experiment.read_vary("knnk=5")
+    with pytest.raises(UserError, match="--vary has 'knn_k': write option=value"):
+        experiment.read_vary("knn_k")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return {**QUICK, "dataset": "tiny", "data_path": str(write_tiny(tmp_path / "data"))}
+
+
+def test_per_user_metrics_are_what_recbole_averages(tiny, tmp_path):
+    metrics = ["Recall", "NDCG", "Precision", "Hit", "MRR", "MAP"]
+    tiny |= {"model": "BPR", "topk": [3, 5], "metrics": metrics, "protocol": "paper"}
+    (tmp_path / "options.yaml").write_text(yaml.safe_dump(tiny))
+    result = run_folder.train_in(tmp_path)
+    users = pd.read_parquet(tmp_path / "users.parquet")
+    assert users["user"].is_unique and set(users["user"]) <= {f"u{user}" for user in range(24)}
+    assert set(users.columns) == {"user", *result["test"]}
+    assert len(result["test"]) == 12
+    for name, value in result["test"].items():
+        assert users[name].mean() == pytest.approx(value, abs=1e-9)
+
+    # User by user through RecBole's top-k lists.
+    _, model, dataset, _, _, test_data = quick_start.load(str(tmp_path / result["checkpoint"]))
+    ids = dataset.token2id("user_id", list(users["user"]))
+    _, best = full_sort_topk(ids, model, test_data, k=5)
+    for user, items, recall in zip(ids, best.tolist(), users["recall@5"], strict=True):
+        positive = set(test_data.uid2positive_item[user].tolist())
+        assert len(positive & set(items)) / len(positive) == pytest.approx(recall)
+
+    epochs = pd.read_csv(tmp_path / "epochs.csv")
+    assert list(epochs["epoch"]) == [1, 2] and epochs["train_loss"].notna().all()
+    assert epochs["recall@5"].max() == pytest.approx(result["best_valid_score"], abs=1e-9)
+    assert result["protocol"] == "paper"
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["embedding_size"] == 8
+
+
+def test_epochs_without_validation_have_empty_cells(tmp_path):
+    run_folder.write_epochs(tmp_path / "epochs.csv", {0: 1.5, 1: 1.25}, {1: {"recall@5": 0.5}})
+    text = (tmp_path / "epochs.csv").read_text()
+    assert text == "epoch,train_loss,recall@5\n1,1.5,\n2,1.25,0.5\n"

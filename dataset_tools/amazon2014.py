@@ -39,6 +39,7 @@ def prepare(
 ) -> Path:
     """Download the category's three files, or take them from the folder `raw`, and convert them."""
     paths = list(file_names(known.source).values())
+    DatasetFolder(data_path, known.name, options.get("force", False))  # refused before the download
     if raw is None:
         raw = Path(data_path) / "raw"
         download.fetch(mirror or AMAZON_2014, paths, raw)
@@ -117,6 +118,7 @@ def _official_text(product: dict[str, Any]) -> str:
 def _write_images(
     folder: DatasetFolder, images: ImageFile, items: list[str], official: bool, half: bool
 ) -> None:
+    """The modality visual; items without an image get no row, or with `official` the mean of the others."""
     absent = dict.fromkeys(items)
     total = np.zeros(WIDTH)
     with folder.features("visual", WIDTH, half) as writer:

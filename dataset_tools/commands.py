@@ -13,6 +13,7 @@ from dataset_tools import (
     joining,
     micro,
     mmrec,
+    mmrec_export,
     plots,
     provenance,
     splits,
@@ -86,6 +87,7 @@ def _convert_mmrec(layouts) -> None:
         "--rename", nargs="+", default=[], metavar="STEM=NAME", help="names of modalities by feature file"
     )
     layout.add_argument("--seed", type=int, default=0, help="for a split where x_label is missing")
+    layout.add_argument("--skip-bad", action="store_true", help="leave out and count broken rows")
     _item_table(layout, "table of items with a column itemID")
     _named(layout)
     _target(layout)
@@ -101,6 +103,7 @@ def _run_mmrec(options: Options) -> None:
         options.name,
         options.data_path,
         rename=rename,
+        skip_bad=options.skip_bad,
         about=ItemTable(options.items, options.title, _list(options.texts), options.image),
         seed=options.seed,
         half=options.half,
@@ -321,7 +324,7 @@ def export(commands) -> None:
 
 
 def _run_export(options: Options) -> None:
-    folder, missing = mmrec.export(Dataset(options.name, options.data_path), options.to, options.force)
+    folder, missing = mmrec_export.export(Dataset(options.name, options.data_path), options.to, options.force)
     print(folder)
     for modality, count in missing.items():
         if count:

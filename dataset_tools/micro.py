@@ -10,7 +10,6 @@ from pathlib import Path
 from dataset_tools.arrays import NpyFile
 from dataset_tools.catalog import KNOWN
 from dataset_tools.errors import DataError
-from dataset_tools.feature_file import FeatureWriter
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.id_lists import original_ids
 from dataset_tools.interactions import PARTS, Builder, Interactions
@@ -47,7 +46,7 @@ def convert(
         folder.write_users(users)
         features = feature_files(split, source)
         for file in features:
-            _write_features(folder, file, items, half)
+            write_in_order(folder, NpyFile(file), items, modality_of(file), half)
         sources = [*files, *(path for path in lists if path), *features]
         folder.record("convert micro", {"core": core, "half": half}, sources, KNOWN.get(name))
     return folder.target
@@ -78,23 +77,19 @@ def modality_of(file: Path) -> str:
     return MODALITIES.get(stem, stem)
 
 
-def _write_features(folder: DatasetFolder, file: Path, items: list[str], half: bool) -> None:
-    matrix = NpyFile(file)
+def write_in_order(
+    folder: DatasetFolder, matrix: NpyFile, items: list[str], modality: str, half: bool
+) -> None:
+    """A modality whose row i belongs to `items[i]`."""
     if matrix.rows != len(items):
         raise DataError(
-            f"{file} has {matrix.rows} rows for {len(items)} items; it must have one row per item number."
+            f"{matrix.path} has {matrix.rows:,} rows for {len(items):,} items; it needs one for each number."
         )
-    modality = modality_of(file)
-    with folder.features(modality, matrix.width, half) as writer:
-        write_in_order(writer, matrix, items, modality)
-
-
-def write_in_order(writer: FeatureWriter, matrix: NpyFile, tokens: list[str], label: str) -> None:
-    """Row i of the matrix belongs to `tokens[i]`."""
     start = 0
-    for block in progress(matrix.blocks(), label):
-        writer.write(tokens[start : start + len(block)], block)
-        start += len(block)
+    with folder.features(modality, matrix.width, half) as writer:
+        for block in progress(matrix.blocks(), modality):
+            writer.write(items[start : start + len(block)], block)
+            start += len(block)
 
 
 def _split_file(folder: Path, part: str) -> Path:

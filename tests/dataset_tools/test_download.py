@@ -140,5 +140,14 @@ def test_prepare_downloads_from_a_mirror(tmp_path, monkeypatch):
     ]
 
 
+def test_an_existing_data_set_is_refused_before_anything_is_downloaded(tmp_path, server, capsys):
+    from dataset_tools.__main__ import main
+
+    (tmp_path / "baby").mkdir()
+    assert main(["prepare", "baby", "--mirror", server.url, "--data-path", str(tmp_path)]) == 2
+    assert "is there already; replace it with --force" in capsys.readouterr().err
+    assert server.asked == []
+
+
 def exit_now():
     raise DataError("far enough")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dataset_tools import mmrec
+from dataset_tools import mmrec, mmrec_export
 from dataset_tools.__main__ import main
 from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
@@ -48,7 +48,7 @@ def rows_of(folder):
 def test_the_round_trip_is_identical(tmp_path, columns, mappings):
     source = write(tmp_path / "src", columns, mappings)
     mmrec.convert(source, "toy", tmp_path / "data")
-    target, missing = mmrec.export(Dataset("toy", tmp_path / "data"), tmp_path / "back")
+    target, missing = mmrec_export.export(Dataset("toy", tmp_path / "data"), tmp_path / "back")
     assert rows_of(target) == rows_of(source)
     for name in ("image_feat", "text_feat", "vggish"):
         np.testing.assert_array_equal(
@@ -105,6 +105,16 @@ def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, change, messa
     assert not data.exists() or list(data.iterdir()) == []
 
 
+def test_skip_bad_counts(tmp_path, capsys):
+    source = write(tmp_path / "src", rows=[*ROWS, (0, "x", 1, 1, 0), (0, 1, "nan", 1, 0)])
+    assert (
+        main(["convert", "mmrec", "--from", str(source), "--name", "t", "--data-path", "d", "--skip-bad"])
+        == 0
+    )
+    assert "2 broken rows left out" in capsys.readouterr().out
+    assert len(Dataset("t", "d").interactions) == len(ROWS)
+
+
 def test_a_folder_without_interactions_is_refused(tmp_path):
     with pytest.raises(DataError, match="has 0 .inter files; --from must name a folder with one"):
         mmrec.convert(tmp_path, "toy", tmp_path / "data")
@@ -123,16 +133,16 @@ def export_source(tmp_path, part=True):
 
 def test_export_counts_missing_rows_and_refuses_an_existing_target(tmp_path):
     dataset = export_source(tmp_path)
-    target, missing = mmrec.export(dataset, tmp_path / "out")
+    target, missing = mmrec_export.export(dataset, tmp_path / "out")
     assert missing == {"visual": 1}
     np.testing.assert_array_equal(np.load(target / "image_feat.npy"), [[0, 1], [0, 0], [1, 0]])
     with pytest.raises(DataError, match="out is there already"):
-        mmrec.export(dataset, tmp_path / "out")
-    mmrec.export(dataset, tmp_path / "out", force=True)
+        mmrec_export.export(dataset, tmp_path / "out")
+    mmrec_export.export(dataset, tmp_path / "out", force=True)
 
 
 def test_export_needs_a_fixed_split(tmp_path):
     with pytest.raises(
         DataError, match="toy has no fixed split; make one with python -m dataset_tools split"
     ):
-        mmrec.export(export_source(tmp_path, part=False), tmp_path / "out")
+        mmrec_export.export(export_source(tmp_path, part=False), tmp_path / "out")

@@ -10,7 +10,8 @@ from recbole_micro.graphs import Graph, bipartite, normalize, propagate, sample_
 class HoldsTensors(nn.Module):
     """A module whose plain attributes (graphs, tensors, dictionaries of them) follow `.to(device)`.
 
-    They are neither buffers nor parameters: state dicts stay small and torch.distributed does not broadcast them.
+    They are neither buffers nor parameters: state dicts stay small and torch.distributed does not broadcast
+    them.
     """
 
     def _apply(self, fn, recurse=True):
@@ -59,11 +60,14 @@ class Backbone(HoldsTensors):
 class GraphBackbone(Backbone):
     """A backbone that averages the input and `n_layers` steps on the normalised user-item graph.
 
-    `adjacency`: see `graphs.normalize`.  `edge_dropout`: share of the edges left out in an epoch, drawn anew each
-    epoch with p ~ 1 / sqrt(d_u d_i) for those that stay, renormalised (FREEDOM, Section 3.2); evaluation uses all.
+    `adjacency`: see `graphs.normalize`.  `edge_dropout`: share of the edges left out in an epoch, drawn anew
+    each epoch with p ~ 1 / sqrt(d_u d_i) for those that stay, renormalised (FREEDOM, Section 3.2);
+    evaluation uses all.
     """
 
-    def __init__(self, user, item, n_users, n_items, size, n_layers=2, adjacency="symmetric", edge_dropout=0.0):
+    def __init__(
+        self, user, item, n_users, n_items, size, n_layers=2, adjacency="symmetric", edge_dropout=0.0
+    ):
         super().__init__(user, item, n_users, n_items, size)
         self.n_layers, self.adjacency, self.edge_dropout = n_layers, adjacency, edge_dropout
         self.user, self.item = user.long(), item.long()
@@ -120,7 +124,9 @@ class NGCF(GraphBackbone):
 
     def layer(self, index, graph, x):
         side = propagate(graph, x)
-        x = F.leaky_relu(self.sum_transform[index](side)) + F.leaky_relu(self.product_transform[index](x * side))
+        x = F.leaky_relu(self.sum_transform[index](side)) + F.leaky_relu(
+            self.product_transform[index](x * side)
+        )
         x = self.dropout(x)
         return x, F.normalize(x, dim=-1)
 

@@ -1,8 +1,8 @@
 """Sparse graphs: exact kNN, normalisation, propagation.  The only module that knows about CSR."""
 
 import warnings
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Callable, Iterable, Optional
 
 import torch
 from torch import Tensor
@@ -17,8 +17,8 @@ class Graph:
     """A weighted directed graph: row r receives `val[e]` times the vector of column `col[e]`.
 
     `crow` [n_rows + 1], `col` [n_edges] (int32, ascending in a row), `val` [n_edges] (float), beside the
-    transpose's `t_crow`, `t_col` and `t_edge` (which edge each entry of the transpose is).  Plain tensors, so a graph
-    can be copied deeply and is no part of a state dict.
+    transpose's `t_crow`, `t_col` and `t_edge` (which edge each entry of the transpose is).  Plain tensors,
+    so a graph can be copied deeply and is no part of a state dict.
     """
 
     def __init__(self, crow: Tensor, col: Tensor, val: Tensor, n_cols: int):
@@ -85,11 +85,11 @@ def bipartite(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
     return graph.with_values(torch.ones_like(graph.val))  # a repeated interaction is one edge
 
 
-def normalize(graph: Graph, how: str, values: Optional[Tensor] = None) -> Graph:
+def normalize(graph: Graph, how: str, values: Tensor | None = None) -> Graph:
     """Normalise with the row sums D; a row without edges stays empty.
 
-    `symmetric`: D^-1/2 A D^-1/2 (MICRO Eq. 3, LightGCN); `mean`: D^-1 A; `mean_self_loop`: (D + I)^-1 (A + I) (MICRO's
-    published code).  `values` [n_edges] replaces the weights and receives gradients.
+    `symmetric`: D^-1/2 A D^-1/2 (MICRO Eq. 3, LightGCN); `mean`: D^-1 A; `mean_self_loop`: (D + I)^-1 (A +
+    I) (MICRO's published code).  `values` [n_edges] replaces the weights and receives gradients.
     """
     if how == "mean_self_loop":
         graph, how = _add_self_loops(graph), "mean"
@@ -119,10 +119,13 @@ def mix(graphs: Iterable[Graph], weights: Iterable[float | Tensor]) -> Graph:
     return Graph.from_edges(row, col, val, graphs[0].shape)
 
 
-def sample_edges(user: Tensor, item: Tensor, keep: float, n_users: int, n_items: int) -> tuple[Tensor, Tensor]:
+def sample_edges(
+    user: Tensor, item: Tensor, keep: float, n_users: int, n_items: int
+) -> tuple[Tensor, Tensor]:
     """A share `keep` of the edges without replacement, p ~ 1 / sqrt(d_u d_i) (FREEDOM, Section 3.2).
 
-    The smallest keys Exp(1) / p are such a sample, for any number of edges (`torch.multinomial` stops at 2^24).
+    The smallest keys Exp(1) / p are such a sample, for any number of edges (`torch.multinomial` stops at
+    2^24).
     """
     d_user = torch.bincount(user, minlength=n_users).float()
     d_item = torch.bincount(item, minlength=n_items).float()
@@ -210,8 +213,8 @@ def _spmm(crow: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int], x: Ten
 def propagate(graph: Graph, x: Tensor) -> Tensor:
     """One step of message passing, A x: [n_cols, d] -> [n_rows, d].
 
-    Gradients flow to `x` and, where they require them, to the edge values.  Runs in the precision of the edge values,
-    also inside autocast (CSR products know no bfloat16 on the CPU).
+    Gradients flow to `x` and, where they require them, to the edge values.  Runs in the precision of the
+    edge values, also inside autocast (CSR products know no bfloat16 on the CPU).
     """
     with torch.autocast(x.device.type, enabled=False):
         return _Propagate.apply(graph, graph.val, x.to(graph.val.dtype).contiguous())
@@ -244,18 +247,19 @@ def edge_similarity(graph: Graph, x: Tensor, clamp_negative: bool = True) -> Ten
 def knn(
     features: Tensor,
     k: int,
-    mask: Optional[Tensor] = None,
+    mask: Tensor | None = None,
     clamp_negative: bool = True,
     memory: float = 256.0,
     backend: str = "exact",
 ) -> Graph:
     """The k nearest rows of every row by cosine, the row itself counted (MICRO Eq. 1, 2).
 
-    `features` [n, d]; `mask` [n] says which rows exist (a row of zeros never does): the others get no edges, in either
-    direction.  Larger cosines win, then lower indices, and the row itself always stays, so the graph is the same for
-    every block size and number of threads: candidates come from float32 products, the choice among them from float64
-    dot products that do not depend on the blocks.  Negative cosines are dropped (`clamp_negative`) or kept.
-    `memory`: MB beside the inputs and the graph.  `backend`: `exact` or `faiss` (approximate, for very many rows).
+    `features` [n, d]; `mask` [n] says which rows exist (a row of zeros never does): the others get no edges,
+    in either direction.  Larger cosines win, then lower indices, and the row itself always stays, so the
+    graph is the same for every block size and number of threads: candidates come from float32 products, the
+    choice among them from float64 dot products that do not depend on the blocks.  Negative cosines are
+    dropped (`clamp_negative`) or kept. `memory`: MB beside the inputs and the graph.  `backend`: `exact` or
+    `faiss` (approximate, for very many rows).
     """
     n = len(features)
     norm = _norms(features)
@@ -287,7 +291,7 @@ def _norms(features: Tensor) -> Tensor:
 
 
 def _exact_candidates(features, norm, valid, k, memory):
-    """Yield (row, col) pairs, sorted, that contain each row's k nearest: a float32 cosine within its error bound."""
+    """Yield sorted (row, col) pairs that contain each row's k nearest: float32 cosines and their error bound."""
     n, d = features.shape
     k = min(k, int(valid.sum()))
     if k == 0:
@@ -313,14 +317,12 @@ def _exact_candidates(features, norm, valid, k, memory):
 def _above_threshold(block, start, k, slack, valid, budget):
     """Pairs of a block of cosines at or above each row's k-th largest less `slack`.
 
-    The k-th largest chunk maximum is a lower bound of the k-th largest entry; only chunks that reach it are read.
+    The k-th largest chunk maximum is a lower bound of the k-th largest entry; only chunks that reach it are
+    read.
     """
     chunks = block.view(len(block), -1, _CHUNK)
     best = chunks.amax(-1)
-    if best.shape[1] >= k:
-        bound = best.topk(k).values[:, -1]
-    else:
-        bound = block.topk(k).values[:, -1]
+    bound = best.topk(k).values[:, -1] if best.shape[1] >= k else block.topk(k).values[:, -1]
     rows = torch.arange(start, start + len(block), device=block.device)
     # The row itself is always a candidate, also where more than k rows equal it.
     itself = block[torch.arange(len(block), device=block.device), rows]
@@ -377,7 +379,7 @@ def _pair_cosines(features: Tensor, norm: Tensor, row: Tensor, col: Tensor, memo
 
 
 def _top_per_row(row: Tensor, col: Tensor, value: Tensor, k: int) -> Tensor:
-    """Which pairs (sorted by row, col) are among their row's k best: itself first, then value, then lower column."""
+    """Which pairs, sorted by (row, col), are their row's k best: itself, then value, then lower column."""
     value = torch.where(row == col, torch.inf, value)
     order = torch.sort(value, descending=True, stable=True).indices
     order = order[torch.sort(row[order], stable=True).indices]

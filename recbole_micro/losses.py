@@ -1,7 +1,5 @@
 """Training losses: BPR, L2 on the batch, InfoNCE."""
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,12 +28,13 @@ def mean_squares(*parts: Tensor) -> Tensor:
     return sum(part.square().mean() for part in parts)
 
 
-def info_nce(a: Tensor, b: Tensor, tau: float, b_within: Optional[Tensor] = None) -> tuple[Tensor, Tensor]:
+def info_nce(a: Tensor, b: Tensor, tau: float, b_within: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """I(a_i, b_i) and I(b_i, a_i) of MICRO Eq. 11 for every row, [n] each.
 
-    `a`, `b` [n, d], L2-normalised (cosine critic).  The negatives of an anchor a_i are the rows j != i of both `b` and
-    `a`.  `b_within`: `within(b, tau)` where the caller has it.  Beyond 4,096 rows the similarities are taken block by
-    block and recomputed in the backward pass, so memory is O(4096 n), never n x n.
+    `a`, `b` [n, d], L2-normalised (cosine critic).  The negatives of an anchor a_i are the rows j != i of
+    both `b` and `a`.  `b_within`: `within(b, tau)` where the caller has it.  Beyond 4,096 rows the
+    similarities are taken block by block and recomputed in the backward pass, so memory is O(4096 n), never
+    n x n.
     """
     if tau < MIN_TAU:
         raise ValueError(f"tau must be at least {MIN_TAU}, not {tau}")

@@ -11,6 +11,7 @@ from torch.nn.functional import leaky_relu, normalize
 
 import recbole_micro  # noqa: F401
 from recbole_micro.models.micro import MICRO
+from tests import dense
 from tests import world as worlds
 
 SMALL = dict(embedding_size=6, knn_k=4, n_item_layers=2, beta=0.1, edge_dropout=0.0, reg_weight=0.01)
@@ -55,33 +56,11 @@ class Reference:
 
     def knn_graph(self, x, mask):
         """Eq. 1-3: cosine, k largest of each row (itself first, then lower index), clamped, normalised."""
-        norm = x.norm(dim=1, keepdim=True)
-        exists = (norm.squeeze(1) > 0) & mask
-        unit = torch.where(exists[:, None], x / norm.clamp(min=1e-30), 0.0)
-        cosine = (unit[:, None, :] * unit[None]).sum(-1)
-        rank = cosine.detach().clone()
-        rank[:, ~exists] = -torch.inf
-        rank.fill_diagonal_(torch.inf)
-        order = torch.sort(rank, dim=1, descending=True, stable=True).indices[:, : self.o["knn_k"]]
-        keep = torch.zeros_like(cosine).scatter(1, order, 1.0) * exists[:, None] * exists
-        if self.o.get("clamp_negative", True):
-            cosine = cosine.relu()
-        graph = cosine * keep
-        degree = graph.sum(1)
-        inverse = torch.where(degree > 0, degree.clamp(min=1e-12).rsqrt(), 0.0)
-        return inverse[:, None] * graph * inverse
+        clamp = self.o.get("clamp_negative", True)
+        return dense.symmetric(dense.knn_graph(x, mask, self.o["knn_k"], clamp))
 
     def adjacency(self):
-        n_users, n = self.model.n_users, self.model.n_users + self.model.n_items
-        a = torch.zeros(n, n, dtype=torch.float64)
-        a[self.model.train_user, n_users + self.model.train_item] = 1
-        a = a + a.T
-        how = self.o.get("adjacency", self.model.backbone.adjacency)
-        if how == "mean_self_loop":
-            a = a + torch.eye(n)
-        degree = a.sum(1)
-        inverse = torch.where(degree > 0, 1 / degree, 0.0)
-        return inverse.sqrt()[:, None] * a * inverse.sqrt() if how == "symmetric" else inverse[:, None] * a
+        return dense.adjacency(self.model, self.o.get("adjacency", self.model.backbone.adjacency))
 
     def backbone(self):
         if self.o["cf_model"] == "MF":
@@ -242,7 +221,7 @@ def test_forward_losses_and_gradients_equal_the_dense_reference(prepared, case):
 def test_attention_runs_over_the_modalities_an_item_has(prepared):
     model = make(prepared, ("visual", "textual", "audio"))
     lacks_visual, lacks_all = prepared[1]._dataset.token2id("item_id", ["i3", "i5"])
-    fused, alpha = model.fuse(model.modality_views())
+    fused, alpha = model.fuse(model.modality_views(), model.present())
     assert torch.allclose(alpha.sum(1)[[lacks_visual, 1]], torch.ones(2, dtype=alpha.dtype))
     assert alpha[lacks_visual, 0] == 0 and not alpha[[0, lacks_all]].any() and not fused[[0, lacks_all]].any()
     assert all(torch.isfinite(part).all() for part in model())

@@ -14,12 +14,12 @@ from recbole_micro.transform import FeatureTransform
 class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     """A recommender whose score is the dot product of a user and an item embedding.
 
-    A model defines `__init__`, `forward() -> (user_embeddings [n_users, D], item_embeddings [n_items, D])` and
-    `calculate_loss(interaction)`, which takes its ids from `batch(interaction)` and returns one loss, or a tuple of
-    losses named by `loss_names`.
-    `self.modalities` maps each modality to its `Modality(values [n_items, d_m], mask [n_items])`; tensors, graphs and
-    dictionaries of them kept as plain attributes follow the model to its device.  `start_epoch()` is the place for
-    whatever is drawn or rebuilt once an epoch.
+    A model defines `__init__`, `forward() -> (user_embeddings [n_users, D], item_embeddings [n_items, D])`
+    and `calculate_loss(interaction)`, which takes its ids from `batch(interaction)` and returns one loss, or
+    a tuple of losses named by `loss_names`. `self.modalities` maps each modality to its `Modality(values
+    [n_items, d_m], mask [n_items])`; tensors, graphs and dictionaries of them kept as plain attributes
+    follow the model to its device.  `start_epoch()` is the place for whatever is drawn or rebuilt once an
+    epoch.
     """
 
     input_type = InputType.PAIRWISE
@@ -43,8 +43,8 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     def train(self, mode: bool = True):
         """RecBole's Trainer calls this at the start of every epoch; cached embeddings are stale from here on.
 
-        RecBole's dynamic negative sampling also calls `eval()` and `train()` around every batch; those calls follow a
-        training step, an epoch's first does not.
+        RecBole's dynamic negative sampling also calls `eval()` and `train()` around every batch; those calls
+        follow a training step, an epoch's first does not.
         """
         self.cache = None
         if not mode:

@@ -57,53 +57,73 @@ class MICRO(ItemGraphRecommender):
             for m, g in self.graphs.items()
         }
 
-    def fuse(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """h [n_items, d] and the attention alpha [n_items, n_modalities] (Eq. 7-9).
+    def fuse(self, views: dict[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
+        """h [n, d] and the attention alpha [n, n_modalities] of items with these views [n, d] (Eq. 7-9).
 
-        The softmax runs over the modalities that an item has; an item with none gets h = 0.
+        `present` [n, n_modalities] says which modalities they have: the softmax runs over those, and an item
+        with none gets h = 0.
         """
-        stacked = torch.stack(list(views.values()), 1)  # [n_items, n_modalities, d]
-        present = torch.stack([self.graphs[m].mask for m in views], 1)
+        stacked = torch.stack(list(views.values()), 1)  # [n, n_modalities, d]
         weight = self.attention(stacked).squeeze(-1).float().masked_fill(~present, -1e9)
         alpha = weight.softmax(1) * present
         return (alpha[..., None] * stacked).sum(1), alpha
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        return self._forward()[:2]
+    def present(self) -> Tensor:
+        """Which modalities each item has, [n_items, n_modalities]."""
+        return torch.stack([graph.mask for graph in self.graphs.values()], 1)
 
-    def _forward(self):
+    def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.backbone()
         item = self.without_cold(item)
-        if self.item_view == "none":
-            return user, item, {}, None
-        views = self.modality_views()
-        fused, _ = self.fuse(views)
-        return user, item + F.normalize(fused, dim=-1), views, fused  # Eq. 13
+        if self.item_view != "none":
+            item = item + F.normalize(self.fuse(self.modality_views(), self.present())[0], dim=-1)  # Eq. 13
+        return user, item
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)
-        user, item, views, fused = self._forward()
-        batch = user[users], item[positives], item[negatives]
-        contrast = self.beta * self.contrast(views, fused, positives) if views and self.beta else user.new_zeros(())
+        user, item = self.backbone()
+        item, contrast = self.without_cold(item), user.new_zeros(())
+        if self.item_view == "none":
+            vectors, places = item, torch.cat([positives, negatives])
+        else:
+            # Attention, normalisation and contrast only of the items that this batch looks at.
+            rows, places = self.rows_of(positives, negatives)
+            views = {m: view[rows] for m, view in self.modality_views().items()}
+            present = self.present()[rows]
+            fused, _ = self.fuse(views, present)
+            vectors = item[rows] + F.normalize(fused, dim=-1)
+            if self.beta:
+                inside = (
+                    places[: len(positives)].unique()
+                    if self.contrast_scope == "batch"
+                    else rows.nonzero()[:, 0]
+                )
+                views = [view[inside] for view in views.values()]
+                contrast = self.beta * self.contrast(views, fused[inside], present[inside])
+        batch = user[users], *vectors[places].chunk(2)
         return self.bpr_loss(*batch), contrast, self.l2_loss(ids, batch)
 
-    def contrast(self, views: dict[str, Tensor], fused: Tensor, positives: Tensor) -> Tensor:
-        """L_C (Eq. 10-12): InfoNCE between every h^m and h, cosine critic.
+    def rows_of(self, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+        """The items to compute [n], ascending, and the places of positives and negatives among them."""
+        both = torch.cat([positives, negatives])
+        if self.contrast_scope == "batch":
+            return torch.unique(both, return_inverse=True)
+        return torch.arange(self.n_items, device=both.device), both
 
-        Anchors and negatives are the batch's unique positive items, or all items (`contrast_scope`).  An item takes
-        part for the modalities it has.  `paper`: both directions, mean over an item's modalities, mean over items;
-        `official`: anchors h^m only, mean over items, sum over modalities.
+    def contrast(self, views: list[Tensor], fused: Tensor, present: Tensor) -> Tensor:
+        """L_C (Eq. 10-12): InfoNCE between every h^m and h of the given items, [n, d] each, cosine critic.
+
+        An item takes part for the modalities that it has (`present` [n, n_modalities]).  `paper`: both
+        directions, mean over an item's modalities, mean over items; `official`: anchors h^m only, mean over
+        items, sum over modalities.
         """
-        scope = torch.unique(positives) if self.contrast_scope == "batch" else torch.arange(1, self.n_items)
-        scope = scope.to(fused.device)
-        present = torch.stack([self.graphs[m].mask[scope] for m in views], 1)  # [n, n_modalities]
-        fused = F.normalize(fused[scope].float(), dim=-1)
+        fused = F.normalize(fused.float(), dim=-1)
         complete = bool(present.all())
         fused_within = losses.within(fused, self.tau) if complete else None
         total, share = fused.new_zeros(()), 1 / present.sum(1).clamp(min=1)
-        for column, view in enumerate(views.values()):
+        for column, view in enumerate(views):
             who = present[:, column]
-            a, b, weight = F.normalize(view[scope].float(), dim=-1), fused, share
+            a, b, weight = F.normalize(view.float(), dim=-1), fused, share
             if not complete:
                 if not bool(who.any()):
                     continue

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.neighbors import NearestNeighbors
 
 SIMILAR_K = (5, 10, 15, 20)
 ALIGNMENT_K = 10
@@ -48,6 +47,8 @@ def mean_similarity(unit: np.ndarray, pairs: np.ndarray) -> tuple[float, float]:
 
 def neighbours(unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k most similar other rows: (index [n, k], cosine [n, k]), k cut to what there is."""
+    from sklearn.neighbors import NearestNeighbors
+
     k = min(k, len(unit) - 1)
     if k < 1:
         return np.empty((len(unit), 0), dtype=np.int64), np.empty((len(unit), 0))

@@ -28,6 +28,21 @@ def test_every_command_explains_itself(command, capsys):
     assert "--data-path" in text or "--to" in text
 
 
+def test_the_converters_import_no_heavy_package():
+    heavy = "{'torch', 'recbole', 'sklearn', 'matplotlib'}"
+    code = f"import sys, dataset_tools.commands; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_interrupted_command_says_so(monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dataset_tools.catalog.prepare", stop)
+    assert main(["prepare", "ml-100k"]) == 130
+    assert capsys.readouterr().err == "interrupted: what was there before is unchanged\n"
+
+
 def test_a_mistake_is_one_line_and_code_2(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "dataset_tools", "inspect", "nothing", "--data-path", str(tmp_path)],

@@ -285,7 +285,7 @@ def _norms(features: Tensor) -> Tensor:
     squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
     step = max(1, (1 << 20) // max(1, features.shape[1]))
     for start in range(0, len(features), step):
-        block = features[start : start + step].double()
+        block = features[start : start + step].to(torch.float64, copy=True)
         torch.sum(block.square_(), -1, out=squares[start : start + step])
     return squares.sqrt_()
 

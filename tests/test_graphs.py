@@ -67,6 +67,13 @@ def test_more_duplicates_than_k_keep_the_row_itself_then_the_lowest_indices():
     assert neighbours[0] == [0, 1, 2, 3] and neighbours[40] == [0, 1, 2, 40]
 
 
+def test_knn_leaves_float64_features_as_they_are():
+    x = torch.randn(9, 4, dtype=torch.float64)
+    before = x.clone()
+    graphs.knn(x, 3)
+    assert torch.equal(x, before)
+
+
 def test_rows_without_features_take_no_part():
     x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     x[2] = 0

@@ -1,0 +1,29 @@
+"""Every model's YAML file explains its keys, and its search space has values that its options allow."""
+
+import pytest
+
+from recbole_micro import options, plugin, tuning
+
+
+@pytest.mark.parametrize("name", plugin.MODELS)
+def test_every_option_is_declared_and_explained(name):
+    file = f"model/{name}.yaml"
+    found = options.parse_declarations(options.plugin_text(file), file)
+    assert set(found) == set(options.plugin_defaults(file))
+    for option in found.values():
+        known = option.name == "train_neg_sample_args"  # RecBole's own, with another default
+        assert known or option.kinds and option.help.endswith("."), option.name
+        if option.kinds:
+            assert option.read(option.default, "in the file") == option.default
+
+
+@pytest.mark.parametrize("name", plugin.MODELS)
+def test_the_search_space_suits_the_model(name):
+    space = options.plugin_defaults(f"space/{name}.yaml")
+    assert tuning.read_space(space)
+    declared, defaults = options.declared(name, ""), options.plugin_defaults(f"model/{name}.yaml")
+    for values in space.values():
+        for option, choices in values.items():
+            assert option in defaults or option == "learning_rate", option
+            for value in choices:
+                declared[option].read(value, "in the space")

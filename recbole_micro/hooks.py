@@ -9,7 +9,7 @@ import torch.distributed as dist
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
-from recbole.trainer import Trainer
+from recbole.trainer import TraditionalTrainer, Trainer
 from recbole.trainer.trainer import AbstractTrainer
 from recbole.utils import get_model, set_color
 from torch.nn import SyncBatchNorm
@@ -32,6 +32,7 @@ def install() -> None:
         (NegSampleEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (AbstractTrainer, "__init__", any_process_group),
         (Trainer, "_generate_train_loss_output", named_losses),
+        (TraditionalTrainer, "__init__", evaluated_once),
         *protocol.WRAPS,
         *cold_start.WRAPS,
     ):
@@ -121,6 +122,16 @@ def any_process_group(original):
         self.model = SyncBatchNorm.convert_sync_batchnorm(model) if on_cuda else model
         devices = [config["device"]] if on_cuda else None
         self.distributed_model = DistributedDataParallel(self.model, device_ids=devices)
+
+    return __init__
+
+
+def evaluated_once(original):
+    """Models of one epoch are validated, and so saved, after it, whatever `eval_step` is."""
+
+    def __init__(self, config, model):
+        original(self, config, model)
+        self.eval_step = min(self.eval_step, self.epochs)
 
     return __init__
 

@@ -85,6 +85,11 @@ def bipartite(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
     return graph.with_values(torch.ones_like(graph.val))  # a repeated interaction is one edge
 
 
+def both_ways(graph: Graph, values: Tensor) -> Tensor:
+    """Edge values of `bipartite` from those of the [n_users, n_items] graph: the same in both directions."""
+    return torch.cat([values, values.index_select(0, graph.t_edge)])
+
+
 def normalize(graph: Graph, how: str, values: Tensor | None = None) -> Graph:
     """Normalise with the row sums D; a row without edges stays empty.
 

@@ -96,6 +96,8 @@ def read_vary(text: str) -> dict[str, list]:
             raise UserError(
                 f"There is no option {name!r} (--vary){declarations.hint(name, declarations.known_names())}"
             )
+        if name in ("model", "dataset", "seed"):
+            raise UserError(f"--vary has {name}: a study has one data set; use --models and --seeds.")
         found[name] = [parse(value) for value in parse_strings(values)]
     return found
 
@@ -220,7 +222,7 @@ def row(run: Run, out: Path) -> dict:
         cells |= {"status": "failed", "error": (folder / ERROR).read_text(encoding="utf-8")}
     if (folder / RESULT).is_file():
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        cells |= {"status": "finished", "epochs": result["epochs"], "protocol": result["protocol"]}
+        cells |= {"status": "finished", "trained epochs": result["epochs"], "protocol": result["protocol"]}
         cells |= {f"valid {name}": value for name, value in result["valid"].items()}
         cells |= {f"test {name}": value for name, value in result["test"].items()}
     return cells

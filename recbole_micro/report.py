@@ -1,0 +1,158 @@
+"""The report of a study: tables, plots and one self-contained page, drawn anew from its folder."""
+
+import base64
+import html
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from recbole_micro import plots, significance, tables
+from recbole_micro.run_folder import EPOCHS, RESULT, USERS, write_text
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; color: #222; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
+caption { text-align: left; padding-bottom: .5rem; color: #444; }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid #444; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 20rem; max-width: 30rem; }
+figure img { max-width: 100%; height: auto; } figcaption { color: #444; font-size: .9rem; }
+"""
+
+
+def write(results: pd.DataFrame, out: str | Path, dataset: str) -> Path:
+    """Draw tables, plots and `report.html` in `out` from the table of results; the page's path.
+
+    Writes table.md, table.csv, table.tex, significance.csv, figures/*.png and report.html.
+    """
+    out = Path(out)
+    done = results[results["status"] == "finished"]
+    metrics = [name.removeprefix("test ") for name in results.columns if name.startswith("test ")]
+    files = {label: user_files(rows, out) for label, rows in done.groupby("label", sort=False)}
+    files = {label: found for label, found in files.items() if found}
+    tests = significance.best_against_others(files, [name for name in metrics if ":" not in name])
+    summary = tables.summarize(results, dataset, significance.marked(tests))
+    write_text(out / "table.md", tables.markdown(summary))
+    write_text(out / "table.tex", tables.latex(summary))
+    write_text(out / "table.csv", tables.csv(summary))
+    write_text(out / "significance.csv", tests.to_csv(index=False) if len(tests) else "")
+    figures = draw(results, summary, out, dataset) if len(done) else []
+    page = out / "report.html"
+    write_text(page, page_text(f"Comparison on {dataset}", results, summary, tests, figures))
+    return page
+
+
+def user_files(rows: pd.DataFrame, out: Path) -> list[Path]:
+    """The per-user files of these runs."""
+    return [path for folder in rows["folder"] if (path := out / folder / USERS).is_file()]
+
+
+def draw(results: pd.DataFrame, summary: tables.Summary, out: Path, dataset: str) -> list[tuple[Path, str]]:
+    """Every plot that the study has data for, with its caption."""
+    done = results[results["status"] == "finished"]
+    folder = out / "figures"
+    plain = [metric for metric in summary.metrics if ":" not in metric]
+    drawn = []
+    for metric in plain:
+        path = folder / f"bars-{metric.replace('@', '')}.png"
+        plots.bars(summary.mean, summary.std, {metric: metric}, tables.title(metric), path)
+        drawn.append((path, f"{tables.title(metric)} on the test set of {dataset}"))
+    drawn += [
+        cold_bars(summary, metric, folder, dataset) for metric in plain if f"cold:{metric}" in summary.mean
+    ]
+    curves, metric = validation_curves(done, out)
+    if curves:
+        path = plots.learning_curves(curves, f"validation {tables.title(metric)}", folder / "learning.png")
+        drawn.append((path, f"Validation {tables.title(metric)} per epoch on {dataset}, mean over seeds"))
+    fixed = ("label", "model", "seed", "status", "folder", "error", "trained epochs", "protocol")
+    varied = [
+        name for name in done.columns if name not in fixed and name.split(" ")[0] not in ("valid", "test")
+    ]
+    for option in varied:
+        lines = sensitivity_lines(done, option, varied, f"test {plain[0]}")
+        if lines:
+            path = folder / f"sensitivity-{option}.png"
+            plots.sensitivity(lines, option, tables.title(plain[0]), path)
+            drawn.append((path, f"Test {tables.title(plain[0])} on {dataset} over {option}"))
+    return drawn
+
+
+def cold_bars(summary: tables.Summary, metric: str, folder: Path, dataset: str) -> tuple[Path, str]:
+    """The rankings of cold and warm items side by side."""
+    groups = {metric: "cold among all", f"cold:{metric}": "cold", f"warm:{metric}": "warm"}
+    groups = {column: label for column, label in groups.items() if column in summary.mean}
+    path = folder / f"cold-{metric.replace('@', '')}.png"
+    plots.bars(summary.mean, summary.std, groups, tables.title(metric), path)
+    return path, f"{tables.title(metric)} of cold and of warm items on {dataset}"
+
+
+def validation_curves(done: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataFrame], str]:
+    """The validation metric that selects, per label: index epoch, one column per run; and its name."""
+    curves: dict[str, dict] = {}
+    metric = ""
+    for row in done.to_dict("records"):
+        folder = out / row["folder"]
+        metric = json.loads((folder / RESULT).read_text(encoding="utf-8"))["valid_metric"].lower()
+        epochs = pd.read_csv(folder / EPOCHS, index_col="epoch")
+        if metric in epochs and epochs[metric].notna().any():
+            curves.setdefault(row["label"], {})[row["seed"]] = epochs[metric]
+    return {label: pd.DataFrame(columns) for label, columns in curves.items()}, metric
+
+
+def sensitivity_lines(done: pd.DataFrame, option: str, varied: list[str], column: str) -> dict:
+    """Per model (and setting of the other varied options): mean and std of `column` by the option's value."""
+    others = ["model", *(name for name in varied if name != option)]
+    lines = {}
+    for key, rows in done[done[option].notna()].groupby(others, sort=False, dropna=False):
+        table = rows.groupby(option, sort=False)[column].agg(["mean", "std"])
+        if len(table) > 1:
+            changes = [
+                f"{name}={value}"
+                for name, value in zip(others[1:], key[1:], strict=True)
+                if not pd.isna(value)
+            ]
+            lines[", ".join([key[0], *changes])] = table
+    return lines
+
+
+def page_text(
+    heading: str,
+    results: pd.DataFrame,
+    summary: tables.Summary,
+    tests: pd.DataFrame,
+    figures: list[tuple[Path, str]],
+) -> str:
+    """The page: everything inside one file that opens anywhere."""
+    counts = results["status"].value_counts()
+    state = ", ".join(f"{count} {status}" for status, count in counts.items())
+    parts = [f"<h1>{html.escape(heading)}</h1><p>{len(results)} runs: {state}.</p>"]
+    if len(summary.mean):
+        parts += ["<h2>Results</h2>", tables.as_html(summary)]
+    if figures:
+        shown = "".join(figure_text(path, text) for path, text in figures)
+        parts += ["<h2>Plots</h2>", f'<div class="plots">{shown}</div>']
+    if len(tests):
+        parts += ["<h2>Significance</h2>", frame(tests, "{:.3g}", "Paired tests over users, Holm-corrected.")]
+    shown = results.drop(columns="error") if not results["error"].any() else results
+    parts += ["<h2>Runs</h2>", frame(shown, "{:.4f}", "One training each; the folder has its log.")]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(heading)}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def figure_text(path: Path, text: str) -> str:
+    """A picture inside the page."""
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    label = html.escape(text)
+    image = f'<img alt="{label}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{label}</figcaption></figure>"
+
+
+def frame(table: pd.DataFrame, digits: str, caption: str) -> str:
+    """A table of any content."""
+    text = table.to_html(index=False, border=0, na_rep="", float_format=digits.format, escape=True)
+    return f'<div class="wide">{text.replace("<thead>", f"<caption>{caption}</caption><thead>", 1)}</div>'

@@ -62,8 +62,47 @@ def train(argv: list[str]) -> int:
     return 0
 
 
+def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
+    """A subcommand's own `--name=value` and `--name value`, and the other arguments."""
+    own, rest, position = {}, [], 0
+    while position < len(argv):
+        name, equals, text = argv[position].removeprefix("--").partition("=")
+        if not argv[position].startswith("--") or name not in names:
+            rest.append(argv[position])
+        elif name in own:
+            raise UserError(f"--{name} is given twice: keep one.")
+        elif equals or position + 1 < len(argv):
+            position += not equals
+            own[name] = text if equals else argv[position]
+        else:
+            raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
+        position += 1
+    return own, rest
+
+
+def positive(own: Mapping[str, str], name: str) -> int | None:
+    """A whole number above 0 among a subcommand's own arguments; None where it is not given."""
+    if name not in own:
+        return None
+    return options.Option(name, (options.parse_kind("int > 0"),)).read(own[name], "on the command line")
+
+
+def recommend(argv: list[str]) -> int:
+    """`recbole-micro recommend`: top-k lists from a checkpoint."""
+    from recbole_micro import recommend as lists
+
+    if {"-h", "--help"} & set(argv):
+        print(lists.HELP)
+        return 0
+    own, rest = split_arguments(argv, ("checkpoint", "users", "topk", "out", "new_items"))
+    if rest:
+        raise UserError(f"The argument {rest[0]!r} is unknown; recbole-micro recommend --help lists them.")
+    return lists.main(own, positive(own, "topk"))
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a model on a data set, select on validation, test once"),
+    "recommend": (recommend, "the best items of each user, from a checkpoint, with original ids"),
 }
 
 

@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows: no protection against a second process
+    fcntl = None
+
 from dataset_tools import provenance, summary
 from dataset_tools.atomic import check_tokens, quote, write_table
 from dataset_tools.catalog import KnownDataset
@@ -22,11 +27,12 @@ class DatasetFolder:
     """Context manager: files go to a hidden sibling folder that takes the target's place at the end.
 
     A run that fails or is killed leaves the old data set, or none; its leftovers are removed by the next run.
+    Of several processes that make the same data set, one goes on and the others wait for it.
     """
 
     def __init__(self, data_path: str | Path, name: str, force: bool = False):
         check_name(name)
-        self.name = name
+        self.name, self._force, self._lock = name, force, -1
         self.target = Path(data_path) / name
         self.path = self.target.with_name(f".{name}.partial")
         self._old = self.target.with_name(f".{name}.old")
@@ -35,25 +41,43 @@ class DatasetFolder:
         self._notes: dict[str, int] = {}
         if self._old.exists() and not self.target.exists():
             self._old.rename(self.target)
-        if self.target.exists() and not force:
+        self._refuse_existing()
+
+    def _refuse_existing(self) -> None:
+        if self.target.exists() and not self._force:
             raise DataError(
                 f"{self.target} is there already; replace it with --force or choose another name."
             )
 
     def __enter__(self) -> "DatasetFolder":
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(parents=True)
+        self._lock = _lock(self.path)
+        try:
+            self._refuse_existing()
+            for leftover in self.path.iterdir():
+                leftover.unlink()
+        except BaseException:
+            self._give_up()
+            raise
         return self
 
     def __exit__(self, kind, error, trace) -> None:
         if kind is not None:
-            shutil.rmtree(self.path, ignore_errors=True)
+            self._give_up()
             return
         shutil.rmtree(self._old, ignore_errors=True)
         if self.target.exists():
             self.target.rename(self._old)
         os.rename(self.path, self.target)
+        self._unlock()
         shutil.rmtree(self._old, ignore_errors=True)
+
+    def _give_up(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
 
     def write_interactions(self, interactions: Interactions) -> None:
         """`<name>.inter`, or one file per part where the interactions carry a split."""
@@ -121,6 +145,23 @@ class DatasetFolder:
         counts = summary.summarize(self._users, self._items, self._interactions, coverage, self._notes)
         counts["expected"] = summary.compare(counts, known)
         provenance.record_step(self.path, self.name, command, options, sources, counts)
+
+
+def _lock(folder: Path) -> int:
+    """Make the folder and wait until no other process works in it; what to close when done, -1 if nothing."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            return -1
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # the process that had the folder has moved it to its place or removed it
+        if folder.exists() and os.path.samestat(os.stat(folder), os.fstat(lock)):
+            return lock
+        os.close(lock)
 
 
 def check_name(name: str) -> None:

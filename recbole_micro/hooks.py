@@ -83,7 +83,8 @@ def prepare(name: str, folder: Path) -> None:
     try:
         catalog.prepare(name, folder.parent)
     except DataError as error:
-        raise UserError(str(error)) from error
+        if not (folder / f"{name}.inter").is_file():  # another process may have made it meanwhile
+            raise UserError(str(error)) from error
 
 
 def chosen_eval_batch(original):

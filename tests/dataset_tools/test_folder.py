@@ -63,6 +63,34 @@ def test_a_killed_run_leaves_the_old_data_set_or_none(tmp_path, before):
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
 
 
+WAITING = """
+import sys, time
+from dataset_tools.errors import DataError
+from dataset_tools.folder import DatasetFolder
+try:
+    with DatasetFolder(sys.argv[1], "toy") as folder:
+        print("in", flush=True)
+        folder.write_items([sys.argv[2]])
+        time.sleep(0.3)
+    print("made")
+except DataError as error:
+    print(error)
+"""
+
+
+def test_of_two_processes_one_makes_the_data_set_and_the_other_is_told(tmp_path):
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", WAITING, str(tmp_path), name], stdout=subprocess.PIPE, text=True
+        )
+        for name in ("first", "second")
+    ]
+    printed = sorted(run.communicate(timeout=60)[0] for run in runs)
+    assert "is there already" in printed[0] and printed[1].endswith("made\n")
+    assert items(tmp_path) in ("first", "second")
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+
+
 def test_a_run_killed_between_the_two_renames_is_undone(tmp_path):
     make(tmp_path, "old")
     os.rename(tmp_path / "toy", tmp_path / ".toy.old")

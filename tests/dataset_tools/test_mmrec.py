@@ -1,5 +1,7 @@
 """MMRec's layout, there and back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import Builder
 
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "lfm2k"
 ROWS = [
     (0, 2, 5.0, 100.5, 0),
     (0, 1, 3.0, 90.0, 1),
@@ -118,6 +121,17 @@ def test_skip_bad_counts(tmp_path, capsys):
 def test_a_folder_without_interactions_is_refused(tmp_path):
     with pytest.raises(DataError, match="has 0 .inter files; --from must name a folder with one"):
         mmrec.convert(tmp_path, "toy", tmp_path / "data")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
+def test_last_fm_there_and_back(tmp_path):
+    mmrec.convert(SHARED, "lfm2k", tmp_path / "data")
+    target, _ = mmrec_export.export(Dataset("lfm2k", tmp_path / "data"), tmp_path / "back")
+    assert rows_of(target) == rows_of(SHARED)
+    for path in SHARED.glob("*.npy"):
+        np.testing.assert_array_equal(np.load(target / path.name), np.load(path).astype(np.float32))
+    ids = [(folder / "i_id_mapping.csv").read_text().splitlines()[1:] for folder in (SHARED, target)]
+    assert ids[0] == ids[1]
 
 
 def export_source(tmp_path, part=True):

@@ -2,7 +2,8 @@
 
     python benchmarks/knn_memory.py [--rows 23033x4096 100000x384] [--memory 256]
 
-Each size runs in a process of its own, on random features; Linux only (it resets and reads the kernel's high-water mark).
+Each size runs in a process of its own, on random features; Linux only (it resets and reads the kernel's
+high-water mark).
 """
 
 import argparse
@@ -35,14 +36,17 @@ def measure(rows: int, width: int, k: int, memory: float) -> None:
     seconds, growth = time.perf_counter() - start, high_water_mark() - before
     bound = memory * 2**20 + rows * k * 12
     print(
-        f"{rows:>8,} x {width:<5} {seconds:>8.1f} s   growth {growth / 2**20:>6.1f} MB   bound {bound / 2**20:>6.1f} MB"
+        f"{rows:>8,} x {width:<5} {seconds:>8.1f} s   growth {growth / 2**20:>6.1f} MB   bound {
+            bound / 2**20:>6.1f} MB"
         f"   {'within' if growth <= bound else 'BEYOND'}   ({len(graph.col):,} edges)",
         flush=True,
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", nargs="+", default=["7050x4096", "23033x4096", "100000x384"], metavar="NxD")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--memory", type=float, default=256.0, metavar="MB")

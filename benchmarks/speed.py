@@ -1,0 +1,71 @@
+"""Seconds of an epoch and of a full evaluation on Baby: MICRO beside RecBole's LightGCN.
+
+    python benchmarks/speed.py [--epochs 5] [--threads 2] [--data-path dataset]
+
+Same batch size, shipped defaults; medians and their ratio.  MICRO's evaluation includes rebuilding its
+graphs. The data set is converted from `../shared/data/baby` where it is not there (see baby.py).
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from baby import HERE, prepare
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_model, get_trainer, init_seed
+
+from recbole_micro import Config
+
+MODELS = ("MICRO", "LightGCN")
+
+
+def ready(model: str, data_path: str, **options):
+    """(trainer, train_data, test_data) of a model."""
+    options = {"data_path": data_path, "gpu_id": "", "state": "ERROR", **options}
+    config = Config(model, "baby", config_dict=options)
+    init_seed(config["seed"], config["reproducibility"])
+    train_data, _, test_data = data_preparation(config, create_dataset(config))
+    recommender = get_model(model)(config, train_data._dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], model)(config, recommender)
+    trainer.eval_collector.data_collect(train_data)
+    return trainer, train_data, test_data
+
+
+def seconds(action) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data-path", default="dataset", metavar="DIR")
+    parser.add_argument("--from", dest="source", default=HERE.parents[1] / "shared/data/baby", metavar="DIR")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    prepare(Path(args.source), Path(args.data_path))
+    parts = {model: ready(model, args.data_path, train_batch_size=1024) for model in MODELS}
+    epoch, evaluation = ({model: [] for model in MODELS} for _ in range(2))
+    for number in range(args.epochs + 1):  # the first is a warm-up
+        for model, (trainer, train_data, test_data) in parts.items():
+            times = (
+                seconds(lambda t=trainer, d=train_data, n=number: t._train_epoch(d, n)),
+                seconds(lambda t=trainer, d=test_data: t.evaluate(d, load_best_model=False)),
+            )
+            if number:
+                epoch[model].append(times[0])
+                evaluation[model].append(times[1])
+    print(f"{args.threads} thread(s), batch 1024, medians of {args.epochs}, seconds")
+    for name, table in (("epoch", epoch), ("evaluation", evaluation)):
+        ours, theirs = (statistics.median(table[model]) for model in MODELS)
+        print(f"{name:12} MICRO {ours:6.2f}   LightGCN {theirs:6.2f}   ratio {ours / theirs:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -35,12 +35,9 @@ def measure(rows: int, width: int, k: int, memory: float) -> None:
     graph = knn(features, k, memory=memory)
     seconds, growth = time.perf_counter() - start, high_water_mark() - before
     bound = memory * 2**20 + rows * k * 12
-    print(
-        f"{rows:>8,} x {width:<5} {seconds:>8.1f} s   growth {growth / 2**20:>6.1f} MB   bound {
-            bound / 2**20:>6.1f} MB"
-        f"   {'within' if growth <= bound else 'BEYOND'}   ({len(graph.col):,} edges)",
-        flush=True,
-    )
+    verdict = "within" if growth <= bound else "BEYOND"
+    sizes = f"growth {growth / 2**20:>6.1f} MB   bound {bound / 2**20:>6.1f} MB   {verdict}"
+    print(f"{rows:>8,} x {width:<5} {seconds:>8.1f} s   {sizes}   ({len(graph.col):,} edges)", flush=True)
 
 
 def main() -> None:

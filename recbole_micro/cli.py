@@ -62,6 +62,124 @@ def train(argv: list[str]) -> int:
     return 0
 
 
+def compare(argv: list[str]) -> int:
+    """`recbole-micro compare`: models x settings x seeds into one report."""
+    if {"-h", "--help"} & set(argv):
+        print(COMPARE_HELP)
+        return 0
+    from recbole_micro import experiment, report
+
+    own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "out"))
+    given = read_arguments(argv)
+    fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
+    if not own.get("models") or not fixed.get("dataset"):
+        raise UserError("compare needs --models=NAME,NAME and --dataset=NAME.")
+    first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
+    seeds = experiment.read_seeds(own.get("seeds", "1"), first)
+    vary = experiment.read_vary(own.get("vary", ""))
+    runs = experiment.grid(parse_strings(own["models"]), seeds, vary, **fixed)
+    out = Path(own.get("out") or f"results/compare-{fixed['dataset']}")
+    experiment.check(runs)
+    results = experiment.run_all(runs, out, positive(own, "workers"))
+    page = report.write(results, out, fixed["dataset"])
+    print((out / "table.md").read_text(encoding="utf-8"))
+    print(f"Report: {page}")
+    return 0 if (results["status"] == "finished").all() else 1
+
+
+COMPARE_HELP = """\
+usage: recbole-micro compare --models=NAME,NAME --dataset=NAME [--option=value ...]
+
+Trains every model with every seed, each in a process of its own, and writes tables, plots and report.html.
+The same call again goes on where an interrupted one stopped; of a finished study it redraws the report.
+
+  --models=A,B       models of the plugin and of RecBole
+  --seeds=N          N seeds from --seed (2020) on, or the seeds themselves: 1,2,3
+  --vary=TEXT        settings: "knn_k=5,10; beta=0.01,0.1" runs every combination
+  --workers=N        processes at a time (default: one per core, one with a CUDA device); they share the cores
+  --out=DIR          folder of the study (default: results/compare-DATASET)
+
+Other options are those of recbole-micro train and hold for every run."""
+
+
+def tune(argv: list[str]) -> int:
+    """`recbole-micro tune`: search on the validation set, test the winner."""
+    if {"-h", "--help"} & set(argv):
+        print(TUNE_HELP)
+        return 0
+    from recbole_micro import experiment, search
+
+    own, argv = split_arguments(argv, ("space", "algo", "trials", "out"))
+    given = read_arguments(argv)
+    fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
+    if not fixed.get("model") or not fixed.get("dataset"):
+        raise UserError("tune needs --model=NAME and --dataset=NAME.")
+    model = fixed["model"]
+    out = own.get("out") or f"results/tune-{model}-{fixed['dataset']}"
+    space = own.get("space") or options.plugin_defaults(f"space/{model}.yaml")
+    experiment.check(experiment.grid([model], [0], **fixed))
+    trials = positive(own, "trials") or 20
+    winner = search.tune(space, fixed, out, own.get("algo", "bayes"), trials)
+    print((Path(out) / search.BEST).read_text(encoding="utf-8"))
+    for name in (name for name in winner.columns if name.startswith("test ")):
+        print(f"{name}: {winner[name].iloc[0]:.4f}")
+    return 0 if (winner["status"] == "finished").all() else 1
+
+
+TUNE_HELP = """\
+usage: recbole-micro tune --model=NAME --dataset=NAME [--option=value ...]
+
+Searches for the options with the best validation score, one trial after the other, and tests the winner once.
+Writes trials.csv, study.png and best.yaml (for --config_files).  The same call again goes on where an
+interrupted one stopped; with more --trials it continues a finished study.
+
+  --space=FILE       YAML file {shape: {option: values}} (default: the model's own search space)
+  --algo=NAME        bayes (or tpe), random, exhaustive (default: bayes)
+  --trials=N         trials at most (default: 20); an exhaustive search tries every combination
+  --out=DIR          folder of the study (default: results/tune-MODEL-DATASET)
+
+Other options are those of recbole-micro train and hold for every trial."""
+
+
+def reproduce(argv: list[str]) -> int:
+    """`recbole-micro reproduce`: a table of the paper, its numbers beside ours."""
+    if {"-h", "--help"} & set(argv):
+        print(REPRODUCE_HELP)
+        return 0
+    from recbole_micro import experiment, reproduce
+
+    quick = "--quick" in argv
+    argv = [argument for argument in argv if argument != "--quick"]
+    own, argv = split_arguments(argv, ("table", "seeds", "workers", "out"))
+    given = read_arguments(argv)
+    fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
+    table = positive(own, "table")
+    if not table or not fixed.get("dataset"):
+        raise UserError("reproduce needs --table=4, 5 or 6 and --dataset=NAME.")
+    first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
+    seeds = experiment.read_seeds(own.get("seeds", "1"), first)
+    out = Path(own.get("out") or f"results/table{table}-{fixed['dataset']}{'-quick' if quick else ''}")
+    fixed = {**(reproduce.QUICK if quick else {}), **fixed}
+    results = reproduce.reproduce(table, fixed, seeds, out, positive(own, "workers"))
+    print((out / "paper.md").read_text(encoding="utf-8"))
+    return 0 if (results["status"] == "finished").all() else 1
+
+
+REPRODUCE_HELP = """\
+usage: recbole-micro reproduce --table=4|5|6 --dataset=NAME [--quick] [--option=value ...]
+
+Trains every row of a table of MICRO's paper and shows the paper's numbers beside ours (paper.md, paper.html).
+The same call again goes on where an interrupted one stopped.
+
+  --table=N          4 (models), 5 (backbones and features) or 6 (modalities)
+  --quick            at most 30 epochs: an impression, not the paper's setting
+  --seeds=N          N seeds from --seed (2020) on, or the seeds themselves: 1,2,3 (default: 1)
+  --workers=N        processes at a time
+  --out=DIR          folder of the study (default: results/tableN-DATASET)
+
+Other options are those of recbole-micro train and hold for every run."""
+
+
 def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
     """A subcommand's own `--name=value` and `--name value`, and the other arguments."""
     own, rest, position = {}, [], 0
@@ -103,6 +221,9 @@ def recommend(argv: list[str]) -> int:
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a model on a data set, select on validation, test once"),
     "recommend": (recommend, "the best items of each user, from a checkpoint, with original ids"),
+    "compare": (compare, "several models, settings and seeds side by side, in one report"),
+    "reproduce": (reproduce, "a table of the paper, its numbers beside ours"),
+    "tune": (tune, "search for a model's best options on the validation set, test the winner"),
 }
 
 

@@ -137,10 +137,15 @@ def page_text(
         parts += ["<h2>Significance</h2>", frame(tests, "{:.3g}", "Paired tests over users, Holm-corrected.")]
     shown = results.drop(columns="error") if not results["error"].any() else results
     parts += ["<h2>Runs</h2>", frame(shown, "{:.4f}", "One training each; the folder has its log.")]
+    return document(heading, "".join(parts))
+
+
+def document(heading: str, body: str) -> str:
+    """A whole HTML page."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(heading)}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+        f"<title>{html.escape(heading)}</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 

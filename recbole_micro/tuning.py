@@ -1,7 +1,9 @@
 """Hyper-parameter search with RecBole's HyperTuning (hyperopt)."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from recbole_micro import options
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import read_yaml
 
+SEED_VARIABLE = "HYPEROPT_FMIN_SEED"
 ALGORITHMS = ("exhaustive", "random", "bayes")
 SHAPES = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3}
 
@@ -65,6 +68,14 @@ def check_values(shape: str, name: str, values) -> None:
         raise UserError(f"The search space has {name}: {values!r} under {shape}, which wants {wanted}.")
 
 
+def algorithm(name: str) -> str:
+    """RecBole's name of a search (`tpe` is bayes); UserError where there is none."""
+    name = "bayes" if name == "tpe" else name
+    if name not in ALGORITHMS:
+        raise UserError(f"There is no search {name!r}: choose one of {', '.join(ALGORITHMS)}.")
+    return name
+
+
 def hyper_tuning(
     space: Mapping | str | Path,
     algo: str = "bayes",
@@ -73,18 +84,19 @@ def hyper_tuning(
     config_file_list: list[str] | None = None,
     objective: Callable | None = None,
     early_stop: int | None = None,
+    seed: int | None = None,
 ) -> HyperTuning:
     """Search the space for the best validation score; no test set is read.
 
     `space` as in `read_space`; `algo` exhaustive (every combination of choices, `max_evals` does not count),
-    random or bayes.  `config_dict` and `config_file_list` hold the fixed options, model and data set among
-    them; `early_stop` ends a search after that many trials without gain.
+    random or bayes (tpe).  `config_dict` and `config_file_list` hold the fixed options, model and data set
+    among them; `early_stop` ends a search after that many trials without gain.  With `seed` the same scores
+    lead to the same trials.
     Returns RecBole's HyperTuning after the search: `best_params`, `best_score`, `params2result`.
     """
     from recbole_micro import quick_start
 
-    if algo not in ALGORITHMS:
-        raise UserError(f"There is no search {algo!r}: choose one of {', '.join(ALGORITHMS)}.")
+    algo = algorithm(algo)
     evaluate = objective or quick_start.objective
 
     def trial(params: dict, files: list[str] | None) -> dict:
@@ -103,5 +115,20 @@ def hyper_tuning(
     if algo == "exhaustive":  # it draws until it finds a new combination; 1,000 draws may miss one of many
         draws = 50 * int(search.max_evals)
         search.algo = partial(recbole_tuning.exhaustive_search, nbMaxSucessiveFailures=draws)
-    search.run()
+    with drawn_from(seed):
+        search.run()
     return search
+
+
+@contextmanager
+def drawn_from(seed: int | None):
+    """While this is open, hyperopt draws from this seed: RecBole does not hand it one."""
+    before = os.environ.get(SEED_VARIABLE)
+    if seed is not None:
+        os.environ[SEED_VARIABLE] = str(seed)
+    try:
+        yield
+    finally:
+        os.environ.pop(SEED_VARIABLE, None)
+        if before is not None:
+            os.environ[SEED_VARIABLE] = before

@@ -1,5 +1,6 @@
 """Grids of runs in processes: resuming, failures, per-user metrics."""
 
+import functools
 import sys
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 import yaml
 from recbole.utils.case_study import full_sort_topk
 
-from recbole_micro import experiment, quick_start, run_folder
+from recbole_micro import cli, experiment, quick_start, run_folder
 from recbole_micro.errors import UserError
 from tests.tiny import QUICK, write_tiny
 
@@ -32,7 +33,9 @@ if os.environ.get("ONLY", "") in folder.name:
         (folder / "users.parquet").write_bytes(b"half")
         os._exit(9)
 value = sum(map(ord, text)) % 97 / 97
-result = {"epochs": 2, "protocol": "recbole", "valid": {"recall@5": value}, "test": {"recall@5": value / 2}}
+(folder / "epochs.csv").write_text("epoch,train_loss,recall@5\\n1,0.5,0.25\\n2,0.4,0.5\\n")
+result = {"epochs": 2, "protocol": "recbole", "valid_metric": "Recall@5"}
+result |= {"valid": {"recall@5": value}, "test": {"recall@5": value / 2}}
 (folder / "result.json").write_text(json.dumps(result))
 """
 
@@ -188,3 +191,81 @@ def test_epochs_without_validation_have_empty_cells(tmp_path):
     run_folder.write_epochs(tmp_path / "epochs.csv", {0: 1.5, 1: 1.25}, {1: {"recall@5": 0.5}})
     text = (tmp_path / "epochs.csv").read_text()
     assert text == "epoch,train_loss,recall@5\n1,1.5,\n2,1.25,0.5\n"
+
+
+def test_compare_writes_a_report_and_only_redraws_it(tmp_path, stand_in, monkeypatch, capsys):
+    command, calls = stand_in
+    monkeypatch.setattr(experiment, "run_all", functools.partial(experiment.run_all, command=command))
+    argv = ["compare", "--models=BPR,MICRO", "--dataset", "tiny", "--seeds=2", "--vary", "knn_k=2,3"]
+    argv += [f"--data_path={write_tiny(tmp_path / 'data')}", f"--out={tmp_path / 'out'}", "--epochs=1"]
+    assert cli.main(argv) == 0
+    assert "| MICRO (knn_k=3) |" in capsys.readouterr().out
+    assert len(calls.read_text().split()) == 6
+    (tmp_path / "out" / "report.html").unlink()
+    assert cli.main(argv) == 0
+    assert len(calls.read_text().split()) == 6
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_compare_says_when_a_run_has_failed(tmp_path, stand_in, monkeypatch, capsys):
+    command, _ = stand_in
+    monkeypatch.setattr(experiment, "run_all", functools.partial(experiment.run_all, command=command))
+    monkeypatch.setenv("DIE", "start")
+    monkeypatch.setenv("ONLY", "MICRO")
+    data = write_tiny(tmp_path / "data")
+    assert cli.main(["compare", "--models=BPR,MICRO", "--dataset=tiny", f"--data_path={data}"]) == 1
+    printed = capsys.readouterr()
+    assert "MICRO, seed 2020 failed: exit code 9" in printed.err
+    assert "| BPR |" in printed.out and "| MICRO |" not in printed.out
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--dataset=tiny"], "needs --models=NAME,NAME and --dataset"),
+        (["--models=Micro", "--dataset=tiny"], "no model 'Micro'; did you mean MICRO"),
+        (["--models=BPR", "--dataset=tiny", "--epoch=3"], "no option --epoch; did you mean epochs"),
+        (["--models=BPR", "--models=BPR"], "--models is given twice"),
+        (["--models"], "--models needs a value"),
+        (["--models=BPR", "--dataset=tiny", "--workers=0"], "Option workers is '0'"),
+        (["--models=BPR", "--dataset=absent"], "The data set absent is not in "),
+        (["--models=BPR", "--dataset=tiny", "--vary=seed=1,2"], "use --models and --seeds"),
+    ],
+)
+def test_mistakes_are_seen_before_anything_runs(argv, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_tiny(tmp_path / "dataset")
+    monkeypatch.setattr(experiment, "start", lambda *arguments: 1 / 0)
+    assert cli.main(["compare", *argv]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_real_runs_are_killed_fail_and_finish(tiny, tmp_path):
+    """BPR is killed in its second epoch and MICRO has no such features; the next call repeats both."""
+    killer = tmp_path / "killer.py"
+    killer.write_text(
+        "import os, sys\n"
+        "from recbole.trainer import Trainer\n"
+        "from recbole_micro import run_folder\n"
+        "original = Trainer._train_epoch\n"
+        "def _train_epoch(self, data, epoch, **more):\n"
+        "    return os._exit(9) if epoch == 1 else original(self, data, epoch, **more)\n"
+        "Trainer._train_epoch = _train_epoch\n"
+        "sys.exit(run_folder.main(sys.argv[1:]))\n"
+    )
+    runs = experiment.grid(["BPR"], [1], **tiny) + experiment.grid(
+        ["MICRO"], [1], **tiny, modalities=["smell"]
+    )
+    out = tmp_path / "out"
+    table = experiment.run_all(runs, out, command=[sys.executable, str(killer)])
+    assert list(table["status"]) == ["failed", "failed"]
+    assert "smell" in table["error"].iloc[1]
+    assert (out / table["folder"].iloc[0] / "run.log").stat().st_size > 0
+    table = experiment.run_all(runs, out)
+    assert list(table["status"]) == ["finished", "failed"]
+    experiment.run_all(runs[:1], tmp_path / "whole")
+    killed, whole = (pd.read_csv(folder / "results.csv") for folder in (out, tmp_path / "whole"))
+    pd.testing.assert_frame_equal(killed[:1][whole.columns], whole, check_dtype=False)
+    for name in ("users.parquet", "epochs.csv", "config.yaml"):
+        assert (out / table["folder"].iloc[0] / name).is_file()

@@ -1,0 +1,153 @@
+"""`recbole-micro tune`: interrupted searches, the winner, and what may not see the test set."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from recbole_micro import cli, quick_start, search
+from recbole_micro.errors import UserError
+from tests.tiny import QUICK, write_tiny
+
+SPACE = {"choice": {"embedding_size": [4, 8, 16]}, "uniform": {"learning_rate": [0.001, 0.1]}}
+OPTIONS = {"model": "BPR", "dataset": "tiny", "seed": 3, "valid_metric": "Recall@5"}
+
+# Stands for the training of the winner.
+WINNER = """
+import json, pathlib, sys
+result = {"epochs": 2, "protocol": "recbole", "valid": {"recall@5": 0.5}, "test": {"recall@5": 0.25}}
+(pathlib.Path(sys.argv[1]) / "result.json").write_text(json.dumps(result))
+"""
+
+
+@pytest.fixture
+def winner(tmp_path):
+    (tmp_path / "winner.py").write_text(WINNER)
+    return [sys.executable, "-S", str(tmp_path / "winner.py")]
+
+
+class Objective:
+    """The best is embedding_size 8 and a learning rate of 0.05; the process dies at trial number `die`."""
+
+    def __init__(self, die: int = -1):
+        self.die, self.calls = die, 0
+
+    def __call__(self, config, files):
+        assert config["model"] == "BPR" and config["dataset"] == "tiny"
+        self.calls += 1
+        if self.calls == self.die:
+            raise KeyboardInterrupt
+        distance = abs(config["embedding_size"] - 8) + abs(config["learning_rate"] - 0.05)
+        result = {"model": "BPR", "best_valid_score": 1 / (1 + distance), "valid_score_bigger": True}
+        return result | {"best_valid_result": {"recall@5": 1 / (1 + distance)}, "test_result": {}}
+
+
+@pytest.mark.parametrize("algo", ["random", "tpe"])
+@pytest.mark.parametrize("die", [1, 4])
+def test_an_interrupted_search_goes_on_to_the_same_end(algo, die, tmp_path, winner):
+    arguments = {"space": SPACE, "options": OPTIONS, "algo": algo, "trials": 6, "command": winner}
+    search.tune(**arguments, out=tmp_path / "whole", objective=Objective())
+
+    with pytest.raises(KeyboardInterrupt):
+        search.tune(**arguments, out=tmp_path / "killed", objective=Objective(die))
+    kept = tmp_path / "killed" / "trials.jsonl"
+    if kept.is_file():
+        kept.write_text(kept.read_text() + '{"params": {"embed')
+    objective = Objective()
+    search.tune(**arguments, out=tmp_path / "killed", objective=objective)
+    assert objective.calls == 6 - (die - 1)
+    for name in ("trials.csv", "trials.jsonl", "best.yaml", "winner/results.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+    objective = Objective()
+    search.tune(**arguments, out=tmp_path / "killed", objective=objective)
+    assert objective.calls == 0
+    search.tune(**(arguments | {"trials": 8}), out=tmp_path / "killed", objective=objective)
+    assert objective.calls == 2
+
+
+def test_what_a_search_writes(tmp_path, winner):
+    space = {"choice": {"embedding_size": [4, 8], "learning_rate": [0.01, 0.05]}}
+    table = search.tune(space, OPTIONS, tmp_path, "exhaustive", objective=Objective(), command=winner)
+    assert table["test recall@5"].tolist() == [0.25]
+    trials = pd.read_csv(tmp_path / "trials.csv")
+    assert list(trials.columns) == ["trial", "embedding_size", "learning_rate", "score", "valid recall@5"]
+    assert sorted(zip(trials["embedding_size"], trials["learning_rate"], strict=True)) == [
+        (4, 0.01),
+        (4, 0.05),
+        (8, 0.01),
+        (8, 0.05),
+    ]
+    text = (tmp_path / "best.yaml").read_text()
+    assert text.startswith("# The best of 4 trials, validation score 1.000000")
+    assert yaml.safe_load(text) == {**OPTIONS, "embedding_size": 8, "learning_rate": 0.05}
+    assert (tmp_path / "study.png").stat().st_size > 5000
+    with pytest.raises(UserError, match="holds a study with other options: choose another --out"):
+        search.tune(SPACE, OPTIONS, tmp_path, "random", objective=Objective(), command=winner)
+
+
+def test_a_metric_whose_smaller_values_are_better(tmp_path):
+    journal = search.Journal(tmp_path / "trials.jsonl")
+    for size, score in ((4, 0.5), (8, 0.2), (16, 0.2)):
+        journal.add({"embedding_size": size}, {"best_valid_score": score, "valid_score_bigger": False})
+    assert journal.best()["params"] == {"embedding_size": 8}
+
+
+def test_an_unknown_search_leaves_no_study_behind(tmp_path):
+    with pytest.raises(UserError, match="no search 'grid'"):
+        search.tune(SPACE, OPTIONS, tmp_path / "out", "grid")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypatch, capsys):
+    """The whole command; no trial evaluates the test set, the winner's own process does."""
+    file, space = tmp_path / "quick.yaml", tmp_path / "space.yaml"
+    file.write_text(yaml.safe_dump(QUICK))
+    space.write_text("choice:\n  embedding_size: [4, 8]\n")
+    seen = []
+    original = quick_start.prepare
+
+    def prepare(config):
+        trainer, train_data, valid_data, test_data = original(config)
+        evaluate = trainer.evaluate
+        trainer.evaluate = lambda data, *a, **more: (
+            seen.append(data is test_data) or evaluate(data, *a, **more)
+        )
+        return trainer, train_data, valid_data, test_data
+
+    monkeypatch.setattr(quick_start, "prepare", prepare)
+    argv = ["tune", "--model=BPR", "--dataset=tiny", f"--space={space}", "--algo=exhaustive"]
+    argv += [
+        f"--data_path={write_tiny(tmp_path / 'data')}",
+        f"--config_files={file}",
+        f"--out={tmp_path}/out",
+    ]
+    assert cli.main(argv) == 0
+    assert len(seen) == 2 * QUICK["epochs"] and not any(seen)
+    printed = capsys.readouterr().out
+    best = yaml.safe_load((tmp_path / "out" / "best.yaml").read_text())
+    assert "test recall@5: 0." in printed and best["embedding_size"] in (4, 8)
+    results = pd.read_csv(tmp_path / "out" / "winner" / "results.csv")
+    folder = tmp_path / "out" / "winner" / results["folder"].iloc[0]
+    tested = json.loads((folder / "result.json").read_text())
+    trials = pd.read_csv(tmp_path / "out" / "trials.csv")
+    # The winner's own training is the trial's again.
+    assert tested["best_valid_score"] == pytest.approx(trials["score"].max(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--dataset=tiny"], "needs --model=NAME and --dataset=NAME"),
+        (["--model=BPR", "--dataset=tiny"], "The search space is empty"),
+        (["--model=BPR", "--dataset=tiny", "--trials=0"], "Option trials is '0'"),
+        (["--model=MICRO", "--dataset=tiny", "--algo=grid"], "no search 'grid'"),
+    ],
+)
+def test_mistakes(argv, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_tiny(tmp_path / "dataset")
+    assert cli.main(["tune", *argv]) == 2
+    assert sentence in capsys.readouterr().err

@@ -162,7 +162,8 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
 def load(checkpoint: str, plugins: str | list[str] | None = None) -> tuple:
     """(config, model, dataset, train_data, valid_data, test_data) of a checkpoint.
 
-    `plugins`: Python files with models of the user's own; the checkpoint of such a model runs no file by itself.
+    `plugins`: Python files with models of the user's own; the checkpoint of such a model runs no file by
+    itself.
     """
     own_models.load(plugins)
     return compat.load_data_and_model(checkpoint)

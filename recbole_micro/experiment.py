@@ -135,8 +135,8 @@ def run_all(
     out = Path(out)
     pending = [run for run in runs if not is_finished(run, out)]
     cores = available_cores()
-    workers = min(workers or (1 if torch.cuda.is_available() else cores), max(len(pending), 1))
-    threads = max(1, cores // workers)
+    workers = min(workers or (1 if torch.cuda.is_available() else cores), max(len(runs), 1))
+    threads = max(1, cores // workers)  # the same after an interruption: it can change the last digits
     queue, active = pending[::-1], {}
     with tqdm(total=len(runs), initial=len(runs) - len(pending), unit="run", disable=None) as bar:
         try:

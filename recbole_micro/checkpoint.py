@@ -75,11 +75,11 @@ def config_from_plain(values: dict):
     """
     from recbole.config import Config
 
-    from recbole_micro import plugins
+    from recbole_micro import own_models
 
     values = copy.deepcopy(values)
-    own_models = values.pop("plugins", None)
-    plugins.refuse_unknown(values["model"], own_models)
+    files = values.pop("plugins", None)
+    own_models.refuse_unknown(values["model"], files)
 
     config = Config.__new__(Config)
     config.compatibility_settings()
@@ -91,8 +91,8 @@ def config_from_plain(values: dict):
     config.model, config.model_class, config.dataset = config._get_model_and_dataset(None, None)
     config._load_internal_config_dict(config.model, config.model_class, config.dataset)
     config.final_config_dict = {**config.internal_config_dict, **config.external_config_dict}
-    if own_models:
-        config.final_config_dict["plugins"] = own_models
+    if files:
+        config.final_config_dict["plugins"] = files
     config._set_default_parameters()
     config._init_device()
     for phase in ("valid", "test"):  # the negatives of training are stored as RecBole rewrote them

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recbole_micro import __version__, options, plugins
+from recbole_micro import __version__, options, own_models
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import parse_strings, read_yaml
 
@@ -255,7 +255,7 @@ def load_plugins(argv: list[str]) -> None:
     """Load the files of `--plugins` before the names of options are looked up: they bring their own."""
     for argument, following in zip(argv, [*argv[1:], ""], strict=True):
         if argument == "--plugins" or argument.startswith("--plugins="):
-            plugins.load(argument.partition("=")[2] or following)
+            own_models.load(argument.partition("=")[2] or following)
 
 
 def check_name(name: str) -> None:

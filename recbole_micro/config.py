@@ -20,7 +20,7 @@ from recbole.evaluator.base_metric import TopkMetric
 from recbole.evaluator.register import metrics_dict
 from recbole.utils import get_model, set_color
 
-from recbole_micro import options, plugins
+from recbole_micro import options, own_models
 from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import Loader, read_yaml
@@ -112,7 +112,7 @@ def _get_model_and_dataset(self, model, dataset):
     """(model name, model class, data set name); what was passed beats the options `model` and `dataset`."""
     external = self.external_config_dict
     if external.get("plugins"):
-        external["plugins"] = plugins.load(external["plugins"])
+        external["plugins"] = own_models.load(external["plugins"])
     resumed = load_checkpoint(external["resume"])["config"] if external.get("resume") else {}
     model = model or external.get("model") or resumed.get("model")
     dataset = dataset or external.get("dataset") or resumed.get("dataset")

@@ -13,8 +13,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, get_model, get_trainer, init_logger, init_seed, set_color
 from recbole.utils.logger import RemoveColorFilter
 
-from recbole_micro import compat, options
-from recbole_micro import plugins as own_models
+from recbole_micro import compat, options, own_models
 from recbole_micro.config import command_line, own_command_line
 from recbole_micro.errors import UserError
 

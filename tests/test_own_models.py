@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 import recbole_micro
-from recbole_micro import cli, options, plugin, plugins, tuning
+from recbole_micro import cli, options, own_models, plugin, tuning
 from recbole_micro.errors import UserError
 from tests.tiny import QUICK, ROOT, python, write_tiny
 
@@ -46,7 +46,7 @@ def blend(tmp_path, monkeypatch):
     """The file, and the registry as it was before."""
     monkeypatch.setattr(plugin, "MODELS", dict(plugin.MODELS))
     monkeypatch.setattr(options, "_added", {})
-    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(own_models, "_loaded", {})
     file = tmp_path / "blend.py"
     file.write_text(BLEND)
     yield file
@@ -105,7 +105,7 @@ def test_run_and_tuner(blend, tmp_path):
     fixed |= {"model": "Blend", "dataset": "tiny"}
     result = recbole_micro.run(config_dict=fixed)
     assert result["checkpoint"].endswith(".pth") and "Blend-" in result["checkpoint"]
-    plugins.load(str(blend))
+    own_models.load(str(blend))
     space = {"choice": {"blend_share": [0.1, 0.9]}}
     search = tuning.hyper_tuning(space, algo="exhaustive", config_dict=fixed)
     assert len(search.params2result) == 2
@@ -123,12 +123,12 @@ def test_options_come_from_a_yaml_file_beside_the_model(blend, capsys):
 
 
 def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(blend):
-    plugins.load(str(blend))
+    own_models.load(str(blend))
     first = recbole_micro.config.find_model("Blend")
-    plugins.load(str(blend))
+    own_models.load(str(blend))
     assert recbole_micro.config.find_model("Blend") is first
     blend.write_text(BLEND.replace("0.5}", "0.75}"))
-    plugins.load([str(blend)])
+    own_models.load([str(blend)])
     assert recbole_micro.config.find_model("Blend") is not first
     assert options.plugin_defaults("model/Blend.yaml")["blend_share"] == 0.75
 
@@ -148,20 +148,20 @@ def test_files_that_cannot_be_used_are_refused(blend, text, part):
     else:
         blend.write_text(text)
     with pytest.raises(UserError, match=part):
-        plugins.load(str(blend))
+        own_models.load(str(blend))
     assert "Blend" not in options.model_names()
 
 
 def test_a_broken_options_file_is_refused(blend):
     blend.with_name("Blend.yaml").write_text("blend_share: 0.3  # (flaot) Share.\n")
     with pytest.raises(UserError, match="Blend.yaml cannot be read .*flaot"):
-        plugins.load(str(blend))
+        own_models.load(str(blend))
 
 
 def test_a_recommender_of_recbole_s_own_kind(blend):
     own = "class Plain(BPR):\n    defaults = {'plain_x': 3}\n"
     blend.write_text("from recbole.model.general_recommender import BPR\n\n\n" + own)
-    plugins.load(str(blend))
+    own_models.load(str(blend))
     assert options.plugin_defaults("model/Plain.yaml") == {"plain_x": 3}
     assert recbole_micro.config.find_model("Plain").__name__ == "Plain"
     assert "BPR" not in plugin.MODELS

@@ -17,6 +17,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
 from recbole_micro import Config
+from recbole_micro.config import own_command_line
 
 MODELS = ("MICRO", "LightGCN")
 
@@ -24,7 +25,8 @@ MODELS = ("MICRO", "LightGCN")
 def ready(model: str, data_path: str, **options):
     """(trainer, train_data, test_data) of a model."""
     options = {"data_path": data_path, "gpu_id": "", "state": "ERROR", **options}
-    config = Config(model, "baby", config_dict=options)
+    with own_command_line({}):
+        config = Config(model, "baby", config_dict=options)
     init_seed(config["seed"], config["reproducibility"])
     train_data, _, test_data = data_preparation(config, create_dataset(config))
     recommender = get_model(model)(config, train_data._dataset)

@@ -54,7 +54,7 @@ class GRCN(MultimodalRecommender):
     :math:`a^m` is an attention over a target's neighbours after three routing steps of the user
     preferences p; c is a trainable confidence.  In the published code the routing changes nothing
     (`route: none`).  Every step attends over all edges, several times for each modality: an epoch costs
-    about six of MICRO's at the same batch size.  Options and their defaults: `properties/model/GRCN.yaml`.
+    about five of MICRO's at the same batch size.  Options and their defaults: `properties/model/GRCN.yaml`.
     """
 
     loss_names = ("BPR", "L2")

@@ -70,7 +70,9 @@ class MMGCN(MultimodalRecommender):
         \mathcal L = \mathcal L_{BPR} + \text{reg} (\overline{id_u^2 + id_i^2} + \overline{p^2})
 
     The ID table is shared by all modalities; p of the first one is regularised.  The published code
-    trains neither (`train_id: false`).  Options and their defaults: `properties/model/MMGCN.yaml`.
+    trains neither (`train_id: false`).  Every step takes all users and items through layers as wide as the
+    features, so an epoch costs several of MICRO's.
+    Options and their defaults: `properties/model/MMGCN.yaml`.
     """
 
     loss_names = ("BPR", "L2")

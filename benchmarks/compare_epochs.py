@@ -1,0 +1,79 @@
+"""Seconds per epoch and peak memory of every model on Baby, relative to MICRO, as a Markdown table.
+
+    python benchmarks/compare_epochs.py [--epochs 2] [--threads 1] [--data-path dataset] [MODEL ...]
+
+Each model trains in a process of its own, one after another, with its shipped defaults; the first epoch is a
+warm-up, the median of the others counts, in processor seconds, which depend little on what else is running.
+Peak memory is that of the whole process, data and features included.
+The data set is converted from `../shared/data/baby` where it is not there (see baby.py).
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from baby import HERE, prepare
+from speed import ready
+
+from recbole_micro import plugin
+
+RECBOLE = ("BPR", "NGCF", "LightGCN", "SGL")
+
+
+def measure(model: str, args: argparse.Namespace) -> dict:
+    """Processor seconds of building the model and of an epoch, and the peak memory of this process in MB."""
+    torch.set_num_threads(args.threads)
+    marks = [time.process_time()]
+    trainer, train_data, _ = ready(model, args.data_path)
+    for epoch in range(args.epochs + 1):
+        marks.append(time.process_time())
+        trainer._train_epoch(train_data, epoch)
+    marks.append(time.process_time())
+    built, _, *epochs = [after - before for before, after in pairwise(marks)]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    batch = trainer.config["train_batch_size"]
+    return {"batch": batch, "build": built, "epoch": statistics.median(epochs), "memory": memory}
+
+
+def in_own_process(model: str, args: argparse.Namespace) -> dict:
+    """`measure` in a new process; its error ends this one."""
+    options = [f"--epochs={args.epochs}", f"--threads={args.threads}", f"--data-path={args.data_path}"]
+    command = [sys.executable, __file__, *options, "--child", model]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", default=[*plugin.MODELS, *RECBOLE])
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data-path", default="dataset", metavar="DIR")
+    parser.add_argument("--from", dest="source", default=HERE.parents[1] / "shared/data/baby", metavar="DIR")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        print(json.dumps(measure(args.models[0], args)))
+        return
+    prepare(Path(args.source), Path(args.data_path))
+    print(f"Baby, reconstructed features; {args.threads} thread(s), medians of {args.epochs} epochs\n")
+    print("| model | batch | build, s | epoch, s | x MICRO | peak memory, MB |\n|---|---|---|---|---|---|")
+    reference = in_own_process("MICRO", args)
+    for model in args.models:
+        row = reference if model == "MICRO" else in_own_process(model, args)
+        share = row["epoch"] / reference["epoch"]
+        cells = f"{row['build']:.1f}", f"{row['epoch']:.1f}", f"{share:.2f}", f"{row['memory']:,.0f}"
+        print(f"| {' | '.join((model, str(row['batch']), *cells))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

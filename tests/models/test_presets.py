@@ -32,7 +32,8 @@ def test_cf_feats_adds_transformed_features(bench):
     model = variant(bench, "cf_feats", edge_dropout=0)
     views = {m: affine(g.transform, model.modalities[m].values, g.mask) for m, g in model.graphs.items()}
     user, item = model.backbone()
-    assert torch.allclose(model()[1], item + normalize(model.fuse(views, model.present())[0], dim=1), atol=1e-6)
+    fused, _ = model.fuse(views, model.present())
+    assert torch.allclose(model()[1], item + normalize(fused, dim=1), atol=1e-6)
 
 
 def test_micro_feats_feeds_the_graphs_with_features(bench):

@@ -22,7 +22,7 @@ import torch
 from baby import HERE, prepare
 from speed import ready
 
-from recbole_micro import plugin
+from recbole_micro.models import MODELS
 
 RECBOLE = ("BPR", "NGCF", "LightGCN", "SGL")
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("models", nargs="*", metavar="MODEL", default=[*plugin.MODELS, *RECBOLE])
+    parser.add_argument("models", nargs="*", metavar="MODEL", default=[*MODELS, *RECBOLE])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data-path", default="dataset", metavar="DIR")

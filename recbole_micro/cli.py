@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recbole_micro import __version__, options, own_models
 from recbole_micro.errors import UserError
+from recbole_micro.models import MODELS
 from recbole_micro.parsing import parse_strings, read_yaml
 
 LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
@@ -305,7 +306,7 @@ def train_help(argv: list[str]) -> str:
     lines = [
         "usage: recbole-micro train --model=NAME --dataset=NAME [--option=value ...]",
         "",
-        f"Models: {', '.join(options.plugin.MODELS)}, and RecBole's.  Presets: {presets}.",
+        f"Models: {', '.join(MODELS)}, and RecBole's.  Presets: {presets}.",
     ]
     for source in (own, *(source for source in sections if source != own)):
         title = model if source == own else SECTIONS.get(source, source)

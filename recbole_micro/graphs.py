@@ -296,7 +296,7 @@ def _norms(features: Tensor) -> Tensor:
 
 
 def _exact_candidates(features, norm, valid, k, memory):
-    """Yield sorted (row, col) pairs that contain each row's k nearest: float32 cosines and their error bound."""
+    """Yield sorted (row, col) pairs that contain each row's k nearest, whatever float32 rounds away."""
     n, d = features.shape
     k = min(k, int(valid.sum()))
     if k == 0:

@@ -21,8 +21,8 @@ import recbole
 import yaml
 from recbole.utils import dataset_arguments, evaluation_arguments, general_arguments, training_arguments
 
-from recbole_micro import plugin
 from recbole_micro.errors import UserError
+from recbole_micro.models import MODELS
 from recbole_micro.parsing import Loader, parse, parse_strings, without_tuples
 
 RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
@@ -310,7 +310,7 @@ def stems(folder: str) -> list[str]:
 def model_names() -> tuple[str, ...]:
     """The plugin's models, then RecBole's."""
     names = sorted(file.stem for file in (RECBOLE_PROPERTIES / "model").glob("*.yaml"))
-    return (*plugin.MODELS, *names, "Random")
+    return (*MODELS, *names, "Random")
 
 
 @lru_cache

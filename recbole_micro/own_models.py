@@ -9,9 +9,11 @@ from types import ModuleType
 
 import yaml
 
-from recbole_micro import options, plugin
+from recbole_micro import options
 from recbole_micro.errors import UserError
+from recbole_micro.models import MODELS
 from recbole_micro.parsing import Loader, parse_strings
+from recbole_micro.plugin import ALIAS_PACKAGE
 
 _loaded: dict[Path, tuple[str, tuple[str, ...]]] = {}  # file -> (digest of its text, its models)
 
@@ -71,8 +73,8 @@ def _register(path: Path) -> tuple[str, ...]:
             raise UserError(f"{path} (plugins) defines {name}, but there is a model {there}: rename yours.")
     defaults = {name: _defaults(path, name, model) for name, model in models.items()}
     for name in models:
-        plugin.MODELS[name] = module.__name__
-        sys.modules[f"{plugin.ALIAS_PACKAGE}.{name.lower()}"] = module
+        MODELS[name] = module.__name__
+        sys.modules[f"{ALIAS_PACKAGE}.{name.lower()}"] = module
         options.add_text(f"model/{name}.yaml", defaults[name])
     return tuple(models)
 

@@ -5,16 +5,7 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 
-# A new model is one line here, one module and one YAML file.
-MODELS = {
-    "MICRO": "recbole_micro.models.micro",
-    "LATTICE": "recbole_micro.models.lattice",
-    "VBPR": "recbole_micro.models.vbpr",
-    "MMGCN": "recbole_micro.models.mmgcn",
-    "GRCN": "recbole_micro.models.grcn",
-    "FREEDOM": "recbole_micro.models.freedom",
-    "BM3": "recbole_micro.models.bm3",
-}
+from recbole_micro.models import MODELS
 
 ALIAS_PACKAGE = "recbole.model.general_recommender"
 

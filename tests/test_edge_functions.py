@@ -45,7 +45,8 @@ def test_edges_that_are_not_present_take_no_part(graph):
     present = torch.tensor([True, False, False, True, True, False, True])
     alone = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)  # row 0 keeps one edge, row 1 none
     last = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    same(graphs.edge_softmax(graph, logits, present), torch.cat([alone, logits[3:5].softmax(0), last]), logits)
+    expected = torch.cat([alone, logits[3:5].softmax(0), last])
+    same(graphs.edge_softmax(graph, logits, present), expected, logits)
 
 
 def test_propagate_with_learned_edges(graph):

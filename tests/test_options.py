@@ -6,8 +6,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_micro import options, plugin
+from recbole_micro import options
 from recbole_micro.errors import UserError
+from recbole_micro.models import MODELS
 from recbole_micro.options import Kind, Option, parse_declarations, parse_kind
 from recbole_micro.parsing import Loader, parse, parse_strings, read_yaml
 
@@ -197,7 +198,7 @@ def test_presets_hold_known_options_and_allowed_values(name):
     values = dict(options.plugin_defaults(f"preset/{name}.yaml"))
     assert all(isinstance(line, str) for line in values.pop("notice", []))
     every = {}
-    for model in plugin.MODELS:
+    for model in MODELS:
         every.update(options.declared(model, ""))
     for option, value in values.items():
         assert every[option].read(value, name) == value

@@ -10,6 +10,7 @@ import pytest
 import recbole_micro
 from recbole_micro import cli, options, own_models, plugin, tuning
 from recbole_micro.errors import UserError
+from recbole_micro.models import MODELS
 from tests.tiny import QUICK, ROOT, python, write_tiny
 
 BLEND = '''\
@@ -44,13 +45,15 @@ class Blend(MultimodalRecommender):
 @pytest.fixture
 def blend(tmp_path, monkeypatch):
     """The file, and the registry as it was before."""
-    monkeypatch.setattr(plugin, "MODELS", dict(plugin.MODELS))
+    before = dict(MODELS)
     monkeypatch.setattr(options, "_added", {})
     monkeypatch.setattr(own_models, "_loaded", {})
     file = tmp_path / "blend.py"
     file.write_text(BLEND)
     yield file
     monkeypatch.undo()
+    MODELS.clear()
+    MODELS.update(before)
     for cached in (options.plugin_defaults, options.model_names, options.known_names, options.declared):
         cached.cache_clear()
     for name in ("blend", "plain"):
@@ -164,4 +167,4 @@ def test_a_recommender_of_recbole_s_own_kind(blend):
     own_models.load(str(blend))
     assert options.plugin_defaults("model/Plain.yaml") == {"plain_x": 3}
     assert recbole_micro.config.find_model("Plain").__name__ == "Plain"
-    assert "BPR" not in plugin.MODELS
+    assert "BPR" not in MODELS

@@ -7,16 +7,17 @@ from recbole.config import Config
 from recbole.utils import get_model
 
 from recbole_micro import plugin
+from recbole_micro.models import MODELS
 from tests.tiny import python
 
 
-@pytest.mark.parametrize("name", plugin.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_get_model_finds_the_plugins_own_class(name):
     model = get_model(name)
-    assert (model.__module__, model.__name__) == (plugin.MODELS[name], name)
-    own = sys.modules[plugin.MODELS[name]]
+    assert (model.__module__, model.__name__) == (MODELS[name], name)
+    own = sys.modules[MODELS[name]]
     assert sys.modules[f"{plugin.ALIAS_PACKAGE}.{name.lower()}"] is own
-    assert own.__spec__.name == plugin.MODELS[name]
+    assert own.__spec__.name == MODELS[name]
 
 
 def test_registering_again_changes_nothing():

@@ -79,7 +79,7 @@ def recall_on_withheld(world: World, scores: np.ndarray) -> float:
 
 
 def recall_on_valid(world: World, scores: np.ndarray, k: int = 5) -> float:
-    """Share of users whose validation item is among their k best items that training knows and they have not met."""
+    """Share of users whose validation item is among their k best new items that training knows."""
     scores, train, valid = scores.copy(), pairs(world, "train"), pairs(world, "valid")
     scores[:, world.withheld] = -np.inf
     scores[train[:, 0], train[:, 1]] = -np.inf

@@ -2,10 +2,11 @@
 
 import pytest
 
-from recbole_micro import options, plugin, tuning
+from recbole_micro import options, tuning
+from recbole_micro.models import MODELS
 
 
-@pytest.mark.parametrize("name", plugin.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_option_is_declared_and_explained(name):
     file = f"model/{name}.yaml"
     found = options.parse_declarations(options.plugin_text(file), file)
@@ -17,7 +18,7 @@ def test_every_option_is_declared_and_explained(name):
             assert option.read(option.default, "in the file") == option.default
 
 
-@pytest.mark.parametrize("name", plugin.MODELS)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_search_space_suits_the_model(name):
     space = options.plugin_defaults(f"space/{name}.yaml")
     assert tuning.read_space(space)

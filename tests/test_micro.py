@@ -14,7 +14,16 @@ from recbole_micro.models.micro import MICRO
 from tests import dense
 from tests import world as worlds
 
-SMALL = dict(embedding_size=6, knn_k=4, n_item_layers=2, beta=0.1, edge_dropout=0.0, reg_weight=0.01)
+SMALL = dict(
+    embedding_size=6,
+    knn_k=4,
+    n_ui_layers=2,
+    n_item_layers=2,
+    lambda_coeff=0.7,
+    beta=0.1,
+    edge_dropout=0.0,
+    reg_weight=0.01,
+)
 
 
 @pytest.fixture(scope="module")

@@ -34,28 +34,25 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         self.train_item = torch.from_numpy(interactions.col).long()
         self.cold = cold_start.without_ids(config, dataset)
         self.dynamic_negatives = bool(config["train_neg_sample_args"].get("dynamic"))
-        self.steps, self.steps_at_train, self.steps_at_epoch = 0, 0, -1
+        self.steps, self.steps_at_train, self.new_epoch = 0, 0, True
         self.cache = None
 
     def start_epoch(self) -> None:
-        """Called once before the first batch of each epoch."""
+        """Called once an epoch, with its first batch."""
 
     def train(self, mode: bool = True):
         """RecBole's Trainer calls this at the start of every epoch; cached embeddings are stale from here on.
 
         RecBole's dynamic negative sampling also calls `eval()` and `train()` around every batch; those calls
-        follow a training step, an epoch's first does not.
+        follow a training step, an epoch's first does not.  Nothing is drawn here: RecBole also calls it on a
+        copy of the model, before training.
         """
         self.cache = None
-        if not mode:
-            return super().train(False)
-        back_from_scoring = self.dynamic_negatives and not self.training and self.steps > self.steps_at_train
-        super().train()
-        self.steps_at_train = self.steps
-        if self.steps > self.steps_at_epoch and not back_from_scoring:
-            self.steps_at_epoch = self.steps
-            self.start_epoch()
-        return self
+        if mode:
+            scored = self.dynamic_negatives and not self.training and self.steps > self.steps_at_train
+            self.new_epoch = self.new_epoch or not scored
+            self.steps_at_train = self.steps
+        return super().train(mode)
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
         self.cache = None
@@ -63,6 +60,9 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     def batch(self, interaction) -> tuple[Tensor, ...]:
         """Users, positive items and, where sampled, negative items of a training batch, [batch] each."""
+        if self.new_epoch:
+            self.new_epoch = False
+            self.start_epoch()
         self.steps += 1
         fields = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
         return tuple(interaction[field] for field in fields if field in interaction)

@@ -6,6 +6,8 @@ earlier takes part), and does nothing the second time.
 
 import functools
 import inspect
+import itertools
+import os
 import sys
 import warnings
 from collections import OrderedDict
@@ -36,6 +38,7 @@ def apply() -> None:
         pandas_agg,
         read_only_columns,
         numpy_results,
+        shared_checkpoint_names,
         pickled_checkpoints,
         pickled_pretraining,
         load_function,
@@ -238,6 +241,23 @@ def numpy_results() -> None:
         return evaluate
 
     _wrap(Evaluator, "evaluate", make)
+
+
+def shared_checkpoint_names() -> None:
+    """RecBole names a checkpoint by the second: runs that start together would overwrite each other's."""
+    from recbole.trainer import Trainer
+
+    count = itertools.count(1)
+
+    def make(original):
+        def __init__(self, config, model):
+            original(self, config, model)
+            stem, suffix = os.path.splitext(self.saved_model_file)
+            self.saved_model_file = f"{stem}-{os.getpid()}-{next(count)}{suffix}"
+
+        return __init__
+
+    _wrap(Trainer, "__init__", make)
 
 
 def pickled_checkpoints() -> None:

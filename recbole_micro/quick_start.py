@@ -4,7 +4,6 @@ import logging
 import shutil
 import sys
 from logging import getLogger
-from pathlib import Path
 
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -136,9 +135,7 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     The resumed state counts as the best so far, so its validation result is computed anew.
     """
     own_file = trainer.saved_model_file
-    if Path(own_file).exists():  # RecBole names files by the second
-        own_file = f"{own_file.removesuffix('.pth')}-resumed.pth"
-    if not trainer.config["single_spec"]:  # and each process by its own clock
+    if not trainer.config["single_spec"]:  # each process names it by its own clock
         names = [own_file]
         dist.broadcast_object_list(names, src=0)
         own_file = names[0]

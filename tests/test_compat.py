@@ -2,9 +2,11 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -144,6 +146,14 @@ def test_fresh_process_gives_the_same_scores(trained, request):
         embedding_size, found = torch.load(f"{file}.scores")
         assert embedding_size == 8  # the command line of the reader is not the writer's
         assert torch.equal(found, expected)
+
+
+def test_runs_that_start_in_the_same_second_keep_files_of_their_own(data_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("recbole.trainer.trainer.get_local_time", lambda: "Jan-01-2026_00-00-00")
+    config = make_config(data_path, checkpoint_dir=str(tmp_path))
+    first, second = prepare(config)[1].saved_model_file, prepare(config)[1].saved_model_file
+    assert first != second and {Path(file).parent for file in (first, second)} == {tmp_path}
+    assert all(str(os.getpid()) in Path(file).name for file in (first, second))
 
 
 def test_resume_continues_from_the_stored_state(data_path, tmp_path):

@@ -34,6 +34,7 @@ EXTRAS = {
         "sentence-transformers>=3.0",
         "transformers>=4.40",
         "pillow>=10",
+        "safetensors>=0.4",  # feature files in that format
     ],
     "test": ["pytest>=8", "hypothesis>=6.100", "setuptools>=77"],  # the test suite; it builds a wheel
     "dev": ["ruff>=0.6", "build>=1.2"],  # lint and packaging

@@ -21,3 +21,9 @@ def scratch_directory(tmp_path_factory, monkeypatch):
 def bare_command_line(monkeypatch):
     """Hide pytest's own arguments: RecBole's Config reads `sys.argv`."""
     monkeypatch.setattr("sys.argv", ["pytest"])
+
+
+@pytest.fixture(autouse=True)
+def no_anomaly_detection():
+    """RecBole's SINE switches it on for the whole process when it is imported."""
+    torch.autograd.set_detect_anomaly(False)

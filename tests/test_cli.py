@@ -2,7 +2,7 @@
 
 import pytest
 
-from recbole_micro import __version__, cli, quick_start
+from recbole_micro import __version__, cli, options, quick_start
 from recbole_micro.errors import UserError
 from tests.tiny import QUICK, ROOT, python, write_tiny
 
@@ -113,7 +113,8 @@ def test_help_of_a_model_lists_defaults_ranges_and_texts(capsys):
     assert cli.main(["train", "--model", "MICRO", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "--cf_model = LightGCN (one of MF, NGCF, LightGCN) Collaborative backbone" in text
-    assert "--lambda_coeff = 0.7 (number 0..1) " in text
+    default = options.plugin_defaults("model/MICRO.yaml")["lambda_coeff"]
+    assert f"--lambda_coeff = {default} (number 0..1) " in text
     assert (
         text.index("--lambda_coeff")
         < text.index("--epochs")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_micro.graphs import Graph, bipartite, normalize, propagate, sample_edges
+from recbole_micro.graphs import Graph, bipartite, block, normalize, propagate, sample_edges
 
 
 class HoldsTensors(nn.Module):
@@ -56,6 +56,10 @@ class Backbone(HoldsTensors):
     def forward(self) -> tuple[Tensor, Tensor]:
         return self.user_embedding.weight, self.item_embedding.weight
 
+    def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` of these users and items alone, [len(users), d] and [len(items), d]."""
+        return self.user_embedding(users), self.item_embedding(items)
+
 
 class GraphBackbone(Backbone):
     """A backbone that averages the input and `n_layers` steps on the normalised user-item graph.
@@ -85,18 +89,49 @@ class GraphBackbone(Backbone):
                 *sample_edges(self.user, self.item, 1 - self.edge_dropout, n_users, n_items)
             )
 
+    @property
+    def current(self) -> Graph:
+        """This epoch's graph while training, the whole one at evaluation."""
+        return self.sampled if self.training and self.sampled is not None else self.graph
+
     def forward(self) -> tuple[Tensor, Tensor]:
-        graph = self.sampled if self.training and self.sampled is not None else self.graph
         x = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
-        total = x
-        for layer in range(self.n_layers):
-            x, output = self.layer(layer, graph, x)
-            total = total + output
-        total = total / (self.n_layers + 1)
+        total = self.mean_of_layers(x, [self.current] * self.n_layers, len(x))
         return torch.split(total, [self.user_embedding.num_embeddings, self.item_embedding.num_embeddings])
 
+    def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` of these users and items alone, from the nodes that reach them.
+
+        Where those are most of the graph, all nodes are computed: that is the faster way then.
+        """
+        n_users = self.user_embedding.num_embeddings
+        rows, index = torch.unique(torch.cat([users, items + n_users]), return_inverse=True)
+        steps, nodes = [], rows
+        for _ in range(self.n_layers):
+            step, nodes = block(self.current, nodes)
+            steps.insert(0, step)
+            if 2 * len(nodes) > self.graph.shape[0]:
+                user, item = self.forward()
+                return user[users], item[items]
+        of_user = nodes < n_users
+        order = torch.argsort(of_user, descending=True, stable=True)  # users, then items
+        x = torch.cat([self.user_embedding(nodes[of_user]), self.item_embedding(nodes[~of_user] - n_users)])
+        x = x[torch.argsort(order)]
+        return torch.split(self.mean_of_layers(x, steps, len(rows))[index], [len(users), len(items)])
+
+    def mean_of_layers(self, x: Tensor, steps: list[Graph], n_rows: int) -> Tensor:
+        """The mean of the input `x` [n_nodes, d] and of every step's output, of the first `n_rows` nodes."""
+        total = x[:n_rows]
+        for index, graph in enumerate(steps):
+            x, output = self.layer(index, graph, x)
+            total = total + output[:n_rows]
+        return total / (self.n_layers + 1)
+
     def layer(self, index: int, graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Input of the next layer and this layer's share of the mean, [n_users + n_items, d] both."""
+        """Input of the next layer and this layer's share of the mean, both [n_rows of `graph`, d].
+
+        The rows of `graph` are the first of its columns, whose vectors are `x`.
+        """
         raise NotImplementedError
 
 
@@ -125,7 +160,7 @@ class NGCF(GraphBackbone):
     def layer(self, index, graph, x):
         side = propagate(graph, x)
         x = F.leaky_relu(self.sum_transform[index](side)) + F.leaky_relu(
-            self.product_transform[index](x * side)
+            self.product_transform[index](x[: len(side)] * side)
         )
         x = self.dropout(x)
         return x, F.normalize(x, dim=-1)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -113,6 +114,33 @@ def _add_self_loops(graph: Graph) -> Graph:
     loop = torch.arange(graph.shape[0], device=graph.col.device)
     row, col = torch.cat([graph.row.long(), loop]), torch.cat([graph.col.long(), loop])
     return Graph.from_edges(row, col, torch.cat([graph.val, graph.val.new_ones(len(loop))]), graph.shape)
+
+
+class Block(NamedTuple):
+    """What one step of message passing to a few rows reads: DGL's and PyG's bipartite block.
+
+    `graph` [n_rows, n_nodes] has the rows' edges from `nodes` [n_nodes] (ids in the whole graph), of which
+    the first n_rows are the rows themselves.
+    """
+
+    graph: Graph
+    nodes: Tensor
+
+
+def block(graph: Graph, rows: Tensor) -> Block:
+    """The edges of these distinct `rows` [n_rows] of a square graph; its values take no gradients here."""
+    start = graph.crow[rows].long()
+    count = graph.crow[rows + 1].long() - start
+    crow = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    edge = torch.arange(int(crow[-1]), device=rows.device) + torch.repeat_interleave(start - crow[:-1], count)
+    col = graph.col[edge].long()
+    others = torch.zeros(graph.shape[1], dtype=torch.bool, device=rows.device)
+    others[col] = True
+    others[rows] = False
+    nodes = torch.cat([rows, others.nonzero()[:, 0]])
+    place = torch.empty(graph.shape[1], dtype=torch.long, device=rows.device)
+    place[nodes] = torch.arange(len(nodes), device=rows.device)
+    return Block(Graph(crow, place[col], graph.val[edge], len(nodes)), nodes)
 
 
 def mix(graphs: Iterable[Graph], weights: Iterable[float | Tensor]) -> Graph:

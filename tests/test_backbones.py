@@ -102,3 +102,30 @@ def test_graphs_follow_the_module_and_stay_out_of_its_state():
     )
     moved = model.to("meta")
     assert moved.graph.col.is_meta and moved.user.is_meta
+
+
+@pytest.mark.parametrize("n_nodes", [12, 400])  # a small graph is computed whole, of a large one a part
+@pytest.mark.parametrize("how", ["symmetric", "mean_self_loop"])
+@pytest.mark.parametrize("kind", list(BACKBONES))
+def test_some_users_and_items_alone_have_the_vectors_of_the_whole_graph(kind, how, n_nodes, monkeypatch):
+    torch.manual_seed(1)
+    n_users, n_items = n_nodes // 2, n_nodes // 2
+    user, item = torch.randint(n_users, (n_nodes * 2,)), torch.randint(n_items, (n_nodes * 2,))
+    options = {} if kind == "MF" else {"adjacency": how, "edge_dropout": 0.8}
+    options |= {"dropout": 0.0} if kind == "NGCF" else {}
+    model = BACKBONES[kind](user, item, n_users, n_items, SIZE, **options)
+    model.start_epoch()
+    model.double()
+    users, items = torch.tensor([3, 1, 3]), torch.tensor([2, 5, 2, 0, 4])
+    weight = torch.randn(len(users) + len(items), SIZE, dtype=torch.float64)
+    whole = model()
+    expected = torch.cat([whole[0][users], whole[1][items]])
+    calls = []
+    monkeypatch.setattr(model, "forward", lambda: calls.append(1) or whole)
+    got = torch.cat(model.at(users, items))
+    assert bool(calls) == (n_nodes == 12 and kind != "MF")
+    assert torch.allclose(got, expected, atol=1e-12)
+    parameters = list(model.parameters())
+    theirs = torch.autograd.grad((expected * weight).sum(), parameters, retain_graph=True)
+    ours = torch.autograd.grad((got * weight).sum(), parameters)
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, theirs, strict=True))

@@ -49,8 +49,8 @@ class BM3(MultimodalRecommender):
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, items = self.batch(interaction)[:2]
-        user, item = self.online()
-        user, item = user[users], item[items]
+        user, item = self.backbone.at(users, items)
+        item = item + self.backbone.item_embedding(items)
         user_target, item_target = self.target(user), self.target(item)
         joint = distance(self.predictor(user), item_target) + distance(self.predictor(item), user_target)
         modal = user.new_zeros(())

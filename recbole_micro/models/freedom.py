@@ -57,20 +57,24 @@ class FREEDOM(MultimodalRecommender):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.backbone()
+        return user, self.without_cold(item) + self.spread_ids()
+
+    def spread_ids(self) -> Tensor:
+        """h = A^L X, [n_items, d]."""
         h = self.backbone.item_embedding.weight
         for _ in range(self.n_item_layers):
             h = propagate(self.item_graph, h)
-        return user, self.without_cold(item) + h
+        return h
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)
-        user, item = self.forward()
-        user = user[users]
+        both = torch.cat([positives, negatives])
+        user, item = self.backbone.at(users, both)
+        positive, negative = (self.without_cold(item, both) + self.spread_ids()[both]).chunk(2)
         features = user.new_zeros(())
         if self.reg_weight:
-            both = torch.cat([positives, negatives])
             features = self.reg_weight * sum(self.feature_loss(t, user, both) for t in self.transforms)
-        return self.bpr_loss(user, item[positives], item[negatives]), features
+        return self.bpr_loss(user, positive, negative), features
 
     def feature_loss(self, transform: FeatureTransform, user: Tensor, both: Tensor) -> Tensor:
         """BPR of the users' outputs with one modality's transformed features of positives and negatives."""

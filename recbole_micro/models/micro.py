@@ -81,17 +81,15 @@ class MICRO(ItemGraphRecommender):
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)
-        user, item = self.backbone()
-        item, contrast = self.without_cold(item), user.new_zeros(())
-        if self.item_view == "none":
-            vectors, places = item, torch.cat([positives, negatives])
-        else:
-            # Attention, normalisation and contrast only of the items that this batch looks at.
-            rows, places = self.rows_of(positives, negatives)
+        # Only the items that this batch looks at go through backbone, attention and contrast.
+        rows, places = self.rows_of(positives, negatives)
+        user, vectors = self.backbone.at(users, rows)
+        vectors, contrast = self.without_cold(vectors, rows), user.new_zeros(())
+        if self.item_view != "none":
             views = {m: view[rows] for m, view in self.modality_views().items()}
             present = self.present()[rows]
             fused, _ = self.fuse(views, present)
-            vectors = item[rows] + F.normalize(fused, dim=-1)
+            vectors = vectors + F.normalize(fused, dim=-1)
             if self.beta:
                 inside = (
                     places[: len(positives)].unique()
@@ -100,7 +98,7 @@ class MICRO(ItemGraphRecommender):
                 )
                 views = [view[inside] for view in views.values()]
                 contrast = self.beta * self.contrast(views, fused[inside], present[inside])
-        batch = user[users], *vectors[places].chunk(2)
+        batch = user, *vectors[places].chunk(2)
         return self.bpr_loss(*batch), contrast, self.l2_loss(ids, batch)
 
     def rows_of(self, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,19 +1,21 @@
-"""MICRO beside RecBole's BPR, LightGCN and its own plain backbones on Amazon Baby (reconstructed features).
+"""Every model on Amazon Baby (reconstructed features): settings tried on validation, then the table.
 
-    python benchmarks/baby.py                          every row of the table, 3 seeds, then the table
-    python benchmarks/baby.py --rows MICRO --seeds 1   some rows
-    python benchmarks/baby.py --trials                 the settings tried, validation only, appended to a CSV
-    python benchmarks/baby.py --show                   the table of what is there
+    python benchmarks/baby.py --trials [--models BPR ...]   the settings, seed 1, validation set only
+    python benchmarks/baby.py [--rows MICRO ...]            the rows of the table, 3 seeds, then the table
+    python benchmarks/baby.py --show                        the table of what is there
 
 Reads `../shared/data/baby` (or --from DIR), converts it once into --data-path.  Each training runs in a
-process of its own; finished ones are kept in benchmarks/baby_runs.csv and benchmarks/baby_trials.csv and not
-repeated.  Settings of the other models are the best on validation among those in baby_trials.csv; MICRO's
-are the shipped defaults.
+process of its own with one thread; finished ones are kept in benchmarks/baby_trials.csv and
+benchmarks/baby_runs.csv and not repeated, so several sittings add up.  MICRO's settings in the table are the
+shipped defaults, those of every other model the best on validation among its trials.
 """
 
 import argparse
 import itertools
 import json
+import os
+import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -23,35 +25,82 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 RUNS, TRIALS = HERE / "baby_runs.csv", HERE / "baby_trials.csv"
-PLAIN = {"knn_k": 0, "edge_dropout": 0.0, "beta": 0.0}
+PLAIN = {"knn_k": 0, "beta": 0.0}
 ROWS = {
-    "BPR (RecBole)": ("BPR", {"learning_rate": 1e-3, "weight_decay": 1e-6}),
-    "LightGCN (RecBole)": ("LightGCN", {"learning_rate": 1e-3, "n_layers": 2, "reg_weight": 1e-4}),
-    "backbone, symmetric": ("MICRO", {**PLAIN, "adjacency": "symmetric"}),
-    "backbone, mean": ("MICRO", {**PLAIN, "adjacency": "mean"}),
-    "backbone, mean with self loops": ("MICRO", {**PLAIN, "adjacency": "mean_self_loop"}),
-    "backbone, symmetric, edge_dropout": ("MICRO", {"knn_k": 0, "beta": 0.0, "adjacency": "symmetric"}),
-    "MICRO": ("MICRO", {}),
+    **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
+    **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
+    **{
+        f"backbone, {adjacency}": ("MICRO", {**PLAIN, "edge_dropout": 0.0, "adjacency": adjacency})
+        for adjacency in ("symmetric", "mean", "mean_self_loop")
+    },
+    "backbone, symmetric, edge_dropout": ("MICRO", PLAIN),
 }
+NO_EVIDENCE = ("VBPR", "MMGCN", "GRCN", "BM3")  # they read raw vectors, which are reconstructed here
+NO_FEATURES = ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL", *(row for row in ROWS if "backbone" in row))
+WHOLE_GRAPH = {"train_batch_size": 4096}  # every step goes through the whole graph, whatever the batch
 
 
-def trials() -> list[tuple[str, dict]]:
-    """(model, settings) of the search: LightGCN on a grid, MICRO one change at a time around its defaults."""
-    grid = itertools.product([5e-4, 1e-3, 2e-3], [1e-5, 1e-4, 1e-3], [2, 3])
-    lightgcn = [{"learning_rate": lr, "reg_weight": reg, "n_layers": layers} for lr, reg, layers in grid]
-    changes = {
-        "learning_rate": [1e-3, 2e-3],
-        "edge_dropout": [0.8, 0.9, 0.95],
-        "n_item_layers": [1, 2, 3],
-        "n_ui_layers": [2, 3],
-        "beta": [0.03, 0.06, 0.2],
-        "tau": [0.2, 0.5],
-        "reg_weight": [1e-4, 1e-3, 1e-2],
-        "lambda_coeff": [0.4, 0.7, 0.9],
-        "graph_learning": ["first_batch", "edges", "off"],
-    }
-    micro = [{name: value} for name, values in changes.items() for value in values]
-    return [("LightGCN", settings) for settings in lightgcn] + [("MICRO", settings) for settings in micro]
+def grid(fixed: dict | None = None, **values) -> list[dict]:
+    """Every combination of the values, each with the fixed ones."""
+    return [
+        {**dict(zip(values, chosen, strict=True)), **(fixed or {})}
+        for chosen in itertools.product(*values.values())
+    ]
+
+
+def one_by_one(**values) -> list[dict]:
+    """One change of the defaults at a time."""
+    return [{name: value} for name, choices in values.items() for value in choices]
+
+
+SETTINGS = {
+    "ItemKNN": grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
+    "BPR": grid(learning_rate=[5e-4, 1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5, 1e-4]),
+    "NGCF": grid(
+        WHOLE_GRAPH, learning_rate=[1e-3, 2e-3, 4e-3], reg_weight=[1e-4, 1e-3], message_dropout=[0.1, 0.3]
+    ),
+    "LightGCN": grid(
+        WHOLE_GRAPH, learning_rate=[1e-3, 2e-3, 4e-3], reg_weight=[1e-5, 1e-4, 1e-3], n_layers=[2, 3]
+    ),
+    "SGL": grid(
+        WHOLE_GRAPH | {"n_layers": 2},
+        learning_rate=[1e-3, 2e-3],
+        ssl_weight=[0.02, 0.05, 0.1],
+        ssl_tau=[0.2, 0.5],
+    ),
+    "VBPR": grid(learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-5, 1e-4, 1e-3, 1e-2]),
+    "MMGCN": grid(
+        WHOLE_GRAPH, learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-4, 1e-2], concat=[True, False]
+    ),
+    "GRCN": grid(WHOLE_GRAPH, learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-3, 1e-1], prune=[True, False]),
+    "BM3": grid(learning_rate=[5e-4, 1e-3], n_ui_layers=[1, 2], dropout=[0.3, 0.5], reg_weight=[1e-2, 1e-1]),
+    "LATTICE": grid(
+        {"learning_rate": 2e-3, "adjacency": "symmetric", "edge_dropout": 0.9},
+        n_item_layers=[1, 2],
+        lambda_coeff=[0.4, 0.7, 0.9],
+        reg_weight=[1e-4, 1e-3],
+    ),
+    "FREEDOM": grid(
+        {"train_batch_size": 2048},
+        learning_rate=[1e-3, 2e-3],
+        edge_dropout=[0.8, 0.9],
+        reg_weight=[0.0, 1e-4, 1e-3],
+    ),
+    "MICRO": one_by_one(
+        learning_rate=[1e-3, 4e-3],
+        train_batch_size=[2048],
+        edge_dropout=[0.8, 0.95],
+        n_item_layers=[1, 3],
+        n_ui_layers=[3],
+        knn_k=[5],
+        beta=[0.01, 0.06],
+        tau=[0.3],
+        reg_weight=[1e-4, 1e-2],
+        lambda_coeff=[0.2, 0.7],
+        graph_learning=["edges", "off"],
+        modalities=[["textual"]],
+    ),
+}
 
 
 def train(model: str, settings: dict, seed: int, data_path: str, validation_only: bool) -> dict:
@@ -70,61 +119,106 @@ def train(model: str, settings: dict, seed: int, data_path: str, validation_only
     start = time.perf_counter()
     recommender = get_model(model)(config, train_data._dataset)
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, recommender)
-    looks = []
+    looks, epochs = [], []
+    one_epoch = trainer._train_epoch
+
+    def timed_epoch(*arguments, **more):
+        began = time.process_time()
+        try:
+            return one_epoch(*arguments, **more)
+        finally:
+            epochs.append(time.process_time() - began)
+
+    trainer._train_epoch = timed_epoch
     trainer.fit(train_data, valid_data, verbose=False, callback_fn=lambda epoch, score: looks.append(score))
-    seconds, epochs = time.perf_counter() - start, max(trainer.train_loss_dict) + 1
     row = {
         "valid R@20": trainer.best_valid_score,
         "best epoch": (looks.index(max(looks)) + 1) * trainer.eval_step,
+        "epochs": len(epochs),
+        "seconds": round(time.perf_counter() - start),
+        "threads": torch.get_num_threads(),
+        "epoch, CPU s": round(statistics.median(epochs), 2),
     }
-    row |= {"epochs": epochs, "seconds": round(seconds), "threads": torch.get_num_threads()}
     if not validation_only:
         trainer.evaluate(test_data, load_best_model=True)
         for name in protocol.PROTOCOLS:
             result = protocol.evaluate(trainer, test_data, name)
             row |= {f"{name} R@20": result["recall@20"], f"{name} N@20": result["ndcg@20"]}
-    return row
+    os.remove(trainer.saved_model_file)
+    return row | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
 def in_a_process(name, model, settings, seed, args) -> dict:
     """Run `train` in a new process and return its row."""
     job = json.dumps([model, settings, seed, str(Path(args.data_path).resolve()), args.trials])
     command = [sys.executable, "-W", "ignore", __file__, "--job", job]
-    print(f"{name}, seed {seed} ...", flush=True)
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(f"{name} {json.dumps(settings)}, seed {seed} ...", flush=True)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread).stdout
     row = json.loads(printed.strip().splitlines()[-1])
     return {"row": name, "model": model, "settings": json.dumps(settings), "seed": seed, **row}
 
 
 def keep(path: Path, row: dict) -> None:
-    pd.DataFrame([row]).to_csv(path, mode="a", header=not path.exists(), index=False)
+    """Add a row to a table on disk."""
+    known = [pd.read_csv(path)] if path.exists() else []
+    pd.concat([*known, pd.DataFrame([row])]).to_csv(path, index=False)
 
 
-def finished(path: Path, model: str, settings: dict, seed: int) -> bool:
+def finished(path: Path, row: str, settings: dict, seed: int) -> bool:
     if not path.exists():
         return False
     done = pd.read_csv(path)
-    same = (done.model == model) & (done.settings == json.dumps(settings)) & (done.seed == seed)
-    return bool(same.any())
+    return bool(((done.row == row) & (done.settings == json.dumps(settings)) & (done.seed == seed)).any())
+
+
+def best_settings(model: str) -> dict:
+    """The best on validation among the trials of a model; for MICRO the shipped defaults."""
+    if model == "MICRO":
+        return {}
+    tried = pd.read_csv(TRIALS).query("row == @model")
+    if len(tried) < len(SETTINGS[model]):
+        missing = len(SETTINGS[model]) - len(tried)
+        sys.exit(
+            f"{model}: {missing} settings are not tried yet; run python benchmarks/baby.py --trials "
+            f"--models {model}"
+        )
+    return json.loads(tried.loc[tried["valid R@20"].idxmax(), "settings"])
 
 
 def show() -> None:
-    """Mean and standard deviation over the seeds, and the ratio to the best row that reads no features."""
+    """Mean and 95 % interval over the seeds, rank, cost; the ratio to the best row that reads no features."""
+    from scipy.stats import t
+
     runs = pd.read_csv(RUNS)
+    runs = runs[runs.row.isin(ROWS)]
     metrics = [column for column in runs if column.endswith("@20")]
-    groups = runs.groupby("row")[[*metrics, "best epoch", "epochs", "seconds"]]
-    mean, spread, seeds = groups.mean(), groups.std(), groups.size()
-    print("\nBaby, reconstructed features; selection on validation Recall@20; mean and (std) over the seeds")
-    print(f"{'':36}{'seeds':>6}" + "".join(f"{m:>20}" for m in metrics) + f"{'epochs':>8}{'seconds':>9}")
-    for row in [name for name in ROWS if name in mean.index]:
-        cells = "".join(f"{mean.loc[row, m]:>11.4f} ({spread.loc[row, m]:.4f})" for m in metrics)
-        tail = f"{mean.loc[row, 'epochs']:>8.0f}{mean.loc[row, 'seconds']:>9.0f}"
-        print(f"{row:36}{seeds[row]:>6}{cells}{tail}")
-    if "MICRO" in mean.index and len(mean) > 1:
-        others = mean.drop(index="MICRO")["paper R@20"]
-        print(
-            f"MICRO / {others.idxmax()}: {mean.loc['MICRO', 'paper R@20'] / others.max():.3f} x (paper R@20)"
+    groups = runs.groupby("row")
+    mean, seeds = groups[[*metrics, "epochs", "epoch, CPU s", "peak MB"]].mean(), groups.size()
+    half = groups[metrics].std().mul(t.ppf(0.975, seeds - 1) / seeds.pow(0.5), axis=0)
+    mean = mean.sort_values("paper R@20", ascending=False)
+    print(
+        "\nBaby, reconstructed features: test set, selection on validation Recall@20, mean ± 95 % interval "
+        "over seeds.\nMasked at test: training and validation items (recbole), training items (paper).\n"
+    )
+    head = ["rank", "model", "seeds", *metrics, "epochs", "epoch, CPU s", "peak MB"]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for rank, row in enumerate(mean.index, start=1):
+        spread = (f" ± {half.loc[row, m]:.4f}" if seeds[row] > 1 else "" for m in metrics)
+        cells = [f"{mean.loc[row, m]:.4f}{s}" for m, s in zip(metrics, spread, strict=True)]
+        cost = (
+            f"{mean.loc[row, 'epochs']:.0f}",
+            f"{mean.loc[row, 'epoch, CPU s']:.1f}",
+            f"{mean.loc[row, 'peak MB']:.0f}",
         )
+        mark = "*" if row in NO_EVIDENCE else ""
+        print(f"| {' | '.join([str(rank), row + mark, str(seeds[row]), *cells, *cost])} |")
+    print("\n* reads raw feature vectors, which are reconstructed here: no evidence about the model.")
+    others = [row for row in NO_FEATURES if row in mean.index]
+    if "MICRO" in mean.index and others:
+        best = mean.loc[others, "paper R@20"].idxmax()
+        ratio = mean.loc["MICRO", "paper R@20"] / mean.loc[best, "paper R@20"]
+        print(f"MICRO is {ratio:.3f} x the best model without features, {best} (paper R@20).")
 
 
 def prepare(source: Path, data_path: Path) -> None:
@@ -135,6 +229,18 @@ def prepare(source: Path, data_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "dataset_tools", *command], check=True)
 
 
+def jobs(args) -> list[tuple[str, str, dict, int]]:
+    """(row, model, settings, seed) of what was asked for."""
+    if args.trials:
+        return [(model, model, settings, 1) for model in args.models for settings in SETTINGS[model]]
+    rows = {
+        row: (model, {**best_settings(model), **fixed})
+        for row, (model, fixed) in ROWS.items()
+        if row in args.rows
+    }
+    return [(row, *rows[row], seed) for seed in range(1, args.seeds + 1) for row in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -142,25 +248,23 @@ def main() -> None:
     parser.add_argument("--from", dest="source", default=HERE.parents[1] / "shared/data/baby", metavar="DIR")
     parser.add_argument("--data-path", default="dataset", metavar="DIR")
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
+    parser.add_argument(
+        "--models", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="MODEL"
+    )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--trials", action="store_true")
-    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--trials", action="store_true", help="try settings instead")
+    parser.add_argument("--show", action="store_true", help="train nothing")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
         print(json.dumps(train(*json.loads(args.job))))
         return
-    if args.show:
-        show()
-        return
-    prepare(Path(args.source), Path(args.data_path))
-    if args.trials:
-        jobs, path = [(f"trial {n}", *trial, 1) for n, trial in enumerate(trials())], TRIALS
-    else:
-        jobs, path = [(row, *ROWS[row], seed) for seed in range(1, args.seeds + 1) for row in args.rows], RUNS
-    for name, model, settings, seed in jobs:
-        if not finished(path, model, settings, seed):
-            keep(path, in_a_process(name, model, settings, seed, args))
+    if not args.show:
+        prepare(Path(args.source), Path(args.data_path))
+        path = TRIALS if args.trials else RUNS
+        for name, model, settings, seed in jobs(args):
+            if not finished(path, name, settings, seed):
+                keep(path, in_a_process(name, model, settings, seed, args))
     if not args.trials:
         show()
 

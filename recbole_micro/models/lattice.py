@@ -1,5 +1,6 @@
 """LATTICE: Mining Latent Structures for Multimedia Recommendation (Zhang et al., ACM MM 2021)."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,13 +34,18 @@ class LATTICE(ItemGraphRecommender):
     def ranks_cold_items(self) -> bool:
         return self.n_item_layers > 0
 
+    def spread_ids(self) -> Tensor:
+        """h = A^L X, [n_items, d]."""
+        return self.item_graph(self.backbone.item_embedding.weight, self.n_item_layers)
+
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.backbone()
-        h = self.item_graph(self.backbone.item_embedding.weight, self.n_item_layers)
-        return user, self.without_cold(item) + F.normalize(h, dim=-1)
+        return user, self.without_cold(item) + F.normalize(self.spread_ids(), dim=-1)
 
     def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)
-        user, item = self.forward()
-        batch = user[users], item[positives], item[negatives]
+        both = torch.cat([positives, negatives])
+        user, item = self.backbone.at(users, both)
+        item = self.without_cold(item, both) + F.normalize(self.spread_ids()[both], dim=-1)
+        batch = user, *item.chunk(2)
         return self.bpr_loss(*batch), self.l2_loss(ids, batch)

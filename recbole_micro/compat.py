@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 
 from recbole_micro.checkpoint import config_from_plain, load_checkpoint, restore, trainer_state, write
+from recbole_micro.distributed import from_first
 
 __all__ = ["apply", "config_from_plain", "load_checkpoint", "load_data_and_model"]
 
@@ -267,7 +268,8 @@ def pickled_checkpoints() -> None:
     def save(original):
         def _save_checkpoint(self, epoch, verbose=True, **kwargs):
             if not self.config["single_spec"]:
-                self.saved_model_file = _first_rank_file(self.saved_model_file)
+                # it carries the time of day, which may differ between processes
+                self.saved_model_file = from_first(self.saved_model_file)
             file = kwargs.pop("saved_model_file", self.saved_model_file)
             if self.config["local_rank"] == 0:
                 write(trainer_state(self, epoch), file)
@@ -289,13 +291,6 @@ def pickled_checkpoints() -> None:
     _wrap(trainer.DecisionTreeTrainer, "_save_checkpoint", save_trees)
     _wrap(trainer.Trainer, "resume_checkpoint", _resume)
     _wrap(trainer.Trainer, "evaluate", _evaluate)
-
-
-def _first_rank_file(file: str) -> str:
-    """The first process's file name: it carries the time of day, which may differ between processes."""
-    names = [file]
-    dist.broadcast_object_list(names, src=0)
-    return names[0]
 
 
 def _resume(original):

@@ -15,7 +15,7 @@ from recbole.utils import get_model, set_color
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from recbole_micro import cold_start, options, protocol
+from recbole_micro import cold_start, options, protocol, shared_evaluation
 from recbole_micro.errors import UserError
 
 RECBOLE_EVAL_BATCH = 4096
@@ -33,6 +33,7 @@ def install() -> None:
         (AbstractTrainer, "__init__", any_process_group),
         (Trainer, "_generate_train_loss_output", named_losses),
         (TraditionalTrainer, "__init__", evaluated_once),
+        *shared_evaluation.WRAPS,
         *protocol.WRAPS,
         *cold_start.WRAPS,
     ):

@@ -13,7 +13,6 @@ import torch.distributed as dist
 from recbole_micro.errors import UserError
 
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-LOST = re.compile(r"gloo|nccl|process group|store", re.IGNORECASE)
 
 _groups = itertools.count()
 
@@ -54,11 +53,6 @@ def join(final: dict, device: torch.device, wait: int) -> None:
     """
     local, size = final["local_rank"], final["world_size"]
     rank = local + (final.get("offset") or 0)
-    if rank >= size:
-        raise UserError(
-            f"world_size is {size}, but this is process {rank + 1} (nproc {final['nproc']}, group_offset "
-            f"{rank - local}): world_size counts the processes of all machines."
-        )
     address = f"tcp://{final['ip']}:{final['port']}"
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -96,9 +90,9 @@ def together():
     try:
         yield
     except RuntimeError as error:
-        if not dist.is_initialized() or not LOST.search(str(error)):
+        if not dist.is_initialized() or not (isinstance(error, dist.DistError) or "gloo/" in str(error)):
             raise
-        reason = " ".join(str(error).split())
+        reason = re.sub(r"^\[\S*\] ", "", " ".join(str(error).split())).split(". ")[0]
         raise PeerEnded(
             f"Another process of this training has ended or cannot be reached, see its messages ({reason})."
         ) from error

@@ -58,6 +58,11 @@ def run(
         return train(model, dataset, config_file_list, given, saved)
     if group["world_size"] <= 0:
         group["world_size"] = group["nproc"]
+    if group["world_size"] < group["offset"] + group["nproc"]:
+        raise UserError(
+            f"world_size is {group['world_size']}, but group_offset {group['offset']} and nproc "
+            f"{group['nproc']} make more: world_size counts the processes of all machines."
+        )
     return spawn(group, (model, dataset, config_file_list, given, saved))
 
 

@@ -43,6 +43,7 @@ def apply() -> None:
         pickled_checkpoints,
         pickled_pretraining,
         load_function,
+        folder_race,
         deprecated_grad_scaler,
         misspelt_warning,
         ngcf_dropout,
@@ -361,10 +362,24 @@ def load_data_and_model(model_file) -> tuple:
 
 def load_function() -> None:
     """RecBole's `load_data_and_model` wants a pickled Config; ours replaces it wherever it was imported."""
-    original = import_module("recbole.quick_start.quick_start").load_data_and_model
+    _replace(import_module("recbole.quick_start.quick_start").load_data_and_model, load_data_and_model)
+
+
+def ensure_dir(dir_path) -> None:
+    """Make a folder where there is none (RecBole's function of this name)."""
+    os.makedirs(dir_path, exist_ok=True)
+
+
+def folder_race() -> None:
+    """RecBole makes ./log and its like if they are absent: a process that comes second at that fails."""
+    _replace(import_module("recbole.utils.utils").ensure_dir, ensure_dir)
+
+
+def _replace(original: Callable, ours: Callable) -> None:
+    """Put `ours` wherever a function was imported."""
     for module in list(sys.modules.values()):
-        if original is not load_data_and_model and vars(module).get("load_data_and_model") is original:
-            module.load_data_and_model = load_data_and_model
+        if original is not ours and vars(module).get(original.__name__) is original:
+            setattr(module, original.__name__, ours)
 
 
 def deprecated_grad_scaler() -> None:

@@ -71,14 +71,17 @@ def spawn(group: dict, arguments: tuple) -> dict | None:
     queue = mp.get_context("spawn").SimpleQueue()
     try:
         mp.spawn(train_process, (queue, group, command_line(), arguments), nprocs=group["nproc"])
-    except (mp.ProcessExitedException, mp.ProcessRaisedException):
+    except mp.ProcessExitedException as error:
         # The first message is that of the process that failed first, whichever was seen to end first.
         kind, message = ("none", "") if queue.empty() else queue.get()
         if kind == "mistake":
             raise UserError(message) from None
         if kind == "crash":
             raise RuntimeError(f"A process of this training failed:\n{message}") from None
-        raise
+        raise UserError(
+            f"A process of this training ended early ({error}): see its messages; without any it was killed, "
+            "perhaps for want of memory."
+        ) from None
     return None if queue.empty() else queue.get()[1]
 
 

@@ -47,12 +47,12 @@ def run(
     for name in group:
         group[name] = options.declared("", "")[name].read(group[name], "in run()")
     launched = distributed.torchrun()
+    if group != ALONE and (launched or dist.is_torchelastic_launched()):
+        raise UserError(
+            "torchrun starts the processes and says where they meet: leave out nproc, world_size, ip, "
+            "port and group_offset, or start the program without torchrun."
+        )
     if launched:
-        if group != ALONE:
-            raise UserError(
-                "torchrun starts the processes and says where they meet: leave out nproc, world_size, ip, "
-                "port and group_offset, or start the program without torchrun."
-            )
         return train(model, dataset, config_file_list, {**given, **launched}, saved)
     if group["nproc"] == 1 and group["world_size"] <= 0:
         return train(model, dataset, config_file_list, given, saved)

@@ -189,6 +189,14 @@ def test_launch_options_beside_torchrun_are_refused(given, monkeypatch, more):
         run("BPR", "tiny", config_dict=given, **more)
 
 
+def test_launch_options_beside_a_torchrun_of_one_process_are_refused(given, monkeypatch):
+    """Processes of our own would look for the others in torchrun's store."""
+    environment(monkeypatch, 0, 0, 1)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(UserError, match="leave out nproc, world_size"):
+        run("BPR", "tiny", config_dict=given, nproc=2)
+
+
 @pytest.mark.parametrize("command", ["compare", "tune", "reproduce", "recommend"])
 def test_other_commands_refuse_torchrun(monkeypatch, capsys, command):
     environment(monkeypatch, 0, 0, 4)

@@ -7,6 +7,7 @@ plain values, SciPy and NumPy objects are tensors, and `torch.load(weights_only=
 import copy
 import os
 import pickle
+import uuid
 from collections.abc import Mapping
 from enum import Enum
 from logging import getLogger
@@ -24,6 +25,7 @@ COMPUTED = {
     "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger",
     "valid_neg_sample_args", "test_neg_sample_args",
     "device", "gpu_id", "use_gpu", "single_spec", "local_rank", "nproc", "world_size", "offset", "ip", "port",
+    "join_timeout",
 }  # fmt: skip
 
 
@@ -157,7 +159,7 @@ def trainer_state(trainer, epoch: int, **more) -> dict:
 
 def write(state: dict, path) -> None:
     """Write a checkpoint through a temporary file, so that nobody ever reads half of one."""
-    part = Path(f"{path}.part")
+    part = Path(f"{path}.{uuid.uuid4().hex}.part")  # machines that share a folder write at the same time
     try:
         torch.save(state, part)
         os.replace(part, path)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from recbole_micro import __version__, options, own_models
+from recbole_micro import __version__, distributed, options, own_models
 from recbole_micro.errors import UserError
 from recbole_micro.models import MODELS
 from recbole_micro.parsing import parse_strings, read_yaml
@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         elif argv[0] == "--version":
             print(f"recbole_micro {__version__}")
         elif argv[0] in COMMANDS:
+            if argv[0] != "train" and distributed.torchrun():
+                raise UserError(f"{argv[0]} is one process, which may start others: leave out torchrun.")
             return COMMANDS[argv[0]][0](argv[1:])
         else:
             raise UserError(f"There is no subcommand {argv[0]!r}{options.hint(argv[0], COMMANDS)}")

@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 
 from recbole_micro.checkpoint import config_from_plain, load_checkpoint, restore, trainer_state, write
+from recbole_micro.distributed import from_first
 
 __all__ = ["apply", "config_from_plain", "load_checkpoint", "load_data_and_model"]
 
@@ -42,6 +43,7 @@ def apply() -> None:
         pickled_checkpoints,
         pickled_pretraining,
         load_function,
+        folder_race,
         deprecated_grad_scaler,
         misspelt_warning,
         ngcf_dropout,
@@ -267,7 +269,8 @@ def pickled_checkpoints() -> None:
     def save(original):
         def _save_checkpoint(self, epoch, verbose=True, **kwargs):
             if not self.config["single_spec"]:
-                self.saved_model_file = _first_rank_file(self.saved_model_file)
+                # it carries the time of day, which may differ between processes
+                self.saved_model_file = from_first(self.saved_model_file)
             file = kwargs.pop("saved_model_file", self.saved_model_file)
             if self.config["local_rank"] == 0:
                 write(trainer_state(self, epoch), file)
@@ -289,13 +292,6 @@ def pickled_checkpoints() -> None:
     _wrap(trainer.DecisionTreeTrainer, "_save_checkpoint", save_trees)
     _wrap(trainer.Trainer, "resume_checkpoint", _resume)
     _wrap(trainer.Trainer, "evaluate", _evaluate)
-
-
-def _first_rank_file(file: str) -> str:
-    """The first process's file name: it carries the time of day, which may differ between processes."""
-    names = [file]
-    dist.broadcast_object_list(names, src=0)
-    return names[0]
 
 
 def _resume(original):
@@ -366,10 +362,24 @@ def load_data_and_model(model_file) -> tuple:
 
 def load_function() -> None:
     """RecBole's `load_data_and_model` wants a pickled Config; ours replaces it wherever it was imported."""
-    original = import_module("recbole.quick_start.quick_start").load_data_and_model
+    _replace(import_module("recbole.quick_start.quick_start").load_data_and_model, load_data_and_model)
+
+
+def ensure_dir(dir_path) -> None:
+    """Make a folder where there is none (RecBole's function of this name)."""
+    os.makedirs(dir_path, exist_ok=True)
+
+
+def folder_race() -> None:
+    """RecBole makes ./log and its like if they are absent: a process that comes second at that fails."""
+    _replace(import_module("recbole.utils.utils").ensure_dir, ensure_dir)
+
+
+def _replace(original: Callable, ours: Callable) -> None:
+    """Put `ours` wherever a function was imported."""
     for module in list(sys.modules.values()):
-        if original is not load_data_and_model and vars(module).get("load_data_and_model") is original:
-            module.load_data_and_model = load_data_and_model
+        if original is not ours and vars(module).get(original.__name__) is original:
+            setattr(module, original.__name__, ours)
 
 
 def deprecated_grad_scaler() -> None:

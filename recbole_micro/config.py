@@ -13,14 +13,13 @@ from logging import getLogger
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from recbole.config import Config
 from recbole.evaluator import metric_types
 from recbole.evaluator.base_metric import TopkMetric
 from recbole.evaluator.register import metrics_dict
 from recbole.utils import get_model, set_color
 
-from recbole_micro import options, own_models
+from recbole_micro import distributed, options, own_models
 from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import Loader, read_yaml
@@ -262,14 +261,18 @@ def _init_device(self):
     `gpu_id` counts the visible devices: CUDA_VISIBLE_DEVICES is read by CUDA and never changed here.
     """
     final = self.final_config_dict
-    devices = chosen_devices(final)
     rank = final.setdefault("local_rank", None)
+    if rank is not None and "gpu_id" not in self.external_config_dict:  # the default is one device
+        final["gpu_id"] = list(range(torch.cuda.device_count()))
+    devices = chosen_devices(final)
     final["single_spec"] = rank is None
     final["local_rank"] = rank = rank or 0
     if final["single_spec"]:
         final["device"] = torch.device("cuda", devices[0]) if devices else torch.device("cpu")
     else:
-        final["device"] = join_process_group(final, devices)
+        final["device"] = distributed.own_device(final, devices)
+        wait = final.get("join_timeout") or options.plugin_defaults("launch.yaml")["join_timeout"]
+        distributed.join(final, final["device"], wait)
         if rank != 0:
             final.update(state="error", show_progress=False, verbose=False)
     if final["device"].type == "cuda":
@@ -295,35 +298,6 @@ def chosen_devices(final: dict) -> list[int]:
             "name those, or pass an empty gpu_id for the CPU."
         )
     return [int(index) for index in chosen]
-
-
-def join_process_group(final: dict, devices: list[int]) -> torch.device:
-    """Join nccl (CUDA) or gloo (CPU); the device of this process.
-
-    Raises UserError where devices or the port are missing.
-    """
-    if devices and len(devices) < final["nproc"]:
-        raise UserError(
-            f"nproc is {final['nproc']}, but gpu_id names {len(devices)} device(s): "
-            "name one per process, or pass an empty gpu_id for the CPU."
-        )
-    device = torch.device("cuda", devices[final["local_rank"]]) if devices else torch.device("cpu")
-    address = f"tcp://{final['ip']}:{final['port']}"
-    if devices:
-        torch.cuda.set_device(device)
-    try:
-        dist.init_process_group(
-            backend="nccl" if devices else "gloo",
-            rank=final["local_rank"] + (final.get("offset") or 0),
-            world_size=final["world_size"],
-            init_method=address,
-        )
-    except (dist.DistNetworkError, dist.DistStoreError) as error:
-        raise UserError(
-            f"The processes cannot meet at {address} ({' '.join(str(error).split())}): "
-            "choose another --port, or check --ip."
-        ) from error
-    return device
 
 
 def __str__(self):

@@ -16,7 +16,7 @@ from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
-from recbole_micro import cold_start, options, protocol
+from recbole_micro import cold_start, options, protocol, shared_evaluation
 from recbole_micro.errors import UserError
 
 RECBOLE_EVAL_BATCH = 4096
@@ -35,6 +35,7 @@ def install() -> None:
         (Trainer, "_generate_train_loss_output", named_losses),
         (Trainer, "_build_optimizer", fused_adam),
         (TraditionalTrainer, "__init__", evaluated_once),
+        *shared_evaluation.WRAPS,
         *protocol.WRAPS,
         *cold_start.WRAPS,
     ):

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import sys
+import traceback
 from logging import getLogger
 
 import torch.distributed as dist
@@ -12,9 +13,11 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_environment, get_model, get_trainer, init_logger, init_seed, set_color
 from recbole.utils.logger import RemoveColorFilter
 
-from recbole_micro import compat, options, own_models
+from recbole_micro import compat, distributed, options, own_models
 from recbole_micro.config import command_line, own_command_line
 from recbole_micro.errors import UserError
+
+ALONE = {"nproc": 1, "world_size": -1, "ip": "localhost", "port": 5678, "offset": 0}
 
 
 def run(
@@ -34,46 +37,78 @@ def run(
 
     Like RecBole's `run`, and with its result: best_valid_score, valid_score_bigger, best_valid_result,
     test_result; and `checkpoint`, the path of the selected weights (None without `saved`).  With `nproc` > 1
-    that many processes train together.  Raises UserError for everything that the caller can mend.
+    that many processes train together, and so do those that torchrun has started.  Raises UserError for
+    everything that the caller can mend.
     """
     given = dict(config_dict or {})
     if preset is not None:
         given["preset"] = preset
-    arguments = (model, dataset, config_file_list, given, saved)
-    if nproc == 1 and world_size <= 0:
-        return train(*arguments)
     group = {"nproc": nproc, "world_size": world_size, "ip": ip, "port": port, "offset": group_offset}
     for name in group:
         group[name] = options.declared("", "")[name].read(group[name], "in run()")
+    launched = distributed.torchrun()
+    if group != ALONE and (launched or dist.is_torchelastic_launched()):
+        raise UserError(
+            "torchrun starts the processes and says where they meet: leave out nproc, world_size, ip, "
+            "port and group_offset, or start the program without torchrun."
+        )
+    if launched:
+        return train(model, dataset, config_file_list, {**given, **launched}, saved)
+    if group["nproc"] == 1 and group["world_size"] <= 0:
+        return train(model, dataset, config_file_list, given, saved)
     if group["world_size"] <= 0:
         group["world_size"] = group["nproc"]
+    if group["world_size"] < group["offset"] + group["nproc"]:
+        raise UserError(
+            f"world_size is {group['world_size']}, but group_offset {group['offset']} and nproc "
+            f"{group['nproc']} make more: world_size counts the processes of all machines."
+        )
+    return spawn(group, (model, dataset, config_file_list, given, saved))
+
+
+def spawn(group: dict, arguments: tuple) -> dict | None:
+    """Train in `nproc` processes; the result of the first.  Where one fails, the others are ended."""
     queue = mp.get_context("spawn").SimpleQueue()
     try:
         mp.spawn(train_process, (queue, group, command_line(), arguments), nprocs=group["nproc"])
-    except mp.ProcessExitedException:
-        problem = None if queue.empty() else queue.get()
-        if not isinstance(problem, str):
-            raise
-        raise UserError(problem) from None
-    return None if queue.empty() else queue.get()
+    except mp.ProcessExitedException as error:
+        # The first message is that of the process that failed first, whichever was seen to end first.
+        kind, message = ("none", "") if queue.empty() else queue.get()
+        if kind == "mistake":
+            raise UserError(message) from None
+        if kind == "crash":
+            raise RuntimeError(f"A process of this training failed:\n{message}") from None
+        raise UserError(
+            f"A process of this training ended early ({error}): see its messages; without any it was killed, "
+            "perhaps for want of memory."
+        ) from None
+    return None if queue.empty() else queue.get()[1]
 
 
 def train_process(rank: int, queue, group: dict, line: dict, arguments: tuple) -> None:
-    """One of several training processes; the first's result, or a UserError's sentence, goes to the queue."""
+    """One of several training processes; its mistake or crash, or the first's result, goes to the queue."""
     model, dataset, files, given, saved = arguments
     try:
         with own_command_line(line):
             result = train(model, dataset, files, {**given, **group, "local_rank": rank}, saved)
     except UserError as error:
-        queue.put(str(error))
+        queue.put(("mistake", str(error)))
         sys.exit(2)
+    except Exception:
+        queue.put(("crash", traceback.format_exc()))
+        sys.exit(1)
     if rank == 0:
-        queue.put(result)
+        queue.put(("result", result))
 
 
 def train(model, dataset, config_file_list, config_dict, saved) -> dict:
-    """`run` in this process.  RecBole's FLOPs line is left out: it copies the whole model."""
-    config = Config(model, dataset, config_file_list, config_dict)
+    """`run` in this process, which may be one of several."""
+    with distributed.together():
+        return train_one(Config(model, dataset, config_file_list, config_dict), saved)
+
+
+def train_one(config, saved: bool) -> dict:
+    """Train, select, test.  RecBole's FLOPs line is left out: it copies the whole model."""
     start_log(config)
     logger = getLogger()
     logger.info(sys.argv)
@@ -107,7 +142,8 @@ def prepare(config) -> tuple:
     dataset = create_dataset(config)
     logger.info(dataset)
     train_data, valid_data, test_data = data_preparation(config, dataset)
-    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    rank = config["local_rank"] + (config["offset"] or 0)
+    init_seed(config["seed"] + rank, config["reproducibility"])
     model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
     logger.info(model)
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
@@ -136,9 +172,7 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     """
     own_file = trainer.saved_model_file
     if not trainer.config["single_spec"]:  # each process names it by its own clock
-        names = [own_file]
-        dist.broadcast_object_list(names, src=0)
-        own_file = names[0]
+        own_file = distributed.from_first(own_file)
     trainer.resume_checkpoint(checkpoint)
     if trainer.start_epoch >= trainer.epochs:
         raise UserError(

@@ -419,3 +419,12 @@ def test_applying_twice_changes_nothing():
     before = [Trainer.evaluate, Trainer._save_checkpoint, pd.Series.agg]
     compat.apply()
     assert before == [Trainer.evaluate, Trainer._save_checkpoint, pd.Series.agg]
+
+
+@pytest.mark.parametrize(
+    "module", ["data.dataset.dataset", "data.utils", "trainer.trainer", "utils", "utils.logger"]
+)
+def test_processes_make_the_same_folder(module, tmp_path, monkeypatch):
+    """The other process makes it after this one has looked."""
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    importlib.import_module(f"recbole.{module}").ensure_dir(str(tmp_path))

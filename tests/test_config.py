@@ -228,10 +228,30 @@ def test_cuda_visible_devices_is_left_alone(monkeypatch, visible):
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
 
 
-def test_too_few_devices_for_the_processes(monkeypatch):
-    cuda(monkeypatch, 2)
-    with pytest.raises(UserError, match=r"nproc is 2, but gpu_id names 1 device"):
-        make(local_rank=0, nproc=2, world_size=2, ip="localhost", port=5678)
+GROUP = {"nproc": 2, "world_size": 2, "ip": "localhost", "port": 5678}
+
+
+@pytest.mark.parametrize(
+    ("count", "given", "devices"), [(2, {"gpu_id": 0}, 1), (1, {}, 1), (3, {"nproc": 4}, 3)]
+)
+def test_too_few_devices_for_the_processes(monkeypatch, count, given, devices):
+    cuda(monkeypatch, count)
+    processes = given.get("nproc", 2)
+    with pytest.raises(UserError, match=rf"{processes} processes .*, but {devices} CUDA device\(s\)"):
+        make(**{**GROUP, "local_rank": 0, **given})
+
+
+@pytest.mark.parametrize(
+    "given, device", [({}, "cuda:1"), ({"gpu_id": "2,0"}, "cuda:0"), ({"gpu_id": ""}, "cpu")]
+)
+def test_each_process_has_a_device_of_its_own(monkeypatch, given, device):
+    """Without `gpu_id` they take the visible devices in order."""
+    cuda(monkeypatch, 3)
+    joined = []
+    monkeypatch.setattr("recbole_micro.distributed.join", lambda final, device, wait: joined.append(device))
+    made = make(**GROUP, local_rank=1, **given)
+    assert [made["device"]] == joined == [torch.device(device)]
+    assert not made["single_spec"]
 
 
 FOREIGN = """

@@ -12,7 +12,7 @@ import torch
 from recbole_micro import Config, hooks, load, objective, run
 from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
-from tests.tiny import QUICK, python, write_tiny
+from tests.tiny import QUICK, free_port, python, write_tiny
 
 # isort: split
 # RecBole's quick start can be imported once the plugin's own import has mended it.
@@ -173,12 +173,6 @@ def test_resuming_what_cannot_be_resumed(given, change, sentence):
     epochs = load_checkpoint(checkpoint)["epoch"] + 1
     with pytest.raises(UserError, match=sentence):
         run(config_dict={"resume": checkpoint, "epochs": epochs, **change})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
 
 
 PROCESSES = """

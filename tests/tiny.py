@@ -1,6 +1,7 @@
 """A data set of a few users and items, written as atomic files and feature files."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,13 @@ def write_tiny(
         with FeatureWriter(feature_path(home, name, modality), modality, width) as writer:
             writer.write(tokens, rows)
     return folder
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
 
 
 def python(code: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:

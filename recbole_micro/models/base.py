@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from recbole_micro import cold_start, features, losses
 from recbole_micro.backbones import BACKBONES, Backbone, HoldsTensors
+from recbole_micro.distributed import same_draws
 from recbole_micro.item_graph import ModalityGraph
 from recbole_micro.transform import FeatureTransform
 
@@ -38,7 +39,10 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         self.cache = None
 
     def start_epoch(self) -> None:
-        """Called once an epoch, with its first batch."""
+        """Called once an epoch, with its first batch.
+
+        Processes that train together draw the same in it, such as a sample of the edges.
+        """
 
     def train(self, mode: bool = True):
         """RecBole's Trainer calls this at the start of every epoch; cached embeddings are stale from here on.
@@ -62,7 +66,8 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         """Users, positive items and, where sampled, negative items of a training batch, [batch] each."""
         if self.new_epoch:
             self.new_epoch = False
-            self.start_epoch()
+            with same_draws(self.device):
+                self.start_epoch()
         self.steps += 1
         fields = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
         return tuple(interaction[field] for field in fields if field in interaction)

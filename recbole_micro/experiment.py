@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 import yaml
@@ -143,12 +142,8 @@ def run_all(
     `forecast`) the longest runs come first.
     """
     out = Path(out)
-    forecast = Forecast(timings)
-    pending = [run for run in runs if not is_finished(run, out)]
-    for run in runs:
-        if run not in pending:
-            forecast.add(run, read_result(run, out))
-    pending.sort(key=lambda run: -np.nan_to_num(forecast.seconds(run)))
+    forecast = forecast_of(runs, out, timings)
+    pending = forecast.longest_first(run for run in runs if not is_finished(run, out))
     pool = Pool(pending, out, *share(workers, len(runs)), command)
     done = len(runs) - len(pending)
     with tqdm(total=len(runs), initial=done, unit="run", disable=None) as bar, closing(pool.ended()) as ended:
@@ -161,6 +156,15 @@ def run_all(
                 bar.write(f"about {duration(left)} to go", file=sys.stderr)
             write_results(runs, out)
     return write_results(runs, out)
+
+
+def forecast_of(runs: Sequence[Run], out: Path, timings: Mapping | None = None) -> Forecast:
+    """A forecast that knows the finished runs."""
+    forecast = Forecast(timings)
+    for run in runs:
+        if is_finished(run, out):
+            forecast.add(run, read_result(run, out))
+    return forecast
 
 
 def share(workers: int | None, runs: int) -> tuple[int, int]:
@@ -195,6 +199,11 @@ class Pool:
             for process in self.active:
                 process.kill()
                 process.wait()
+
+    def finish(self) -> None:
+        """Run them all, whatever becomes of them."""
+        for _ in self.ended():
+            pass
 
     def running(self) -> list[tuple[Run, float]]:
         """The active runs and the seconds since their start."""

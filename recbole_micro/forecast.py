@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Mapping
 from statistics import mean
 
+import numpy as np
+
 TYPICAL_EPOCHS = 60  # epochs of a training that stops by itself, until this study's own runs tell
 
 
@@ -40,6 +42,10 @@ class Forecast:
         """Epochs of a training: the mean of the finished ones that had several."""
         found = [line[3] for line in self.finished if line[3] > 1]
         return mean(found) if found else TYPICAL_EPOCHS
+
+    def longest_first(self, runs: Iterable) -> list:
+        """The runs in the order that keeps all workers busy to the end; unknown ones last."""
+        return sorted(runs, key=lambda run: -np.nan_to_num(self.seconds(run)))
 
     def left(
         self, waiting: Iterable, active: Iterable[tuple], workers: int, longest: bool = False

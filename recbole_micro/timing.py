@@ -13,6 +13,7 @@ from recbole_micro.config import Config, own_command_line
 from recbole_micro.parsing import read_yaml
 from recbole_micro.run_folder import OPTIONS, RESULT, in_folder, write_text
 
+WORKER = (sys.executable, "-m", "recbole_micro.timing")
 SECONDS, BATCHES = 3.0, 4  # at least so many of both, or the whole epoch
 
 

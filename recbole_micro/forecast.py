@@ -70,6 +70,8 @@ def of_epochs(timing: Mapping, epochs: float) -> float:
 
 def duration(seconds: float) -> str:
     """`40 s`, `12 min`, `1 h 25 min`."""
+    if math.isnan(seconds):
+        return "an unknown time"
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

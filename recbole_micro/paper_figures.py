@@ -51,7 +51,7 @@ def usual(name: str, base: Mapping, fixed: Mapping):
 
 
 def cold_split(dataset: str, data_path: str | Path) -> str:
-    """The name of a data set's cold-start split; made, with a fifth of the items cold, where it is missing."""
+    """The name of a data set's cold-start split; made where it is missing (a fifth cold)."""
     from dataset_tools.dataset import Dataset
     from dataset_tools.errors import DataError
     from dataset_tools.splitting import split_dataset

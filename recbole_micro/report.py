@@ -43,7 +43,8 @@ def write(
     write_text(out / "significance.csv", tests.to_csv(index=False) if len(tests) else "")
     figures = draw(results, summary, out, dataset) if len(done) else []
     page = out / "report.html"
-    write_text(page, page_text(heading or f"Comparison on {dataset}", before, results, summary, tests, figures))
+    heading = heading or f"Comparison on {dataset}"
+    write_text(page, page_text(heading, before, results, summary, tests, figures))
     return page
 
 

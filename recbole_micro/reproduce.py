@@ -10,7 +10,7 @@ import pandas as pd
 
 from recbole_micro import experiment, options, paper_figures, report, timing
 from recbole_micro.errors import UserError
-from recbole_micro.forecast import Forecast, duration
+from recbole_micro.forecast import duration
 from recbole_micro.run_folder import write_text
 
 METRICS = ("recall@20", "precision@20", "ndcg_hits@20")  # the paper's NDCG: an ideal of the hits only
@@ -153,7 +153,7 @@ def reproduce_figure(
 
 def settings_text(fixed: Mapping, literal: bool) -> str:
     """Which settings were trained, for captions."""
-    text = "MICRO with the preset paper" if literal else "MICRO with its shipped defaults, not the preset paper"
+    text = "MICRO with " + ("the preset paper" if literal else "its shipped defaults, not the preset paper")
     text += "; the other models with theirs."
     chosen = {name: value for name, value in fixed.items() if name not in ("dataset", "data_path", "plugins")}
     if chosen:
@@ -176,7 +176,7 @@ def run(runs: Sequence[experiment.Run], heading: str, out: Path, workers=None, *
         ordered = forecast.longest_first(pending)
         likely, longest = (forecast.left(ordered, [], at_once, most) for most in (False, True))
         bound = "" if math.isnan(longest) else f", {duration(longest)} if no run stops early"
-        say(f"About {'an unknown time' if math.isnan(likely) else duration(likely)}{bound}.  The same call goes on where it stops.")
+        say(f"About {duration(likely)}{bound}.  The same call goes on where it stops.")
     return experiment.run_all(runs, out, workers, timings=timings, **more)
 
 
@@ -186,7 +186,8 @@ def measure(runs: Sequence[experiment.Run], out: Path, workers: int, threads: in
     place = out / "timing"
     missing = [run for run in first if not experiment.is_finished(run, place)]
     if missing:
-        say(f"First, part of an epoch of {len(missing)} of them is timed: about {duration(12 * len(missing) / workers)}.")
+        seconds = 12 * len(missing) / workers  # mostly the start of the processes
+        say(f"First, part of an epoch of {len(missing)} of them is timed: about {duration(seconds)}.")
     experiment.Pool(missing, place, workers, threads, timing.WORKER).finish()
     return {
         run.label: experiment.read_result(run, place) for run in first if experiment.is_finished(run, place)

@@ -32,6 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -72,7 +75,7 @@ def compare(argv: list[str]) -> int:
         return 0
     from recbole_micro import experiment, report
 
-    own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "out"))
+    own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "title", "out"))
     given = read_arguments(argv)
     fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
     if not own.get("models") or not fixed.get("dataset"):
@@ -84,7 +87,7 @@ def compare(argv: list[str]) -> int:
     out = Path(own.get("out") or f"results/compare-{fixed['dataset']}")
     experiment.check(runs)
     results = experiment.run_all(runs, out, positive(own, "workers"))
-    page = report.write(results, out, fixed["dataset"])
+    page = report.write(results, out, own.get("title") or fixed["dataset"])
     print((out / "table.md").read_text(encoding="utf-8"))
     print(f"Report: {page}")
     return 0 if (results["status"] == "finished").all() else 1
@@ -100,6 +103,7 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --seeds=N          N seeds from --seed (2020) on, or the seeds themselves: 1,2,3
   --vary=TEXT        settings: "knn_k=5,10; beta=0.01,0.1" runs every combination
   --workers=N        processes at a time (default: one per core, one with a CUDA device); they share the cores
+  --title=TEXT       the data set's name in captions
   --out=DIR          folder of the study (default: results/compare-DATASET)
 
 Other options are those of recbole-micro train and hold for every run."""
@@ -145,39 +149,49 @@ Other options are those of recbole-micro train and hold for every trial."""
 
 
 def reproduce(argv: list[str]) -> int:
-    """`recbole-micro reproduce`: a table of the paper, its numbers beside ours."""
+    """`recbole-micro reproduce`: a table or figure of the paper, its numbers beside ours."""
     if {"-h", "--help"} & set(argv):
         print(REPRODUCE_HELP)
         return 0
     from recbole_micro import experiment, reproduce
 
-    quick = "--quick" in argv
-    argv = [argument for argument in argv if argument != "--quick"]
-    own, argv = split_arguments(argv, ("table", "seeds", "workers", "out"))
+    flags = {"--quick", "--literal"} & set(argv)
+    argv = [argument for argument in argv if argument not in flags]
+    own, argv = split_arguments(argv, ("table", "figure", "seeds", "workers", "title", "out"))
     given = read_arguments(argv)
     fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
-    table = positive(own, "table")
-    if not table or not fixed.get("dataset"):
-        raise UserError("reproduce needs --table=4, 5 or 6 and --dataset=NAME.")
+    kinds = [name for name in ("table", "figure") if name in own]
+    if len(kinds) != 1 or not fixed.get("dataset"):
+        raise UserError("reproduce needs --table=4, 5 or 6 or --figure=3, 4 or 5, and --dataset=NAME.")
+    kind, number = kinds[0], positive(own, kinds[0])
     first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
     seeds = experiment.read_seeds(own.get("seeds", "1"), first)
-    out = Path(own.get("out") or f"results/table{table}-{fixed['dataset']}{'-quick' if quick else ''}")
-    fixed = {**(reproduce.QUICK if quick else {}), **fixed}
-    results = reproduce.reproduce(table, fixed, seeds, out, positive(own, "workers"))
+    marks = "".join(flag[1:] for flag in sorted(flags))
+    out = Path(own.get("out") or f"results/{kind}{number}-{fixed['dataset']}{marks}")
+    fixed = {**(reproduce.QUICK if "--quick" in flags else {}), **fixed}
+    train_all = {"table": reproduce.reproduce_table, "figure": reproduce.reproduce_figure}[kind]
+    more = {"literal": "--literal" in flags, "title": own.get("title"), "workers": positive(own, "workers")}
+    results = train_all(number, fixed, seeds, out, **more)
     print((out / "paper.md").read_text(encoding="utf-8"))
+    print(f"Report: {out / 'report.html'}")
     return 0 if (results["status"] == "finished").all() else 1
 
 
 REPRODUCE_HELP = """\
 usage: recbole-micro reproduce --table=4|5|6 --dataset=NAME [--quick] [--option=value ...]
+       recbole-micro reproduce --figure=3|4|5 --dataset=NAME [--quick] [--option=value ...]
 
-Trains every row of a table of MICRO's paper and shows the paper's numbers beside ours (paper.md, paper.html).
-The same call again goes on where an interrupted one stopped.
+Trains every row of a table of MICRO's paper and shows the paper's numbers beside ours (paper.md, paper.html),
+or every point of a figure, whose numbers the paper does not print.  Says first how long it will take.
+The same call again goes on where an interrupted one stopped; of a finished study it redraws the report.
 
   --table=N          4 (models), 5 (backbones and features) or 6 (modalities)
+  --figure=N         3 (cold start, on NAME-cold), 4 (k, lambda, beta) or 5 (layers on the item graphs)
+  --literal          MICRO with the preset paper, which is slow, instead of its shipped defaults
   --quick            at most 30 epochs: an impression, not the paper's setting
   --seeds=N          N seeds from --seed (2020) on, or the seeds themselves: 1,2,3 (default: 1)
-  --workers=N        processes at a time
+  --workers=N        processes at a time (default: one per core, one with a CUDA device)
+  --title=TEXT       the data set's name in captions
   --out=DIR          folder of the study (default: results/tableN-DATASET)
 
 Other options are those of recbole-micro train and hold for every run."""
@@ -225,7 +239,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a model on a data set, select on validation, test once"),
     "recommend": (recommend, "the best items of each user, from a checkpoint, with original ids"),
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
-    "reproduce": (reproduce, "a table of the paper, its numbers beside ours"),
+    "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
 }
 

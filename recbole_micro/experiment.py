@@ -4,12 +4,15 @@ A run whose folder has a result is never repeated, so a study that was killed go
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,6 +27,7 @@ from recbole_micro import options as declarations
 from recbole_micro.checkpoint import plain
 from recbole_micro.config import Config, own_command_line
 from recbole_micro.errors import UserError
+from recbole_micro.forecast import Forecast, duration
 from recbole_micro.parsing import Loader, parse, parse_strings, read_yaml
 from recbole_micro.run_folder import LOG, OPTIONS, RESULT, write_text
 
@@ -125,34 +129,85 @@ def check(runs: Iterable[Run]) -> None:
 
 
 def run_all(
-    runs: Sequence[Run], out: str | Path, workers: int | None = None, command: Sequence[str] = WORKER
+    runs: Sequence[Run],
+    out: str | Path,
+    workers: int | None = None,
+    command: Sequence[str] = WORKER,
+    timings: Mapping | None = None,
 ) -> pd.DataFrame:
     """Run what has no result yet, `workers` at a time, sharing out the cores; the table of results.
 
     `workers` is one per core by default, one where there is a CUDA device.  A run that fails is reported, and
-    the rest go on.  `command` is the program that gets a run's folder as its argument.
+    the rest go on.  `command` is the program that gets a run's folder as its argument.  With `timings` (of
+    `forecast`) the longest runs come first.
     """
     out = Path(out)
-    pending = [run for run in runs if not is_finished(run, out)]
+    forecast = forecast_of(runs, out, timings)
+    pending = forecast.longest_first(run for run in runs if not is_finished(run, out))
+    pool = Pool(pending, out, *share(workers, len(runs)), command)
+    done = len(runs) - len(pending)
+    with tqdm(total=len(runs), initial=done, unit="run", disable=None) as bar, closing(pool.ended()) as ended:
+        for run, process in ended:
+            done += 1
+            bar.update()
+            bar.write(f"{done}/{len(runs)}: {finish(run, out, process, forecast)}", file=sys.stderr)
+            left = forecast.left(pool.queue, pool.running(), pool.workers)
+            if done < len(runs) and not math.isnan(left):
+                bar.write(f"about {duration(left)} to go", file=sys.stderr)
+            write_results(runs, out)
+    return write_results(runs, out)
+
+
+def forecast_of(runs: Sequence[Run], out: Path, timings: Mapping | None = None) -> Forecast:
+    """A forecast that knows the finished runs."""
+    forecast = Forecast(timings)
+    for run in runs:
+        if is_finished(run, out):
+            forecast.add(run, read_result(run, out))
+    return forecast
+
+
+def share(workers: int | None, runs: int) -> tuple[int, int]:
+    """(processes at a time, threads of each) for so many runs, finished ones counted.
+
+    An interruption changes neither: the number of threads can change the last digits of a result.
+    """
     cores = available_cores()
-    workers = min(workers or (1 if torch.cuda.is_available() else cores), max(len(runs), 1))
-    threads = max(1, cores // workers)  # the same after an interruption: it can change the last digits
-    queue, active = pending[::-1], {}
-    with tqdm(total=len(runs), initial=len(runs) - len(pending), unit="run", disable=None) as bar:
+    workers = min(workers or (1 if torch.cuda.is_available() else cores), max(runs, 1))
+    return workers, max(1, cores // workers)
+
+
+class Pool:
+    """Processes of runs, `workers` at a time with so many `threads` each."""
+
+    def __init__(self, runs: Sequence[Run], out: Path, workers: int, threads: int, command: Sequence[str]):
+        self.queue, self.active = deque(runs), {}
+        self.out, self.workers, self.threads, self.command = out, workers, threads, command
+
+    def ended(self) -> Iterator[tuple[Run, subprocess.Popen]]:
+        """Start the runs in their order; each as soon as it has ended.  Closing it kills what still runs."""
         try:
-            while queue or active:
-                while queue and len(active) < workers:
-                    run = queue.pop()
-                    active[start(run, out, command, threads)] = run
+            while self.queue or self.active:
+                while self.queue and len(self.active) < self.workers:
+                    run = self.queue.popleft()
+                    self.active[start(run, self.out, self.command, self.threads)] = run, time.monotonic()
                 time.sleep(0.05)
-                for process in [process for process in active if process.poll() is not None]:
-                    finish(active.pop(process), out, process, bar)
-                    write_results(runs, out)
+                for process in [process for process in self.active if process.poll() is not None]:
+                    process.stdin.close()
+                    yield self.active.pop(process)[0], process
         finally:
-            for process in active:
+            for process in self.active:
                 process.kill()
                 process.wait()
-    return write_results(runs, out)
+
+    def finish(self) -> None:
+        """Run them all, whatever becomes of them."""
+        for _ in self.ended():
+            pass
+
+    def running(self) -> list[tuple[Run, float]]:
+        """The active runs and the seconds since their start."""
+        return [(run, time.monotonic() - since) for run, since in self.active.values()]
 
 
 def available_cores() -> int:
@@ -192,18 +247,23 @@ def start(run: Run, out: Path, command: Sequence[str], threads: int) -> subproce
         )
 
 
-def finish(run: Run, out: Path, process: subprocess.Popen, bar: tqdm) -> None:
-    """Count the run; report it where it has failed."""
-    process.stdin.close()
-    folder = out / "runs" / run.folder
-    bar.update()
+def finish(run: Run, out: Path, process: subprocess.Popen, forecast: Forecast) -> str:
+    """What became of the run, in one line; keeps its time, or the reason of its failure."""
+    folder, name = out / "runs" / run.folder, f"{run.label}, seed {run.seed}"
     if process.returncode == 0 and (folder / RESULT).is_file():
-        return
+        result = read_result(run, out)
+        forecast.add(run, result)
+        return f"{name} finished" + (f" in {duration(result['seconds'])}" if "seconds" in result else "")
     (folder / RESULT).unlink(missing_ok=True)
     lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     reason = lines[-1] if lines else f"exit code {process.returncode}"
     write_text(folder / ERROR, reason)
-    bar.write(f"{run.label}, seed {run.seed} failed: {reason} (see {folder / LOG})", file=sys.stderr)
+    return f"{name} failed: {reason} (see {folder / LOG})"
+
+
+def read_result(run: Run, out: Path) -> dict:
+    """What the finished run has written."""
+    return json.loads((out / "runs" / run.folder / RESULT).read_text(encoding="utf-8"))
 
 
 def write_results(runs: Sequence[Run], out: Path) -> pd.DataFrame:
@@ -221,7 +281,7 @@ def row(run: Run, out: Path) -> dict:
     if (folder / ERROR).is_file():
         cells |= {"status": "failed", "error": (folder / ERROR).read_text(encoding="utf-8")}
     if (folder / RESULT).is_file():
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        result = read_result(run, out)
         cells |= {"status": "finished", "trained epochs": result["epochs"], "protocol": result["protocol"]}
         cells |= {f"valid {name}": value for name, value in result["valid"].items()}
         cells |= {f"test {name}": value for name, value in result["test"].items()}

@@ -22,9 +22,12 @@ figure img { max-width: 100%; height: auto; } figcaption { color: #444; font-siz
 """
 
 
-def write(results: pd.DataFrame, out: str | Path, dataset: str) -> Path:
+def write(
+    results: pd.DataFrame, out: str | Path, dataset: str, heading: str | None = None, before: str = ""
+) -> Path:
     """Draw tables, plots and `report.html` in `out` from the table of results; the page's path.
 
+    `heading` stands above the page, the HTML `before` above its tables.
     Writes table.md, table.csv, table.tex, significance.csv, figures/*.png and report.html.
     """
     out = Path(out)
@@ -40,7 +43,8 @@ def write(results: pd.DataFrame, out: str | Path, dataset: str) -> Path:
     write_text(out / "significance.csv", tests.to_csv(index=False) if len(tests) else "")
     figures = draw(results, summary, out, dataset) if len(done) else []
     page = out / "report.html"
-    write_text(page, page_text(f"Comparison on {dataset}", results, summary, tests, figures))
+    heading = heading or f"Comparison on {dataset}"
+    write_text(page, page_text(heading, before, results, summary, tests, figures))
     return page
 
 
@@ -119,6 +123,7 @@ def sensitivity_lines(done: pd.DataFrame, option: str, varied: list[str], column
 
 def page_text(
     heading: str,
+    before: str,
     results: pd.DataFrame,
     summary: tables.Summary,
     tests: pd.DataFrame,
@@ -127,7 +132,7 @@ def page_text(
     """The page: everything inside one file that opens anywhere."""
     counts = results["status"].value_counts()
     state = ", ".join(f"{count} {status}" for status, count in counts.items())
-    parts = [f"<h1>{html.escape(heading)}</h1><p>{len(results)} runs: {state}.</p>"]
+    parts = [f"<h1>{html.escape(heading)}</h1><p>{len(results)} runs: {state}.</p>", before]
     if len(summary.mean):
         parts += ["<h2>Results</h2>", tables.as_html(summary)]
     if figures:

@@ -10,6 +10,8 @@ import math
 import os
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +31,19 @@ OPTIONS, RESULT, LOG, USERS, EPOCHS = "options.yaml", "result.json", "run.log", 
 
 
 def main(argv: list[str]) -> int:
-    """Train what `FOLDER/options.yaml` says; the exit code.  Ends when the parent closes standard input."""
+    """Train what `FOLDER/options.yaml` says; the exit code."""
+    return in_folder(train_in, argv)
+
+
+def in_folder(task: Callable[[Path], object], argv: list[str]) -> int:
+    """Do `task` in the folder that is the only argument; the exit code.
+
+    Ends when the parent closes standard input.
+    """
     threading.Thread(target=end_with_parent, daemon=True).start()
     log_to_stderr()
     try:
-        train_in(Path(argv[0]))
+        task(Path(argv[0]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -56,6 +66,7 @@ def log_to_stderr() -> None:
 
 def train_in(folder: Path) -> dict:
     """Train, select on validation, read the test set once, write the folder's files; the result."""
+    start = time.perf_counter()
     options = read_yaml(folder / OPTIONS)
     with own_command_line({}):
         config = Config(config_dict={**options, "checkpoint_dir": str(folder), "show_progress": False})
@@ -76,6 +87,7 @@ def train_in(folder: Path) -> dict:
         "protocol": getattr(test_result, "protocol", config["protocol"]),
         "ndcg_ideal": config["ndcg_ideal"],
         "epochs": len(trainer.train_loss_dict),
+        "seconds": round(time.perf_counter() - start, 3),
         "checkpoint": os.path.basename(trainer.saved_model_file),
     }
     write_text(folder / RESULT, json.dumps(result, indent=1))

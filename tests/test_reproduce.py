@@ -6,13 +6,18 @@ import sys
 import pandas as pd
 import pytest
 
-from recbole_micro import cli, experiment, options, reproduce
+from recbole_micro import cli, experiment, options, paper_figures, reproduce
 from recbole_micro.config import Config
+from recbole_micro.forecast import duration
 from tests.tiny import write_tiny
 
 STAND_IN = """
 import json, pathlib, sys
 folder = pathlib.Path(sys.argv[1])
+if "timing" in folder.parts:
+    timing = {"prepare": 2, "epoch": 10, "evaluation": 4, "epochs": 30, "eval_step": 5}
+    (folder / "result.json").write_text(json.dumps(timing))
+    sys.exit()
 if "ItemKNN" in folder.name:
     sys.exit("error: no neighbours")
 text = (folder / "options.yaml").read_text()
@@ -63,15 +68,27 @@ def test_the_variants_of_table_5_differ_as_their_names_say(tmp_path):
     assert rows["NGCF"].model == "NGCF" and rows["MF"].model == "BPR"
 
 
+def stand_in_for_all(monkeypatch, command):
+    """Let the command stand for trainings and for timings."""
+    monkeypatch.setattr(experiment, "run_all", functools.partial(experiment.run_all, command=command))
+    monkeypatch.setattr(reproduce.timing, "WORKER", command)
+
+
 def test_the_papers_numbers_stand_beside_ours(tmp_path, monkeypatch, capsys):
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN)
     command = [sys.executable, "-S", str(script)]
-    monkeypatch.setattr(experiment, "run_all", functools.partial(experiment.run_all, command=command))
+    stand_in_for_all(monkeypatch, command)
     out, data = tmp_path / "out", write_tiny(tmp_path / "data", name="baby")
     argv = ["reproduce", "--table=4", "--dataset=baby", "--quick", "--seeds=1,3", "--embedding_size=4"]
     assert cli.main([*argv, f"--data_path={data}", f"--out={out}"]) == 1
-    assert "ItemKNN, seed 1 failed: error: no neighbours" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "ItemKNN, seed 1 failed: error: no neighbours" in printed
+    first = printed.splitlines()[:3]
+    assert "Table 4 on baby: 18 runs, 0 finished" in first[0] and "9 of them is timed" in first[1]
+    workers = experiment.share(None, 18)[0]
+    each = 2 + 30 * 10 + 7 * 4  # as the stand-in has it
+    assert first[2].startswith(f"About {duration(-(-18 // workers) * each)}, ")
     table = pd.read_csv(out / "paper.csv", index_col="row")
     assert len(table) == 9 and table.loc["MICRO", "seeds"] == 2
     assert table.loc["MICRO", "Recall@20 paper"] == 0.0892 and table.loc["MICRO", "NDCG@20 paper"] == 0.0402
@@ -82,12 +99,68 @@ def test_the_papers_numbers_stand_beside_ours(tmp_path, monkeypatch, capsys):
     assert "0.0892" in (out / "paper.html").read_text() and (out / "report.html").is_file()
     quick = (out / "runs" / "BPR-seed1" / "options.yaml").read_text()
     assert f"epochs: {reproduce.QUICK['epochs']}" in quick
+    for file in ("paper.md", "report.html"):
+        text = (out / file).read_text()
+        assert "MICRO with its shipped defaults" in text and "epochs=30" in text
+
+
+def test_only_literal_rows_have_the_preset_paper():
+    for table in (4, 5, 6):
+        shipped, literal = (reproduce.rows_of(table, "baby", literal) for literal in (False, True))
+        assert not any("paper" in row.setting.get("preset", "") for row in shipped)
+        for row in literal:
+            assert ("paper" in row.setting.get("preset", "").split(",")) == (row.model == "MICRO")
+
+
+def test_figure_4_changes_one_option_at_a_time_and_draws_it(tmp_path, monkeypatch, capsys):
+    script = tmp_path / "stand_in.py"
+    script.write_text(STAND_IN)
+    stand_in_for_all(monkeypatch, [sys.executable, "-S", str(script)])
+    out, data = tmp_path / "out", write_tiny(tmp_path / "data")
+    argv = ["reproduce", "--figure=4", "--dataset=tiny", "--tau=0.3", "--beta=0.2"]
+    argv += [f"--data_path={data}", f"--out={out}", "--title=Tiny, made up"]
+    assert cli.main(argv) == 0
+    table = pd.read_csv(out / "results.csv")
+    centre = {"knn_k": 10, "lambda_coeff": 0.4, "beta": 0.2}
+    assert ((table[list(centre)] != pd.Series(centre)).sum(axis=1) <= 1).all()
+    assert sorted(table["beta"].unique()) == [0.0, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3]
+    assert len(table) == 5 + 7 + 7 - 2  # the centre lies on all three lines
+    for option in centre:
+        assert (out / "figures" / f"sensitivity-{option}.png").is_file()
+    printed = capsys.readouterr()
+    assert "only ours are drawn" in printed.out and "Tiny, made up" in printed.out
+
+    assert cli.main(argv) == 0
+    assert "17 runs, 17 finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("literal", "value"), [(False, 0.4), (True, 0.7)])
+def test_the_centre_of_a_figure_is_the_setting_of_micro(literal, value):
+    runs = paper_figures.runs_of(4, [1], {"dataset": "baby"}, reproduce.micro(literal))
+    assert [run.setting["lambda_coeff"] for run in runs if run.setting["knn_k"] == 0] == [value]
+    layers = paper_figures.runs_of(5, [1, 2], {"dataset": "baby"}, reproduce.micro(literal))
+    assert [run.setting["n_item_layers"] for run in layers if run.seed == 1] == [0, 1, 2, 3, 4, 5]
+
+
+def test_figure_3_splits_the_data_set_once(tmp_path, monkeypatch):
+    script = tmp_path / "stand_in.py"
+    script.write_text(STAND_IN)
+    stand_in_for_all(monkeypatch, [sys.executable, "-S", str(script)])
+    out, data = tmp_path / "out", write_tiny(tmp_path / "data", users=60, items=30)
+    argv = ["reproduce", "--figure=3", "--dataset=tiny", f"--data_path={data}", f"--out={out}"]
+    assert cli.main(argv) == 0
+    assert (data / "tiny-cold" / "tiny-cold.cold.json").is_file()
+    assert {paper_figures.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
+    models = pd.read_csv(out / "results.csv")["model"].tolist()
+    assert models == ["Random", "Pop", "BPR", "LightGCN", "VBPR", "GRCN", "MICRO", "MICRO"]
 
 
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["--dataset=baby"], "needs --table=4, 5 or 6"),
+        (["--dataset=baby"], "needs --table=4, 5 or 6 or --figure=3, 4 or 5"),
+        (["--table=4", "--figure=4", "--dataset=baby"], "needs --table=4, 5 or 6 or --figure=3, 4 or 5"),
+        (["--figure=6", "--dataset=baby"], "There is no figure 6 to reproduce"),
         (["--table=7", "--dataset=baby"], "There is no table 7 to reproduce"),
         (
             ["--table=4", "--dataset=tiny"],

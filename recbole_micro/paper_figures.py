@@ -1,0 +1,70 @@
+"""The runs behind the paper's Figures 3 to 5: cold start, and what k, lambda, beta and L change."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from recbole_micro import figure3, hooks, options
+from recbole_micro.errors import UserError
+from recbole_micro.experiment import Run
+
+SWEEPS: dict[int, dict[str, list]] = {
+    4: {
+        "knn_k": [0, 5, 10, 15, 20],
+        "lambda_coeff": [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0],
+        "beta": [0.0, 0.003, 0.01, 0.03, 0.1, 0.3],
+    },
+    5: {"n_item_layers": [0, 1, 2, 3, 4, 5]},
+}
+COLD = ("random", "popularity", "MF", "LightGCN", "VBPR", "GRCN", "MICRO without contrast", "MICRO")
+
+
+def runs_of(figure: int, seeds: Sequence[int], fixed: Mapping, base: Mapping) -> list[Run]:
+    """The runs of Figure 3, 4 or 5; `base` are MICRO's settings, `fixed` options hold for all.
+
+    Figures 4 and 5 change one option at a time.  Each run names the values of all options of its figure, so
+    that the point where the lines cross is trained once.
+    """
+    if figure == 3:
+        own = {row: figure3.ROWS[row] for row in COLD}
+        settings = [(model, {**(base if model == "MICRO" else {}), **more}) for model, more in own.values()]
+    elif figure in SWEEPS:
+        centre = {name: usual(name, base, fixed) for name in SWEEPS[figure]}
+        fixed = {name: value for name, value in fixed.items() if name not in centre}
+        settings = [
+            ("MICRO", {**base, **centre, name: value})
+            for name, values in SWEEPS[figure].items()
+            for value in sorted({*values, centre[name]})
+        ]
+    else:
+        raise UserError(f"There is no figure {figure} to reproduce: choose 3, 4 or 5.")
+    runs = [Run(model, seed, setting, fixed) for model, setting in settings for seed in seeds]
+    return list({run.folder: run for run in runs}.values())
+
+
+def usual(name: str, base: Mapping, fixed: Mapping):
+    """The value that MICRO's option has in this study where the figure does not change it."""
+    option = options.declared("MICRO", "")[name]
+    values = {name: option.default}
+    for content in (*options.presets(base.get("preset")), base, fixed):
+        values.update({name: content[name]} if name in content else {})
+    return option.read(values[name], "in this study")
+
+
+def cold_split(dataset: str, data_path: str | Path) -> str:
+    """The name of a data set's cold-start split; made where it is missing (a fifth cold)."""
+    from dataset_tools.dataset import Dataset
+    from dataset_tools.errors import DataError
+    from dataset_tools.splitting import split_dataset
+
+    home = Path(data_path)
+    if (home / dataset / f"{dataset}.cold.json").is_file():
+        return dataset
+    name = f"{dataset}-cold"
+    if not (home / name).is_dir():
+        if not any((home / dataset / f"{dataset}{part}.inter").is_file() for part in ("", ".train")):
+            hooks.prepare(dataset, home / dataset)
+        try:
+            split_dataset(Dataset(dataset, home), "cold", name=name)
+        except DataError as error:
+            raise UserError(str(error)) from error
+    return name

@@ -84,7 +84,8 @@ def main() -> int:
             cells = [name, row["state"], f"{row['seconds']:.1f}", row["recall"], row["reason"]]
             print(f"| {' | '.join(cells)} |", flush=True)
             failed += [name] if row["state"] == "failed" else []
-    print(f"\n{len(names) - len(failed)} of {len(names)} work; default options, one thread, seed 2020.")
+    works = f"{len(names) - len(failed)} of {len(names)} work"
+    print(f"\n{works}; default options, protocol recbole, one thread, seed 2020.")
     broken = sorted(MUST_WORK & set(failed))
     if broken:
         print(f"Should work but failed: {', '.join(broken)}.")

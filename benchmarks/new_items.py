@@ -1,19 +1,22 @@
 """Items that join after training, against the same items inside the training data.
 
-    python benchmarks/new_items.py --dataset baby          5 % of Baby's items join after training
+    python benchmarks/new_items.py                              5 % of Baby's items join after training
+    python benchmarks/new_items.py --set learning_rate=1e-4     with another setting of MICRO
+    python benchmarks/new_items.py --show                       the table of what is there
 
 Of a tenth of the items, all without training interactions, half select the epoch and half are tested.
 `inside`: they are in the data and in its item graphs, cold.  `added`: the data have never seen the tested
 half; its vectors come from `encode_new_items`.  Recall@20 among all items, training and validation items
-masked.
+masked.  Writes the data sets NAME-new and NAME-new-without once; finished trainings are kept in the CSV file
+and not repeated.
 """
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from dataset_tools import cold
@@ -22,20 +25,32 @@ from dataset_tools.folder import DatasetFolder
 from dataset_tools.splitting import split_dataset
 from recbole_micro import load, run
 from recbole_micro.features import Modality
+from recbole_micro.parsing import parse
 from recbole_micro.recommend import NewItems, recommend
 
 K = 20
+KEY = ["dataset", "row", "seed", "options"]
 
 
-def without_test_items(source: Dataset, name: str) -> tuple[list[str], dict[str, set[str]]]:
-    """Write `source` without its cold test items; these items, and each user's among them."""
-    record = json.loads((source.folder / f"{source.name}.cold.json").read_text(encoding="utf-8"))
-    new = set(record["test"])
-    found = source.interactions
+def cold_record(source: Dataset) -> dict:
+    """Which items of a cold-start split are cold."""
+    return json.loads((source.folder / f"{source.name}.cold.json").read_text(encoding="utf-8"))
+
+
+def new_items_of_users(source: Dataset, new: set[str]) -> dict[str, set[str]]:
+    """Each user's items among the new ones."""
+    found, liked = source.interactions, {}
     gone = np.array([item in new for item in found.items])
-    liked: dict[str, set[str]] = {}
     for row in np.flatnonzero(gone[found.item]):
         liked.setdefault(found.users[found.user[row]], set()).add(found.items[found.item[row]])
+    return liked
+
+
+def write_without(source: Dataset, name: str) -> None:
+    """Write `source` without its cold test items."""
+    record = cold_record(source)
+    new, found = set(record["test"]), source.interactions
+    gone = np.array([item in new for item in found.items])
     with DatasetFolder(source.folder.parent, name, force=True) as folder:
         folder.write_interactions(found.take(~gone[found.item]))
         folder.write_items([item for item in source.items if item not in new])
@@ -46,7 +61,6 @@ def without_test_items(source: Dataset, name: str) -> tuple[list[str], dict[str,
                     keep = [row for row, token in enumerate(tokens.to_pylist()) if token not in new]
                     writer.write([tokens[row].as_py() for row in keep], block[keep])
         cold.write(folder.path, name, {**record, "test": []})
-    return sorted(new), liked
 
 
 def features_of(source: Dataset, items: list[str]) -> dict[str, Modality]:
@@ -65,37 +79,68 @@ def recall(lists, liked: dict[str, set[str]]) -> float:
     return float(np.mean([len(items & shown.get(user, set())) / len(items) for user, items in liked.items()]))
 
 
+def prepare(name: str, data_path: Path, split_seed: int) -> Dataset:
+    """NAME-new, a cold-start split of a tenth of the items; NAME-new-without lies beside it."""
+    split, without = f"{name}-new", f"{name}-new-without"
+    if not (data_path / split).is_dir():
+        split_dataset(Dataset(name, data_path), "cold", cold_share=0.1, seed=split_seed, name=split)
+    if not (data_path / without).is_dir():
+        write_without(Dataset(split, data_path), without)
+    return Dataset(split, data_path)
+
+
+def measure(source: Dataset, row: str, options: dict) -> dict:
+    """Recall@20 on the new items after one training of MICRO."""
+    name = source.name if row == "inside" else f"{source.name}-without"
+    result = run("MICRO", name, config_dict=options)
+    line = {"protocol": "recbole", "valid score": result["best_valid_score"]}
+    if row == "inside":
+        return line | {"recall@20": result["test_result"][f"recall@{K}"]}
+    items = sorted(cold_record(source)["test"])
+    liked = new_items_of_users(source, set(items))
+    loaded = load(result["checkpoint"])
+    users = [user for user in liked if user in loaded[2].field2token_id["user_id"]]
+    new = NewItems(items, features_of(source, items))
+    lists = recommend(loaded[:5], users, K, new_items=new)  # without the test loader: its items stay in
+    return line | {"recall@20": round(recall(lists, liked), 6)}
+
+
+def show(file: Path) -> None:
+    """Means over the seeds, beside a random order."""
+    runs = pd.read_csv(file, keep_default_na=False)
+    print("Recall@20 on the new items among all items, protocol recbole\n")
+    print("| data set | options | row | seeds | Recall@20 |\n|---|---|---|---:|---|")
+    for (dataset, options), group in runs.groupby(["dataset", "options"], sort=False):
+        for row, part in group.groupby("row", sort=False):
+            print(f"| {dataset} | {options} | {row} | {len(part)} | {part['recall@20'].mean():.4f} |")
+        print(f"| {dataset} | | random | | {K / group['items'].iloc[0]:.4f} |")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="baby")
-    parser.add_argument("--data-path", default="dataset")
-    parser.add_argument("--seed", type=int, default=2020)
-    parser.add_argument("--epochs", type=int)
-    given = parser.parse_args()
-    name, folder = f"{given.dataset}-new", Path(given.data_path)
-    if (folder / name).exists():
-        shutil.rmtree(folder / name)
-    split_dataset(Dataset(given.dataset, folder), "cold", cold_share=0.1, seed=given.seed, name=name)
-    inside = Dataset(name, folder)
-    items, liked = without_test_items(inside, f"{name}-without")
-    options = {"data_path": str(folder), "seed": given.seed, "show_progress": False}
-    if given.epochs is not None:
-        options["epochs"] = given.epochs
-    rows = {}
-    transductive = run("MICRO", name, config_dict=options)
-    rows["inside"] = transductive["test_result"][f"recall@{K}"]
-    source = load(run("MICRO", f"{name}-without", config_dict=options)["checkpoint"])
-    users = [user for user in liked if user in source[2].field2token_id["user_id"]]
-    new = NewItems(items, features_of(inside, items))
-    seen = (*source[:3], *source[3:5])  # the protocol `recbole`: training and validation items
-    rows["added"] = recall(recommend(seen, users, K, new_items=new), liked)
-    rows["random"] = K / len(inside.items)
-    print(
-        f"{given.dataset}: {len(items)} new items, {len(liked)} users, seed {given.seed}, "
-        f"Recall@{K} among all items, protocol recbole"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for row, value in rows.items():
-        print(f"  {row:8}{value:.4f}")
+    parser.add_argument("--dataset", default="baby")
+    parser.add_argument("--data-path", type=Path, default="dataset")
+    parser.add_argument("--split-seed", type=int, default=0)
+    parser.add_argument("--seeds", default="2020")
+    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="options of MICRO")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("new_items_runs.csv"))
+    parser.add_argument("--show", action="store_true", help="train nothing")
+    given = parser.parse_args()
+    if not given.show:
+        source = prepare(given.dataset, given.data_path, given.split_seed)
+        chosen = {option: parse(value) for option, _, value in (text.partition("=") for text in given.set)}
+        options = json.dumps(chosen, sort_keys=True)
+        for seed, row in ((int(seed), row) for seed in given.seeds.split(",") for row in ("inside", "added")):
+            key = dict(zip(KEY, (source.name, row, seed, options), strict=True))
+            new = not given.out.exists()
+            if not new and (pd.read_csv(given.out)[KEY] == pd.Series(key)).all(axis=1).any():
+                continue
+            more = {"data_path": str(given.data_path), "show_progress": False, "seed": seed}
+            line = key | {"items": len(source.items)} | measure(source, row, {**more, **chosen})
+            pd.DataFrame([line]).to_csv(given.out, mode="a", header=new, index=False)
+    show(given.out)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ def cold_order(n_items: int, seed: int, share: float) -> np.ndarray:
     """The item numbers that `cold` withholds; the first half is the test's."""
     if not 0 < share < 1:
         raise DataError(f"The share {share} of cold items must lie between 0 and 1.")
+    if int(share * n_items) < 2:
+        raise DataError(
+            f"A share of {share} of {n_items} items is {int(share * n_items)} cold item(s): "
+            "choose a larger share, so that validation and test have one each."
+        )
     return np.random.default_rng(seed).permutation(n_items)[: int(share * n_items)]
 
 

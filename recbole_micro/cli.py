@@ -129,7 +129,7 @@ def tune(argv: list[str]) -> int:
     winner = search.tune(space, fixed, out, own.get("algo", "bayes"), trials)
     print((Path(out) / search.BEST).read_text(encoding="utf-8"))
     for name in (name for name in winner.columns if name.startswith("test ")):
-        print(f"{name}: {winner[name].iloc[0]:.4f}")
+        print(f"{name}: {winner[name].iloc[0]:.4f} [protocol: {winner['protocol'].iloc[0]}]")
     return 0 if (winner["status"] == "finished").all() else 1
 
 

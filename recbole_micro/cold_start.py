@@ -21,6 +21,7 @@ from recbole_micro.protocol import Metrics
 
 RANKINGS = {"all": "cold items among all items", "cold": "cold items among cold items", "warm": "warm items"}
 BY_DEFINITION = ("Random", "Pop")  # RecBole's models that say something about items nobody trained on
+EQUAL = ("Pop",)  # to which all cold items are the same: below the others, in no order of their own
 
 
 def record_path(config) -> Path:
@@ -208,7 +209,7 @@ def joined(model, results: dict[str, Metrics]) -> Metrics:
     values = {}
     for ranking, result in results.items():
         front = "" if ranking == "all" else f"{ranking}:"
-        known = able or ranking == "warm"
+        known = ranking == "warm" or able and (ranking == "all" or type(model).__name__ not in EQUAL)
         values.update({front + name: value if known else float("nan") for name, value in result.items()})
     return Metrics(values, label)
 

@@ -15,7 +15,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoa
 from recbole.evaluator import register
 from recbole.evaluator.metrics import NDCG
 from recbole.sampler import Sampler
-from recbole.trainer import Trainer, hyper_tuning
+from recbole.trainer import HyperTuning, Trainer, hyper_tuning
 from recbole.utils import EvaluatorType, dict2str
 
 from recbole_micro.errors import UserError
@@ -195,6 +195,19 @@ def labelled_lines(original):
     return __init__
 
 
+def labelled_best(original):
+    """A search's line on its best trial so far shows the protocol, which RecBole's leaves out."""
+
+    def _print_result(self, result_dict):
+        valid = result_dict["best_valid_result"]
+        label = getattr(valid, "protocol", "recbole")
+        tested = f", test {result_dict['test_result']}" if result_dict["test_result"] else ""
+        score = result_dict["best_valid_score"]
+        print(f"best so far: score {score:.4f} [protocol: {label}], validation {valid}{tested}")
+
+    return _print_result
+
+
 def labelled_text(result: dict) -> str:
     """RecBole's text of a search's results, with the protocol."""
     return dict2str(result) + (f"    protocol : {result.protocol}" if isinstance(result, Metrics) else "")
@@ -204,5 +217,6 @@ WRAPS = (
     (FullSortEvalDataLoader, "__init__", protocol_loader),
     (NegSampleEvalDataLoader, "__init__", sampled_loader),
     (Trainer, "__init__", labelled_lines),
+    (HyperTuning, "_print_result", labelled_best),
     (Trainer, "evaluate", labelled_results),
 )

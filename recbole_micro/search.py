@@ -15,6 +15,7 @@ from recbole_micro import experiment, plots, quick_start, tables, tuning
 from recbole_micro.checkpoint import plain
 from recbole_micro.config import own_command_line
 from recbole_micro.errors import UserError
+from recbole_micro.protocol import Metrics
 from recbole_micro.run_folder import write_text
 
 TRIALS, STUDY, BEST = "trials.jsonl", "study.yaml", "best.yaml"
@@ -49,6 +50,7 @@ class Journal:
         for number, trial in enumerate(self.trials, start=1):
             metrics = trial["result"]["best_valid_result"] or {}
             row = {"trial": number, **trial["params"], "score": trial["result"]["best_valid_score"]}
+            row["protocol"] = trial["result"].get("protocol", "")
             rows.append(row | {f"valid {name}": value for name, value in metrics.items()})
         return pd.DataFrame(rows)
 
@@ -79,9 +81,11 @@ def tune(
             with own_command_line({}):
                 found = objective({**options, **params}, None)
             result = {name: plain(found[name]) for name in RESULT_KEYS}
+            result["protocol"] = getattr(found["best_valid_result"], "protocol", "recbole")
             journal.add(params, result)
             write_text(out / "trials.csv", journal.table().to_csv(index=False))
-        return {**result, "test_result": {}}
+        measured = Metrics(result["best_valid_result"] or {}, result["protocol"])
+        return {**result, "best_valid_result": measured, "test_result": {}}
 
     seed = int(options.get("seed", 2020))
     tuning.hyper_tuning(space, algo, trials, objective=trial, seed=seed)
@@ -107,7 +111,8 @@ def measure_winner(
     best = journal.best()
     score = best["result"]["best_valid_score"]
     fixed = {name: value for name, value in options.items() if name not in experiment.PATHS}
-    head = f"# The best of {len(journal.trials)} trials, validation score {score:.6f}; for --config_files.\n"
+    head = f"# The best of {len(journal.trials)} trials, validation score {score:.6f}"
+    head += f" [protocol: {best['result']['protocol']}]; for --config_files.\n"
     write_text(out / BEST, head + yaml.safe_dump(plain({**fixed, **best["params"]})))
     scores = [trial["result"]["best_valid_score"] for trial in journal.trials]
     metric = tables.title(str(options.get("valid_metric", "")).lower()) or "score"

@@ -10,7 +10,7 @@ from recbole.data import create_dataset, data_preparation
 
 from dataset_tools.__main__ import main
 from dataset_tools.dataset import Dataset
-from recbole_micro import cold_start, figure3, protocol, run
+from recbole_micro import cold_start, protocol, run
 from recbole_micro.errors import UserError
 from recbole_micro.quick_start import prepare
 from tests import world
@@ -75,7 +75,11 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
     assert not (data.folder / "world-again" / "world-again.cold.json").exists()
 
 
-@pytest.mark.parametrize("model", ["BPR", "MICRO", "LightGCN", "NeuMF", "VBPR"])
+SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
+BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
+
+
+@pytest.mark.parametrize("model", [*SAMPLED, *BUILT_IN])
 @pytest.mark.parametrize("distribution", ["uniform", "popularity"])
 def test_no_cold_item_is_ever_a_negative(data, model, distribution):
     sampling = {
@@ -203,6 +207,12 @@ def test_a_model_that_cannot_rank_cold_items_is_reported_so(data, tmp_path):
     assert "warm items" in str(result["best_valid_result"])  # not selected by noise
 
 
+def test_popularity_ranks_cold_items_below_the_others_and_not_among_themselves(data, tmp_path):
+    result = run("Pop", "world-cold", config_dict=options(data, checkpoint_dir=str(tmp_path)))["test_result"]
+    assert result["recall@5"] == 0 and result["warm:recall@5"] > 0
+    assert np.isnan(result["cold:recall@5"])
+
+
 ABLE = {
     "MICRO": True,
     "LATTICE": True,
@@ -303,21 +313,3 @@ def test_loaders_can_be_saved(data, tmp_path):
     assert again is not test and set(again.rankings) == {"all", "cold", "warm"}
     first, second = (trainer.evaluate(loader, load_best_model=False) for loader in (test, again))
     assert first == second
-
-
-def test_figure_3_goes_on_where_it_stopped(data, tmp_path):
-    """Random and Pop have one epoch, whatever `eval_step`: their checkpoint is there to be tested."""
-    more = data.config(topk=[20], checkpoint_dir=str(tmp_path), epochs=2) | {"eval_step": 2}
-    file = tmp_path / "runs.csv"
-    figure3.measure("world-cold", file, ["popularity", "MF"], [1], **more)
-    before = file.read_text()
-    lines = figure3.measure("world-cold", file, ["popularity", "MF", "VBPR", "MICRO"], [1], **more)
-    assert file.read_text().startswith(before)
-    assert [line["row"] for line in lines] == ["popularity", "MF", "VBPR", "MICRO"]
-    assert figure3.mean(lines, "popularity", "recall@20") == 0
-    assert figure3.mean(lines, "MF", "recall@20") is None
-    assert 0 < figure3.mean(lines, "MICRO", "cold:recall@20") <= 1
-    table = figure3.table(lines)
-    assert "protocol recbole" in table and "| MF | not ranked | not ranked | 0." in table
-    figure3.plot(lines, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 5000

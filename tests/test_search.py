@@ -73,7 +73,8 @@ def test_what_a_search_writes(tmp_path, winner):
     table = search.tune(space, OPTIONS, tmp_path, "exhaustive", objective=Objective(), command=winner)
     assert table["test recall@5"].tolist() == [0.25]
     trials = pd.read_csv(tmp_path / "trials.csv")
-    assert list(trials.columns) == ["trial", "embedding_size", "learning_rate", "score", "valid recall@5"]
+    columns = ["trial", "embedding_size", "learning_rate", "score", "protocol", "valid recall@5"]
+    assert list(trials.columns) == columns and set(trials["protocol"]) == {"recbole"}
     assert sorted(zip(trials["embedding_size"], trials["learning_rate"], strict=True)) == [
         (4, 0.01),
         (4, 0.05),
@@ -81,7 +82,7 @@ def test_what_a_search_writes(tmp_path, winner):
         (8, 0.05),
     ]
     text = (tmp_path / "best.yaml").read_text()
-    assert text.startswith("# The best of 4 trials, validation score 1.000000")
+    assert text.startswith("# The best of 4 trials, validation score 1.000000 [protocol: recbole]")
     assert yaml.safe_load(text) == {**OPTIONS, "embedding_size": 8, "learning_rate": 0.05}
     assert (tmp_path / "study.png").stat().st_size > 5000
     with pytest.raises(UserError, match="holds a study with other options: choose another --out"):
@@ -129,6 +130,8 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypa
     printed = capsys.readouterr().out
     best = yaml.safe_load((tmp_path / "out" / "best.yaml").read_text())
     assert "test recall@5: 0." in printed and best["embedding_size"] in (4, 8)
+    measured = [line for line in printed.splitlines() if "recall@5" in line or "score" in line]
+    assert len(measured) >= 3 and all("protocol: recbole" in line for line in measured)
     results = pd.read_csv(tmp_path / "out" / "winner" / "results.csv")
     folder = tmp_path / "out" / "winner" / results["folder"].iloc[0]
     tested = json.loads((folder / "result.json").read_text())

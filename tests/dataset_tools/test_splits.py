@@ -73,6 +73,12 @@ def test_cold_items_are_never_trained_on():
     assert sorted(part.pop() for part in parts.values()) == [0] * 24 + [1] * 3 + [2] * 3
 
 
+@pytest.mark.parametrize("share, words", [(0.05, "is 1 cold item"), (0, "between"), (1.2, "between")])
+def test_shares_that_leave_nothing_to_split_are_refused(share, words):
+    with pytest.raises(DataError, match=words):
+        splits.cold(build([(user, item) for user in range(5) for item in range(30)]), share=share)
+
+
 def test_ratios_must_add_up():
     with pytest.raises(DataError, match=r"\(0.8, 0.1, 0.2\) must be three shares that add up to 1"):
         splits.by_ratio(build([(0, 0)]), (0.8, 0.1, 0.2))

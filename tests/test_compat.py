@@ -281,6 +281,7 @@ def test_stand_in_does_not_hide_a_ray_installed_later(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "ray")
 
 
+@pytest.mark.filterwarnings("ignore:`report` is meant to only be called")  # by a Ray that is installed
 @pytest.mark.parametrize("old", [True, False])
 def test_report_suits_either_ray(monkeypatch, old):
     from recbole.quick_start import quick_start

@@ -1,12 +1,14 @@
 """Every general model of RecBole for one epoch on ml-100k through run_recbole_micro.py, as a Markdown table.
 
-    python benchmarks/general_models.py [--limit SECONDS] [MODEL ...]
+    python benchmarks/general_models.py [--limit SECONDS] [--out FILE] [MODEL ...]
 
 One process at a time, with a limit of CPU time, which does not depend on what else the machine does.
-A failure shows the last line that the process wrote.
+A failure shows the last line that the process wrote.  Rows are kept in FILE as soon as they are there, and a
+later call judges only the models that FILE lacks, or that ran into a lower limit.
 """
 
 import argparse
+import csv
 import inspect
 import os
 import re
@@ -19,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+COLUMNS = ("model", "one epoch", "CPU seconds", "test Recall@20", "reason")
 EXTRA = {"NCL": ["--num_clusters=100"]}  # RecBole's 1,000 clusters are more than ml-100k has users
 MUST_WORK = {
     "ADMMSLIM", "BPR", "CDAE", "DGCF", "DMF", "DiffRec", "EASE", "ENMF", "FISM", "GCMC", "ItemKNN",
@@ -38,8 +41,8 @@ def model_names() -> list[str]:
     return sorted(name for name, kind in classes if issubclass(kind, AbstractRecommender))
 
 
-def train(model: str, folder: str, limit: int) -> dict:
-    """Train a model for one epoch in `folder`: its state, CPU seconds, test Recall@20, why it failed."""
+def train(model: str, folder: str, limit: int) -> dict[str, str]:
+    """Train a model for one epoch in `folder`: a row of the table."""
     command = [sys.executable, str(ROOT / "run_recbole_micro.py"), f"--model={model}", "--dataset=ml-100k"]
     options = ["--epochs=1", "--eval_step=1", "--show_progress=False", *EXTRA.get(model, [])]
     start = cpu_of_children()
@@ -49,18 +52,41 @@ def train(model: str, folder: str, limit: int) -> dict:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
     )  # fmt: skip
     seconds = cpu_of_children() - start
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL) and seconds >= limit - 1:
-        return {"state": "failed", "seconds": seconds, "recall": "", "reason": f"longer than {limit} s"}
     output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     recall = re.search(r"test result.*?recall@20\W+([0-9.]+)", output)
-    worked = done.returncode == 0 and recall is not None
     lines = [line for line in done.stderr.splitlines() if line.strip()]
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL) and seconds >= limit - 1:
+        cells = "too slow", f"{seconds:.1f}", "", f"longer than {limit} s"
+    elif done.returncode == 0 and recall:
+        cells = "ok", f"{seconds:.1f}", f"{float(recall[1]):.4f}", ""
+    else:
+        cells = "failed", f"{seconds:.1f}", "", (lines or ["no test result in the output"])[-1][:160]
+    return dict(zip(COLUMNS, (model, *cells), strict=True))
+
+
+def kept_rows(file: Path | None, limit: int) -> dict[str, dict[str, str]]:
+    """The rows of an earlier call by model, less those that more time could change."""
+    if file is None or not file.exists():
+        return {}
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = {row["model"]: row for row in csv.DictReader(lines)}
     return {
-        "state": "ok" if worked else "failed",
-        "seconds": seconds,
-        "recall": f"{float(recall[1]):.4f}" if worked else "",
-        "reason": "" if worked else (lines or ["no test result in the output"])[-1][:160],
+        name: row
+        for name, row in rows.items()
+        if row["one epoch"] != "too slow" or float(row["CPU seconds"]) >= limit - 1
     }
+
+
+def keep(file: Path | None, row: dict[str, str]) -> None:
+    """Append a row to the file."""
+    if file is None:
+        return
+    new = not file.exists()
+    with file.open("a", encoding="utf-8", newline="") as lines:
+        writer = csv.DictWriter(lines, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def cpu_of_children() -> float:
@@ -73,19 +99,22 @@ def main() -> int:
     """Print the table; the exit code is 1 where a model fails that must work."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", help="which models (default: all)")
-    parser.add_argument("--limit", type=int, default=120, help="CPU seconds per model (default: 120)")
+    parser.add_argument("--limit", type=int, default=3600, help="CPU seconds per model (default: 3600)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="CSV that keeps the rows, to go on from")
     arguments = parser.parse_args()
     names = arguments.models or model_names()
-    print("| model | one epoch | CPU seconds | test Recall@20 | reason |\n|---|---|---|---|---|", flush=True)
+    kept = kept_rows(arguments.out, arguments.limit)
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|", flush=True)
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
-            row = train(name, folder, arguments.limit)
-            cells = [name, row["state"], f"{row['seconds']:.1f}", row["recall"], row["reason"]]
-            print(f"| {' | '.join(cells)} |", flush=True)
-            failed += [name] if row["state"] == "failed" else []
-    works = f"{len(names) - len(failed)} of {len(names)} work"
-    print(f"\n{works}; default options, protocol recbole, one thread, seed 2020.")
+            row = kept.get(name)
+            if row is None:
+                row = train(name, folder, arguments.limit)
+                keep(arguments.out, row)
+            print(f"| {' | '.join(row.values())} |", flush=True)
+            failed += [name] if row["one epoch"] != "ok" else []
+    print(f"\n{len(names) - len(failed)} of {len(names)} work; default options, protocol recbole, one thread, seed 2020.")
     broken = sorted(MUST_WORK & set(failed))
     if broken:
         print(f"Should work but failed: {', '.join(broken)}.")

@@ -20,6 +20,7 @@ from torch.nn import Module
 
 from recbole_micro.errors import UserError
 
+ARCHIVE = b"PK\x03\x04"  # what `torch.save` writes is a zip archive; older files are bare pickles
 # What Config works out by itself, and what belongs to one process on one machine.
 COMPUTED = {
     "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger",
@@ -161,7 +162,8 @@ def write(state: dict, path) -> None:
     """Write a checkpoint through a temporary file, so that nobody ever reads half of one."""
     part = Path(f"{path}.{uuid.uuid4().hex}.part")  # machines that share a folder write at the same time
     try:
-        torch.save(state, part)
+        with open(part, "wb") as file:  # what the system says about the path, rather than torch
+            torch.save(state, file)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -174,6 +176,12 @@ def load_checkpoint(path, map_location="cpu") -> dict:
     """
     if not os.path.isfile(path):
         raise UserError(f"There is no checkpoint {path}: give the path of a .pth file that training wrote.")
+    with open(path, "rb") as file:
+        if file.read(len(ARCHIVE)) != ARCHIVE:
+            raise UserError(
+                f"The file {path} is not a checkpoint that recbole_micro wrote, or an empty or damaged one: "
+                "give another .pth file, or train the model again."
+            )
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError:
@@ -182,7 +190,7 @@ def load_checkpoint(path, map_location="cpu") -> dict:
             "only files written by recbole_micro are read, so train the model again."
         ) from None
     except (EOFError, RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise UserError(f"The checkpoint {path} is damaged ({reason}): train the model again.") from None
     if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= checkpoint.keys():
         raise UserError(f"The file {path} is not a checkpoint: it has no config and state_dict.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from recbole_micro import __version__, distributed, options, own_models
-from recbole_micro.errors import UserError
+from recbole_micro.errors import UserError, install_command
 from recbole_micro.models import MODELS
 from recbole_micro.parsing import parse_strings, read_yaml
 
@@ -16,7 +16,11 @@ SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launc
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a subcommand; the exit code.  A UserError becomes one line on stderr and code 2."""
+    """Run a subcommand; the exit code.
+
+    What the user can mend (UserError, a path that cannot be read or written, an absent package) becomes one
+    line on stderr and code 2, an interrupt one line and code 130.
+    """
     argv = sys.argv[1:] if argv is None else argv
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
@@ -30,12 +34,23 @@ def main(argv: list[str] | None = None) -> int:
         else:
             raise UserError(f"There is no subcommand {argv[0]!r}{options.hint(argv[0], COMMANDS)}")
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        return refuse(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return refuse(f"{error.filename}: {error.strerror}; choose a path that you may read and write.")
+    except ModuleNotFoundError as error:
+        return refuse(f"The package {error.name} is not installed: {install_command(error.name)}.")
+    except KeyboardInterrupt as error:
+        print(f"\nInterrupted. {error}".rstrip(), file=sys.stderr)
         return 130
     return 0
+
+
+def refuse(sentence: object) -> int:
+    """Say what is wrong; the exit code."""
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
 
 
 def usage() -> str:

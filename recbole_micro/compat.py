@@ -45,6 +45,7 @@ def apply() -> None:
         load_function,
         folder_race,
         deprecated_grad_scaler,
+        deprecated_sparse_tensors,
         misspelt_warning,
         ngcf_dropout,
         scores_on_cpu,
@@ -137,17 +138,20 @@ def scipy_dok_update() -> None:
         dok_matrix._update = lambda self, data: self._dict.update(data)
 
 
+CHAINED = r"A value is (trying to be|being) set on a copy of a DataFrame or Series through chained"
+
+
 def pandas_fillna() -> None:
-    """`frame[field].fillna(inplace=True)` changes nothing under pandas 3: missing values stayed missing."""
+    """`frame[field].fillna(inplace=True)` warns under pandas 2 and changes nothing under pandas 3."""
     import pandas as pd
     from recbole.data.dataset import Dataset
     from recbole.utils import FeatureType
 
     frame = pd.DataFrame({"a": [np.nan]})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         frame["a"].fillna(0, inplace=True)
-    if not frame["a"].isna().any():
+    if not frame["a"].isna().any() and not said:
         return
 
     def fill_nan(original):
@@ -158,8 +162,8 @@ def pandas_fillna() -> None:
                         feat[field] = feat[field].fillna(0)
                     elif self.field2type[field] == FeatureType.FLOAT:
                         feat[field] = feat[field].fillna(feat[field].mean())
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", pd.errors.ChainedAssignmentError)  # on RecBole's own line
+            with warnings.catch_warnings():  # on RecBole's own line
+                warnings.filterwarnings("ignore", message=CHAINED)
                 original(self)
 
         return _fill_nan
@@ -167,7 +171,7 @@ def pandas_fillna() -> None:
     def load_feat(original):
         def _load_feat(self, filepath, source):
             with _swapped(pd, "read_csv", _read_filled(pd.read_csv)), warnings.catch_warnings():
-                warnings.simplefilter("ignore", pd.errors.ChainedAssignmentError)
+                warnings.filterwarnings("ignore", message=CHAINED)
                 return original(self, filepath, source)
 
         return _load_feat
@@ -189,12 +193,14 @@ def _read_filled(read_csv: Callable) -> Callable:
 
 
 def pandas_agg() -> None:
-    """Pandas 3 hands the whole column to `column.agg(len)`; RecBole means one length per row."""
+    """Pandas 3 hands the whole column to `column.agg(len)`, pandas 2 warns; RecBole means each row."""
     import pandas as pd
     from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 
-    if np.ndim(pd.Series([[1], [1, 2]]).agg(len)) == 1:
-        return
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        if np.ndim(pd.Series([[1], [1, 2]]).agg(len)) == 1 and not said:
+            return
     whole = pd.Series.agg
 
     def agg(self, func=None, *args, **kwargs):
@@ -391,6 +397,13 @@ def deprecated_grad_scaler() -> None:
             GradScaler=functools.partial(torch.amp.GradScaler, "cuda"),
             autocast=functools.partial(torch.amp.autocast, "cuda"),
         )
+
+
+def deprecated_sparse_tensors() -> None:
+    """The graph models' `torch.sparse.FloatTensor` works; its new name is RecBole's business."""
+    warnings.filterwarnings(
+        "ignore", message=r"torch\.sparse\.SparseTensor\(", category=UserWarning, module=r"recbole\."
+    )
 
 
 def misspelt_warning() -> None:

@@ -21,13 +21,14 @@ from recbole.utils import get_model, set_color
 
 from recbole_micro import distributed, options, own_models
 from recbole_micro.checkpoint import load_checkpoint
-from recbole_micro.errors import UserError
+from recbole_micro.errors import UserError, install_command
 from recbole_micro.parsing import Loader, read_yaml
 from recbole_micro.protocol import metrics_of
 
 ARGUMENTS = "among the program's arguments"
 OWN_NAMES = ("plugins", "preset", "resume")
 SPLIT_PARTS = ["train", "valid", "test"]
+LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 
 _own_command_line: dict[str, str] | None = None
 
@@ -145,7 +146,9 @@ def find_model(name: str) -> type:
         return get_model(name)
     except ModuleNotFoundError as error:
         if name in known:
-            raise UserError(f"{name} needs the package {error.name}: pip install {error.name}.") from error
+            raise UserError(
+                f"{name} needs the package {error.name}: {install_command(error.name)}."
+            ) from error
     except (ValueError, AttributeError):
         if name in known:
             raise
@@ -198,6 +201,8 @@ def _set_default_parameters(self):
     """RecBole's derived parameters, and the checks that it leaves to a crash in the first validation."""
     final = self.final_config_dict
     check_metrics(final)
+    if not final.get("benchmark_filename"):
+        check_split(final["eval_args"])
     final["metrics"] = metrics_of(final)
     data_path = os.path.join(final["data_path"] or "", self.dataset)
     with recbole_checks():
@@ -240,6 +245,22 @@ def check_metrics(final: dict) -> None:
         if str(metric).lower() not in metric_types:
             names = [metric_class.__name__ for metric_class in metrics_dict.values()]
             raise UserError(f"There is no metric {metric!r}{options.hint(str(metric), names)}")
+
+
+def check_split(eval_args) -> None:
+    """Raise UserError where `split` is none that RecBole can make into training, validation and test."""
+    split = eval_args.get("split", {}) if isinstance(eval_args, Mapping) else {}
+    for how, parts in split.items() if isinstance(split, Mapping) else [(split, None)]:
+        if how == "RS":
+            numeric = isinstance(parts, list) and all(isinstance(part, (int, float)) for part in parts)
+            right = numeric and len(parts) == 3 and parts[0] > 0 and min(parts) >= 0
+        else:
+            right = how == "LS" and parts in LEAVE_OUT
+        if not right:
+            raise UserError(
+                f"eval_args has split {{{how}: {parts}}}; allowed: {{RS: [train, valid, test]}} with three "
+                f"shares, or {{LS: {' or '.join(LEAVE_OUT)}}}."
+            )
 
 
 def check_valid_metric(final: dict) -> None:
@@ -288,11 +309,15 @@ def chosen_devices(final: dict) -> list[int]:
     if isinstance(gpu_id, (list, tuple)):
         gpu_id = ",".join(map(str, gpu_id))
     final["gpu_id"] = gpu_id = "" if gpu_id is None else str(gpu_id).strip("[] ").replace(" ", "")
-    if gpu_id in ("", "-1") or not final["use_gpu"] or not torch.cuda.is_available():
+    if gpu_id in ("", "-1"):
+        return []
+    chosen = gpu_id.split(",")
+    if not all(index.isdigit() for index in chosen):
+        raise UserError(f"gpu_id is {gpu_id}: name devices as 0 or 0,1, or pass an empty gpu_id for the CPU.")
+    if not final["use_gpu"] or not torch.cuda.is_available():
         return []
     count = torch.cuda.device_count()
-    chosen = gpu_id.split(",")
-    if not all(index.isdigit() and int(index) < count for index in chosen):
+    if not all(int(index) < count for index in chosen):
         raise UserError(
             f"gpu_id is {gpu_id}, but the visible CUDA devices are 0 to {count - 1}: "
             "name those, or pass an empty gpu_id for the CPU."

@@ -11,11 +11,13 @@ from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import TraditionalTrainer, Trainer
 from recbole.trainer.trainer import AbstractTrainer
-from recbole.utils import get_model, set_color
+from recbole.utils import ModelType, get_model, set_color
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
+from dataset_tools.atomic import read_header
+from dataset_tools.errors import DataError
 from recbole_micro import cold_start, options, protocol, shared_evaluation
 from recbole_micro.errors import UserError
 
@@ -29,6 +31,7 @@ def install() -> None:
     protocol.install()
     for owner, name, wrap in (
         (Dataset, "_load_data", present_dataset),
+        (Dataset, "_reset_index", something_left),
         (FullSortEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (NegSampleEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (AbstractTrainer, "__init__", any_process_group),
@@ -56,22 +59,59 @@ def present_dataset(original):
                 prepare(token, Path(dataset_path))
             if not self.config["single_spec"]:
                 dist.barrier()
+        check_header(self.config)
         original(self, token, dataset_path)
 
     return _load_data
 
 
+def check_header(config) -> None:
+    """Raise UserError where interactions do not begin with `name:type` fields, users and items among them."""
+    if config["field_separator"] != "\t" or config["MODEL_TYPE"] != ModelType.GENERAL:
+        return
+    for path in interaction_files(config):
+        try:
+            names = [name for name, _ in read_header(Path(path))]
+        except DataError as error:
+            raise UserError(f"{error} Write it with python -m dataset_tools convert.") from error
+        for field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
+            if field not in names:
+                raise UserError(
+                    f"{path} has no column {field}:token, only {', '.join(names)}: rename a column, or set "
+                    "USER_ID_FIELD and ITEM_ID_FIELD."
+                )
+
+
+def something_left(original):
+    """Say which file and which options left no row, where RecBole says `some feat`."""
+
+    def _reset_index(self):
+        for name in self.feat_name_list:
+            if getattr(self, name).empty:
+                raise UserError(
+                    f"The data set {self.dataset_name} has no row left in {name.removesuffix('_feat')} after "
+                    f"reading and filtering: look into {self.config['data_path']}, and at the filtering "
+                    "options (val_interval, user_inter_num_interval, item_inter_num_interval, ...)."
+                )
+        original(self)
+
+    return _reset_index
+
+
 def missing_files(config) -> list[str]:
     """The interaction files that the configuration asks for and that are not there."""
+    return [path for path in interaction_files(config) if not os.path.isfile(path)]
+
+
+def interaction_files(config) -> list[str]:
+    """The interaction files that the configuration asks for: one, or the parts of a fixed split."""
     names = [f"{part}.inter" for part in config["benchmark_filename"] or []] or ["inter"]
-    paths = [os.path.join(config["data_path"], f"{config['dataset']}.{name}") for name in names]
-    return [path for path in paths if not os.path.isfile(path)]
+    return [os.path.join(config["data_path"], f"{config['dataset']}.{name}") for name in names]
 
 
 def prepare(name: str, folder: Path) -> None:
     """Make the data set where that needs no download; else UserError with one sentence on how to get it."""
     from dataset_tools import catalog
-    from dataset_tools.errors import DataError
 
     command = f"python -m dataset_tools prepare {name} --data-path {folder.parent}"
     if not catalog.is_known(name):

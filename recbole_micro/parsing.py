@@ -85,7 +85,9 @@ def read_yaml(path: str | Path) -> dict:
         reason = error.strerror or error
         raise UserError(f"The file of options {path} cannot be read ({reason}): check the path.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        detail = where + " ".join(str(problem).split())
         raise UserError(f"The file of options {path} is no valid YAML: {detail}.") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         what = "is empty" if content is None else "holds no mapping"

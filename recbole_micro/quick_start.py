@@ -1,6 +1,7 @@
 """Training, loading and tuning's objective, in the order of steps (and of seeds) of RecBole's quick start."""
 
 import logging
+import os
 import shutil
 import sys
 import traceback
@@ -116,9 +117,12 @@ def train_one(config, saved: bool) -> dict:
     trainer, train_data, valid_data, test_data = prepare(config)
     if config["resume"]:
         resume(trainer, config["resume"], train_data, valid_data)
-    score, valid_result = trainer.fit(
-        train_data, valid_data, saved=saved, show_progress=config["show_progress"]
-    )
+    try:
+        score, valid_result = trainer.fit(
+            train_data, valid_data, saved=saved, show_progress=config["show_progress"]
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(how_to_resume(trainer)) from None
     test_result = trainer.evaluate(test_data, load_best_model=saved, show_progress=config["show_progress"])
 
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
@@ -187,6 +191,14 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     if valid_data:
         trainer.eval_collector.data_collect(train_data)
         trainer.best_valid_result = trainer.evaluate(valid_data, load_best_model=False)
+
+
+def how_to_resume(trainer) -> str:
+    """What an interrupted training leaves behind, as a sentence."""
+    file = trainer.saved_model_file
+    if not os.path.isfile(file):
+        return "No checkpoint was written yet."
+    return f"The best epoch so far is in {file}: go on from there with --resume={file}."
 
 
 def load(checkpoint: str, plugins: str | list[str] | None = None) -> tuple:

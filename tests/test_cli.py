@@ -1,6 +1,9 @@
 """The command: forms of arguments, help, exit codes."""
 
+import re
+
 import pytest
+from recbole.trainer import Trainer
 
 from recbole_micro import __version__, cli, options, quick_start
 from recbole_micro.errors import UserError
@@ -93,6 +96,58 @@ def test_mistakes_are_one_line_and_code_2(argv, sentence, capsys):
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
     assert sentence in printed.err
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Arguments of a short training."""
+    data = write_tiny(tmp_path / "data")
+    options = {**QUICK, "model": "BPR", "dataset": "tiny", "data_path": data, "epochs": 3}
+    return ["train", *(f"--{name}={value}" for name, value in options.items())]
+
+
+@pytest.mark.parametrize("option", ["checkpoint_dir", "data_path"])
+def test_a_folder_that_cannot_be_made_is_one_line(tiny, option, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    argv = [argument for argument in tiny if not argument.startswith(f"--{option}")]
+    argv = [*argv, f"--{option}={tmp_path / 'file' / 'below'}"]
+    if option == "data_path":
+        argv[argv.index("--dataset=tiny")] = "--dataset=ml-100k"  # which is prepared there
+    assert cli.main(argv) == 2
+    problem = capsys.readouterr().err.splitlines()[-1]
+    assert problem.startswith(f"error: {tmp_path / 'file'}") and "choose a path that you may" in problem
+
+
+def test_an_absent_package_is_one_line(monkeypatch, capsys):
+    def train(*arguments):
+        raise ModuleNotFoundError("No module named 'faiss'", name="faiss")
+
+    monkeypatch.setattr(quick_start, "train", train)
+    assert cli.main(["train", "--model=NCL", "--dataset=tiny"]) == 2
+    assert capsys.readouterr().err == "error: The package faiss is not installed: pip install faiss-cpu.\n"
+
+
+def test_an_interrupt_says_how_to_go_on(tiny, monkeypatch, capsys):
+    epoch = Trainer._train_epoch
+
+    def interrupted_in(number):
+        def train_epoch(self, train_data, epoch_idx, *args, **kwargs):
+            if epoch_idx == number:
+                raise KeyboardInterrupt
+            return epoch(self, train_data, epoch_idx, *args, **kwargs)
+
+        return train_epoch
+
+    monkeypatch.setattr(Trainer, "_train_epoch", interrupted_in(0))
+    assert cli.main(tiny) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "Interrupted. No checkpoint was written yet."
+    monkeypatch.setattr(Trainer, "_train_epoch", interrupted_in(1))
+    assert cli.main(tiny) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("Interrupted. The best epoch so far is in saved/BPR-")
+    monkeypatch.setattr(Trainer, "_train_epoch", epoch)
+    resume = re.search(r"--resume=\S+\.pth", said)[0]
+    assert cli.main(["train", resume]) == 0
 
 
 def test_bugs_keep_their_traceback(monkeypatch):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -193,7 +194,15 @@ def test_malicious_pickle_is_refused_and_does_not_run(trained, data_path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "content, message", [(None, "no checkpoint"), (b"PK\x03\x04 half", "damaged"), ([1, 2], "no config")]
+    ("content", "message"),
+    [
+        (None, "no checkpoint"),
+        (b"PK\x03\x04 half", r"damaged \([^.]*\): train"),
+        ([1, 2], "no config"),
+        (b"", "empty or damaged"),
+        (b"some text", "empty or damaged"),
+        (pickle.dumps({"config": {}, "state_dict": print}), "not a checkpoint that recbole_micro wrote"),
+    ],
 )
 def test_what_is_no_checkpoint_is_named(tmp_path, content, message):
     file = tmp_path / "file.pth"
@@ -207,7 +216,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path, content, message):
 
 def test_interrupted_writing_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     def fail(state, file):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise OSError("disk full")
 
     file = tmp_path / "model.pth"
@@ -272,6 +281,7 @@ def test_stand_in_does_not_hide_a_ray_installed_later(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "ray")
 
 
+@pytest.mark.filterwarnings("ignore:`report` is meant to only be called")  # by a Ray that is installed
 @pytest.mark.parametrize("old", [True, False])
 def test_report_suits_either_ray(monkeypatch, old):
     from recbole.quick_start import quick_start
@@ -354,12 +364,20 @@ def test_results_are_python_numbers(data_path):
     assert {type(value) for value in trainer.evaluate(valid, load_best_model=False).values()} == {float}
 
 
-def test_training_warns_of_nothing(data_path, tmp_path):
-    _, trainer, (train, valid, _), _ = prepare(make_config(data_path, checkpoint_dir=str(tmp_path)))
+@pytest.mark.parametrize("name", ["BPR", "LightGCN", "NGCF"])
+def test_training_warns_of_nothing(data_path, tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DeprecationWarning)
-        trainer.fit(train, valid, verbose=False)
+        compat.deprecated_sparse_tensors()  # pytest forgets the filters of an import
+        torch.set_warn_always(True)
+        try:
+            _, trainer, (train, valid, _), _ = prepare(
+                make_config(data_path, name, checkpoint_dir=str(tmp_path))
+            )
+            trainer.fit(train, valid, verbose=False)
+        finally:
+            torch.set_warn_always(False)
 
 
 # RecBole's own slips

@@ -92,7 +92,7 @@ def test_parse_strings_keeps_spelling():
     [
         ("", "is empty"),
         ("- a\n- b\n", "holds no mapping"),
-        ("a: [1\n", "no valid YAML"),
+        ("a: [1\n", r"no valid YAML: line 2, column 1: expected"),
         ("a: !!python/name:os.system x\n", "no valid YAML"),
         ("1: 2\n", "holds no mapping"),
     ],

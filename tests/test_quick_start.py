@@ -221,6 +221,27 @@ def test_a_missing_data_set_is_one_sentence(given, tmp_path):
             run("BPR", name, config_dict={**given, "data_path": str(tmp_path)})
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "does not begin with a header .* dataset_tools convert"),
+        ("user,item\nu1,i1\n", "does not begin with a header"),
+        ("user_id:token\tmovie:token\nu1\ti1\n", "no column item_id:token, only user_id, movie"),
+        ("user_id:token\titem_id:token\n", "no row left in inter"),
+    ],
+)
+def test_interactions_that_recbole_cannot_read_are_one_sentence(given, tmp_path, text, sentence):
+    folder = write_tiny(tmp_path / "broken")
+    (folder / "tiny" / "tiny.inter").write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        run("BPR", "tiny", config_dict={**given, "data_path": str(folder)})
+
+
+def test_filters_that_leave_nothing_are_one_sentence(given):
+    with pytest.raises(UserError, match="no row left .*user_inter_num_interval"):
+        run("BPR", "tiny", config_dict={**given, "user_inter_num_interval": "[99,inf)"})
+
+
 def test_a_known_data_set_is_prepared_on_first_use(given, tmp_path, monkeypatch):
     from dataset_tools import catalog
 

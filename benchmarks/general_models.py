@@ -114,7 +114,8 @@ def main() -> int:
                 keep(arguments.out, row)
             print(f"| {' | '.join(row.values())} |", flush=True)
             failed += [name] if row["one epoch"] != "ok" else []
-    print(f"\n{len(names) - len(failed)} of {len(names)} work; default options, protocol recbole, one thread, seed 2020.")
+    works = f"{len(names) - len(failed)} of {len(names)} work"
+    print(f"\n{works}; default options, protocol recbole, one thread, seed 2020.")
     broken = sorted(MUST_WORK & set(failed))
     if broken:
         print(f"Should work but failed: {', '.join(broken)}.")

@@ -1,9 +1,8 @@
 """The runs behind the paper's Figures 3 to 5: cold start, and what k, lambda, beta and L change."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from recbole_micro import figure3, hooks, options
+from recbole_micro import figure3, options
 from recbole_micro.errors import UserError
 from recbole_micro.experiment import Run
 
@@ -48,23 +47,3 @@ def usual(name: str, base: Mapping, fixed: Mapping):
     for content in (*options.presets(base.get("preset")), base, fixed):
         values.update({name: content[name]} if name in content else {})
     return option.read(values[name], "in this study")
-
-
-def cold_split(dataset: str, data_path: str | Path) -> str:
-    """The name of a data set's cold-start split; made where it is missing (a fifth cold)."""
-    from dataset_tools.dataset import Dataset
-    from dataset_tools.errors import DataError
-    from dataset_tools.splitting import split_dataset
-
-    home = Path(data_path)
-    if (home / dataset / f"{dataset}.cold.json").is_file():
-        return dataset
-    name = f"{dataset}-cold"
-    if not (home / name).is_dir():
-        if not any((home / dataset / f"{dataset}{part}.inter").is_file() for part in ("", ".train")):
-            hooks.prepare(dataset, home / dataset)
-        try:
-            split_dataset(Dataset(dataset, home), "cold", name=name)
-        except DataError as error:
-            raise UserError(str(error)) from error
-    return name

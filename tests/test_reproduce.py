@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 
-from recbole_micro import cli, experiment, options, paper_figures, reproduce
+from recbole_micro import cli, experiment, figure3, options, paper_figures, reproduce
 from recbole_micro.config import Config
 from recbole_micro.forecast import duration
 from tests.tiny import write_tiny
@@ -150,7 +150,7 @@ def test_figure_3_splits_the_data_set_once(tmp_path, monkeypatch):
     argv = ["reproduce", "--figure=3", "--dataset=tiny", f"--data_path={data}", f"--out={out}"]
     assert cli.main(argv) == 0
     assert (data / "tiny-cold" / "tiny-cold.cold.json").is_file()
-    assert {paper_figures.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
+    assert {figure3.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
     models = pd.read_csv(out / "results.csv")["model"].tolist()
     assert models == ["Random", "Pop", "BPR", "LightGCN", "VBPR", "GRCN", "MICRO", "MICRO"]
 

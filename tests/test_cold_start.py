@@ -279,6 +279,23 @@ def test_the_id_part_of_a_cold_item_is_zero_or_untrained(data, model):
     assert torch.allclose((vectors["untrained"] - vectors["zero"])[cold], part[cold], atol=1e-6)
 
 
+@pytest.mark.parametrize("model", ["MICRO", "VBPR", "MMGCN", "GRCN"])
+@pytest.mark.parametrize("choice", ["zero", "untrained"])
+@torch.no_grad()
+def test_only_features_reach_the_vector_of_a_cold_item(data, model, choice):
+    """Its own ID embedding changes nothing (but what MICRO's item graphs pass on), if its ID part is zero."""
+    own = {"n_item_layers": 0, "item_input": "features"} if model == "MICRO" else {}
+    given = options(data, cold_item_id=choice, **own)
+    trained = prepare(Config(model, "world-cold", config_dict=given))[0].model.eval()
+    cold, before = cold_mask(trained), trained.embeddings()[1]
+    table = next(v for n, v in trained.named_parameters() if "item_embedding" in n or n.startswith("id_emb"))
+    table[-len(cold) :][cold] *= -2
+    trained.eval().cache = None
+    changed = (trained.embeddings()[1] - before).abs().amax(1) > 1e-6
+    assert not changed[~cold].any()
+    assert changed[cold].all() if choice == "untrained" else not changed[cold].any()
+
+
 def test_withheld_items_of_the_world_are_ranked_by_their_features(tmp_path):
     """The world's test items are cold: MICRO finds them among all items."""
     made = world.build(tmp_path)

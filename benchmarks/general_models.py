@@ -59,6 +59,8 @@ def train(model: str, folder: str, limit: int) -> dict[str, str]:
         cells = "too slow", f"{seconds:.1f}", "", f"longer than {limit} s"
     elif done.returncode == 0 and recall:
         cells = "ok", f"{seconds:.1f}", f"{float(recall[1]):.4f}", ""
+    elif done.returncode < 0:  # the kernel kills what needs more memory than there is
+        cells = "failed", f"{seconds:.1f}", "", f"ended by {signal.Signals(-done.returncode).name}"
     else:
         cells = "failed", f"{seconds:.1f}", "", (lines or ["no test result in the output"])[-1][:160]
     return dict(zip(COLUMNS, (model, *cells), strict=True))

@@ -30,6 +30,7 @@ ENVIRONMENT = {  # Ray reads these when it is imported or started
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_memory_monitor_refresh_ms": "0",  # it kills trials for the memory that other programs take
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has no score
 }
 

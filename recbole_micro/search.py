@@ -88,7 +88,7 @@ def search_here(
             journal.add(params, result)
             print(journal.report(count), file=screen, flush=True)
         score = worst if result["state"] == FAILED else result["best_valid_score"]
-        return {**result, "best_valid_score": score, "test_result": {}}
+        return {**result, "model": config["model"], "best_valid_score": score, "test_result": {}}
 
     count, screen = tuning.prepared(space, algo, trials).max_evals, sys.stdout
     with redirect_stdout(io.StringIO()):  # RecBole prints an empty test result for every gain

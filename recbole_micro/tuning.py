@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from hyperopt.pyll import scope
 from recbole.trainer import hyper_tuning as recbole_tuning
 from recbole.trainer.hyper_tuning import HyperTuning
 
@@ -49,8 +50,8 @@ def best_score_zero(original):
 def read_space(space: Mapping | str | Path) -> dict:
     """A search space `{shape: {option: values}}`, from a dictionary or a YAML file, checked.
 
-    Shapes: `choice` (a list of values), `uniform` [low, high], `quniform` [low, high, step], and
-    `loguniform` [low, high] in the option's own units (RecBole and hyperopt want logarithms there).
+    Shapes: `choice` (a list of values), `uniform` [low, high], `quniform` [low, high, step] (whole numbers
+    draw whole numbers), and `loguniform` [low, high] in the option's own units (RecBole and hyperopt want logarithms there).
     """
     content = dict(space) if isinstance(space, Mapping) else read_yaml(space)
     checked: dict = {}
@@ -149,6 +150,9 @@ def prepared(
         max_evals=max_evals,
         early_stop=early_stop or max_evals,
     )
+    for name, values in space.get("quniform", {}).items():
+        if all(isinstance(value, int) for value in values):  # hyperopt draws 16.0, no width of an embedding
+            search.space[name] = scope.int(search.space[name])
     if early_stop is None:  # RecBole always stops early, exhaustive searches too
         search.early_stop_fn = None
     if algo == "exhaustive":  # it draws until it finds a new combination; 1,000 draws may miss one of many

@@ -9,6 +9,7 @@ import yaml
 
 from recbole_micro import cli, quick_start, search
 from recbole_micro.errors import UserError
+from recbole_micro.journal import Journal
 from tests.tiny import QUICK, write_tiny
 
 SPACE = {"choice": {"embedding_size": [4, 8, 16]}, "uniform": {"learning_rate": [0.001, 0.1]}}
@@ -93,9 +94,10 @@ def test_what_a_search_writes(tmp_path, winner):
 
 
 def test_a_metric_whose_smaller_values_are_better(tmp_path):
-    journal = search.Journal(tmp_path / "trials.jsonl")
+    journal = Journal(tmp_path / "trials.jsonl")
     for size, score in ((4, 0.5), (8, 0.2), (16, 0.2)):
-        journal.add({"embedding_size": size}, {"best_valid_score": score, "valid_score_bigger": False})
+        result = {"best_valid_score": score, "valid_score_bigger": False, "best_valid_result": {}}
+        journal.add({"embedding_size": size}, result | {"state": "finished", "epochs": 2})
     assert journal.best()["params"] == {"embedding_size": 8}
 
 

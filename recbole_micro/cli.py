@@ -150,8 +150,8 @@ interrupted one stopped; with more --trials it continues a finished study.
 With --engine=ray:
   --workers=N        trials at a time (default: as many as the cores or CUDA devices allow)
   --threads=N        threads of a trial (default: the cores shared out; 1 on a cluster)
-  --grace=N          epochs before a trial may be pruned (default: 10, a quarter of few; as many as --epochs: never)
-  --address=HOST:N   a running cluster, or auto for the one of this machine (default: Ray on this machine alone)
+  --grace=N          epochs before a trial may be pruned (default: 10, or a quarter of --epochs)
+  --address=HOST:N   a running cluster, or auto (default: Ray on this machine alone)
 
 Other options are those of recbole-micro train and hold for every trial."""
 

@@ -51,7 +51,8 @@ class Journal:
         if not finished:
             reasons = [trial["result"]["error"] for trial in self.trials if trial["result"].get("error")]
             reason = f" (the first said: {reasons[0]})" if reasons else ""
-            raise UserError(f"No trial of {self.path.parent} finished{reason}: change the space or the options.")
+            folder = self.path.parent
+            raise UserError(f"No trial of {folder} finished{reason}: change the space or the options.")
         sign = 1 if finished[0]["result"]["valid_score_bigger"] else -1
         return max(finished, key=lambda trial: sign * trial["result"]["best_valid_score"])
 
@@ -71,5 +72,6 @@ class Journal:
         last = self.trials[-1]
         result, score = last["result"], last["result"]["best_valid_score"]
         options = ", ".join(f"{name}={value}" for name, value in last["params"].items())
-        told = f"failed: {result['error']}" if result["state"] == FAILED else f"{result['state']}, {score:.6f}"
-        return f"trial {last['trial']} ({len(self.trials)} of {trials} ended) {told} ({options})"
+        told = f"{score:.6f}" if result["state"] != FAILED else result["error"]
+        count = f"{len(self.trials)} of {trials} ended"
+        return f"trial {last['trial']} ({count}) {result['state']}: {told} ({options})"

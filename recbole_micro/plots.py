@@ -116,7 +116,8 @@ def study(trials: pd.DataFrame, bigger: bool, ylabel: str, path: Path) -> Path:
         finished, pruned = trials["state"] == "finished", trials["state"] == "pruned"
         score = trials["score"].astype(float)
         best = (np.fmax if bigger else np.fmin).accumulate(score.where(finished))
-        axes.plot(trials["trial"][finished], score[finished], "o", color="#1b4f72", markersize=4, label="trial")
+        look = {"color": "#1b4f72", "markersize": 4, "label": "trial"}
+        axes.plot(trials["trial"][finished], score[finished], "o", **look)
         if pruned.any():
             look = {"color": "#d68910", "markersize": 4, "label": "pruned"}
             axes.plot(trials["trial"][pruned], score[pruned], "x", **look)

@@ -30,6 +30,7 @@ ENVIRONMENT = {  # Ray reads these when it is imported or started
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # it kills trials for the memory that other programs take
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has no score
 }
@@ -220,7 +221,7 @@ def drawing(hyper, mode: str, seed: int, journal: Journal):
             self.drawn[name] = {"number": self.count, "after": after, "params": params}
 
         def replay(self, asha) -> None:
-            """Draw the journal's trials again, each when as much was known as then; tell hyperopt and ASHA."""
+            """Draw the journal's trials again, each knowing as much as then; tell hyperopt and ASHA."""
             told = 0
             for number in range(1, max((trial["trial"] for trial in journal.trials), default=0) + 1):
                 line = journal.number(number)

@@ -25,7 +25,7 @@ SHAPES = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3}
 def install() -> None:
     """Mend RecBole's search; idempotent.
 
-    Exhaustive search gets the random generator that hyperopt wants since 0.2.7, and a best score of 0.0 counts.
+    Exhaustive search gets the random generator of hyperopt 0.2.7 and later; a best score of 0.0 counts.
     """
     if recbole_tuning.np is np:
         random = SimpleNamespace(RandomState=np.random.default_rng)
@@ -51,7 +51,8 @@ def read_space(space: Mapping | str | Path) -> dict:
     """A search space `{shape: {option: values}}`, from a dictionary or a YAML file, checked.
 
     Shapes: `choice` (a list of values), `uniform` [low, high], `quniform` [low, high, step] (whole numbers
-    draw whole numbers), and `loguniform` [low, high] in the option's own units (RecBole and hyperopt want logarithms there).
+    draw whole numbers), and `loguniform` [low, high] in the option's own units (RecBole and
+    hyperopt want logarithms there).
     """
     content = dict(space) if isinstance(space, Mapping) else read_yaml(space)
     checked: dict = {}

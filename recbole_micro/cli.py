@@ -131,7 +131,7 @@ def tune(argv: list[str]) -> int:
         return 0
     from recbole_micro import experiment, search
 
-    own, argv = split_arguments(argv, ("space", "algo", "trials", "out"))
+    own, argv = split_arguments(argv, ("space", "algo", "trials", "out", "engine", *RAY_ONLY))
     given = read_arguments(argv)
     fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
     if not fixed.get("model") or not fixed.get("dataset"):
@@ -141,24 +141,38 @@ def tune(argv: list[str]) -> int:
     space = own.get("space") or options.plugin_defaults(f"space/{model}.yaml")
     experiment.check(experiment.grid([model], [0], **fixed))
     trials = positive(own, "trials") or 20
-    winner = search.tune(space, fixed, out, own.get("algo", "bayes"), trials)
+    engine = own.get("engine", "hyperopt")
+    more = {name: positive(own, name) for name in RAY_ONLY if name in own and name != "address"}
+    more |= {"address": own["address"]} if "address" in own else {}
+    if more and engine != "ray":
+        raise UserError(f"--{next(iter(more))} belongs to the engine ray: add --engine=ray.")
+    winner = search.tune(space, fixed, out, own.get("algo", "bayes"), trials, engine=engine, **more)
     print((Path(out) / search.BEST).read_text(encoding="utf-8"))
     for name in (name for name in winner.columns if name.startswith("test ")):
         print(f"{name}: {winner[name].iloc[0]:.4f} [protocol: {winner['protocol'].iloc[0]}]")
     return 0 if (winner["status"] == "finished").all() else 1
 
 
+RAY_ONLY = ("workers", "threads", "grace", "address")
 TUNE_HELP = """\
 usage: recbole-micro tune --model=NAME --dataset=NAME [--option=value ...]
 
-Searches for the options with the best validation score, one trial after the other, and tests the winner once.
+Searches for the options with the best validation score, and tests the winner once.
 Writes trials.csv, study.png and best.yaml (for --config_files).  The same call again goes on where an
 interrupted one stopped; with more --trials it continues a finished study.
 
   --space=FILE       YAML file {shape: {option: values}} (default: the model's own search space)
   --algo=NAME        bayes (or tpe), random, exhaustive (default: bayes)
   --trials=N         trials at most (default: 20); an exhaustive search tries every combination
+  --engine=NAME      hyperopt: one trial after the other; ray: trials in parallel, and those behind are pruned
+                     (ASHA keeps the best third at each rung) (default: hyperopt)
   --out=DIR          folder of the study (default: results/tune-MODEL-DATASET)
+
+With --engine=ray:
+  --workers=N        trials at a time (default: as many as the cores or CUDA devices allow)
+  --threads=N        threads of a trial (default: the cores shared out; 1 on a cluster)
+  --grace=N          epochs before a trial may be pruned (default: 10, or a quarter of --epochs)
+  --address=HOST:N   a running cluster, or auto (default: Ray on this machine alone)
 
 Other options are those of recbole-micro train and hold for every trial."""
 

@@ -109,15 +109,20 @@ def order(value) -> tuple:
     return (0, value, "") if number else (1, 0, str(value))
 
 
-def study(scores: list[float], bigger: bool, ylabel: str, path: Path) -> Path:
-    """A search: the score of every trial, and the best so far."""
+def study(trials: pd.DataFrame, bigger: bool, ylabel: str, path: Path) -> Path:
+    """A search: the score of every trial (columns trial, state, score), and the best finished one so far."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH, 2.4), layout="constrained")
-        trials = np.arange(1, len(scores) + 1)
-        best = (np.fmax if bigger else np.fmin).accumulate(np.asarray(scores, dtype=float))
-        axes.plot(trials, scores, "o", color="#1b4f72", markersize=4, label="trial")
-        axes.step(trials, best, "--", where="post", color="black", linewidth=1, label="best so far")
+        finished, pruned = trials["state"] == "finished", trials["state"] == "pruned"
+        score = trials["score"].astype(float)
+        best = (np.fmax if bigger else np.fmin).accumulate(score.where(finished))
+        look = {"color": "#1b4f72", "markersize": 4, "label": "trial"}
+        axes.plot(trials["trial"][finished], score[finished], "o", **look)
+        if pruned.any():
+            look = {"color": "#d68910", "markersize": 4, "label": "pruned"}
+            axes.plot(trials["trial"][pruned], score[pruned], "x", **look)
+        axes.step(trials["trial"], best, "--", where="post", color="black", linewidth=1, label="best so far")
         axes.set(xlabel="trial", ylabel=ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        figure.legend(loc="outside upper center", ncols=3, frameon=False)
         return save(figure, path)

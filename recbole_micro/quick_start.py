@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import traceback
+from collections.abc import Callable
 from logging import getLogger
 
 import torch.distributed as dist
@@ -212,20 +213,32 @@ def load(checkpoint: str, plugins: str | list[str] | None = None) -> tuple:
 
 
 def objective(
-    config_dict: dict | None = None, config_file_list: list[str] | None = None, test: bool = False
+    config_dict: dict | None = None,
+    config_file_list: list[str] | None = None,
+    test: bool = False,
+    look: Callable[[int, dict], None] | None = None,
 ) -> dict:
-    """One trial of a search, for RecBole's HyperTuning: its result keys.
+    """One trial of a search, for RecBole's HyperTuning: its result keys, and the number of epochs.
 
-    The test set is read only with `test`; otherwise `test_result` is empty and nothing is saved.
+    The test set is read only with `test`; otherwise `test_result` is empty and nothing is saved.  `look` is
+    called after each look at the validation set, with the result as it would be if training ended there.
     """
     config = Config(config_dict=config_dict, config_file_list=config_file_list)
     start_log(config)
     trainer, train_data, valid_data, test_data = prepare(config)
-    score, valid_result = trainer.fit(train_data, valid_data, verbose=False, saved=test)
-    return {
-        "model": config["model"],
-        "best_valid_score": score,
-        "valid_score_bigger": config["valid_metric_bigger"],
-        "best_valid_result": valid_result,
-        "test_result": trainer.evaluate(test_data, load_best_model=True) if test else {},
-    }
+
+    def result() -> dict:
+        return {
+            "model": config["model"],
+            "best_valid_score": trainer.best_valid_score,
+            "valid_score_bigger": config["valid_metric_bigger"],
+            "best_valid_result": trainer.best_valid_result,
+            "epochs": len(trainer.train_loss_dict),
+        }
+
+    callback = None if look is None else lambda epoch, score: look(epoch + 1, result())
+    score, valid_result = trainer.fit(
+        train_data, valid_data, verbose=False, saved=test, callback_fn=callback
+    )
+    found = result() | {"best_valid_score": score, "best_valid_result": valid_result}
+    return found | {"test_result": trainer.evaluate(test_data, load_best_model=True) if test else {}}

@@ -1,58 +1,31 @@
 """A search that may be interrupted: `trials.csv`, `best.yaml`, a plot, and one test of the winner.
 
-Finished trials are kept in `trials.jsonl`.  The search draws from a fixed seed, so the same call asks for the
+Ended trials are kept in `trials.jsonl`.  The search draws from a fixed seed, so the same call asks for the
 same trials again and goes on after the last one that is kept.
 """
 
-import json
+import io
+import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pandas as pd
 import yaml
+from recbole.config import Config
 
-from recbole_micro import experiment, plots, quick_start, tables, tuning
+from recbole_micro import experiment, plots, quick_start, ray_search, tables, tuning
 from recbole_micro.checkpoint import plain
 from recbole_micro.config import own_command_line
 from recbole_micro.errors import UserError
+from recbole_micro.journal import FAILED, Journal
 from recbole_micro.protocol import Metrics
+from recbole_micro.ray_search import measured
 from recbole_micro.run_folder import write_text
 
 TRIALS, STUDY, BEST = "trials.jsonl", "study.yaml", "best.yaml"
-RESULT_KEYS = ("model", "best_valid_score", "valid_score_bigger", "best_valid_result")
-
-
-class Journal:
-    """The finished trials of a study, kept in a file: one line of JSON each, a torn last one left out."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        self.trials = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-    def find(self, params: Mapping) -> dict | None:
-        """The result that this trial had, if it is finished."""
-        return next((trial["result"] for trial in self.trials if trial["params"] == params), None)
-
-    def add(self, params: Mapping, result: Mapping) -> None:
-        """Keep a finished trial."""
-        self.trials.append({"params": dict(params), "result": dict(result)})
-        write_text(self.path, "".join(json.dumps(trial) + "\n" for trial in self.trials))
-
-    def best(self) -> dict:
-        """The trial with the best validation score, the first of equal ones."""
-        sign = 1 if self.trials[0]["result"]["valid_score_bigger"] else -1
-        return max(self.trials, key=lambda trial: sign * trial["result"]["best_valid_score"])
-
-    def table(self) -> pd.DataFrame:
-        """One row per trial: its options, its score, its validation metrics."""
-        rows = []
-        for number, trial in enumerate(self.trials, start=1):
-            metrics = trial["result"]["best_valid_result"] or {}
-            row = {"trial": number, **trial["params"], "score": trial["result"]["best_valid_score"]}
-            row["protocol"] = trial["result"].get("protocol", "")
-            rows.append(row | {f"valid {name}": value for name, value in metrics.items()})
-        return pd.DataFrame(rows)
+ENGINES = ("hyperopt", "ray")
 
 
 def tune(
@@ -63,38 +36,71 @@ def tune(
     trials: int = 20,
     objective: Callable = quick_start.objective,
     command: Sequence[str] = experiment.WORKER,
+    engine: str = "hyperopt",
+    **more,
 ) -> pd.DataFrame:
     """Search on the validation set, then train the winner once more and read the test set once.
 
-    `options` (with model and dataset) are the same for all trials; `algo` exhaustive, random, bayes (or tpe).
+    `options` (with model and dataset) are the same for all trials; `algo` exhaustive, random, bayes (or tpe);
+    `engine` hyperopt, or ray with `more` arguments of `ray_search.search`.  A trial that fails is reported,
+    and the search goes on.
     Writes trials.csv, best.yaml, study.png and the winner's run in `out/winner`; returns its row of results.
     """
     out = Path(out)
     algo = tuning.algorithm(algo)
-    start_study(out, tuning.read_space(space), options, algo)
-    journal = Journal(out / TRIALS)
+    if engine not in ENGINES:
+        raise UserError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
+    if engine == "ray":
+        ray_search.require()
+    tuning.prepared(space, algo, trials)
+    with own_command_line({}):
+        config = Config(config_dict=dict(options))
+    study = {"space": tuning.read_space(space), "options": options, "algo": algo, "engine": engine}
+    seed = int(config["seed"])
+    if engine == "ray":
+        study["grace"] = more["grace"] = ray_search.grace_period(config, more.get("grace"))
+    start_study(out, study)
+    journal = Journal(out / TRIALS, config["protocol"])
+    if engine == "ray":
+        ray_search.search(space, algo, trials, options, config, journal, seed, **more)
+    else:
+        search_here(space, algo, trials, options, config, journal, seed, objective)
+    return measure_winner(journal, options, config, out, seed, command)
 
-    def trial(config: dict, _) -> dict:
-        params = {name: plain(value) for name, value in config.items()}
+
+def search_here(
+    space: Mapping | str | Path,
+    algo: str,
+    trials: int,
+    options: Mapping,
+    config: Config,
+    journal: Journal,
+    seed: int,
+    objective: Callable,
+) -> None:
+    """One trial after the other in this process, drawn by hyperopt."""
+    worst = -math.inf if config["valid_metric_bigger"] else math.inf
+
+    def trial(drawn: dict, _) -> dict:
+        params = {name: plain(value) for name, value in drawn.items()}
         result = journal.find(params)
         if result is None:
-            with own_command_line({}):
-                found = objective({**options, **params}, None)
-            result = {name: plain(found[name]) for name in RESULT_KEYS}
-            result["protocol"] = getattr(found["best_valid_result"], "protocol", "recbole")
+            result = measured(objective, {**options, **params}, config["valid_metric_bigger"])
             journal.add(params, result)
-            write_text(out / "trials.csv", journal.table().to_csv(index=False))
-        measured = Metrics(result["best_valid_result"] or {}, result["protocol"])
-        return {**result, "best_valid_result": measured, "test_result": {}}
+            print(journal.report(count), file=screen, flush=True)
+        score = worst if result["state"] == FAILED else result["best_valid_score"]
+        shown = Metrics(result["best_valid_result"] or {}, result.get("protocol", config["protocol"]))
+        told = {"model": config["model"], "best_valid_score": score, "best_valid_result": shown}
+        return {**result, **told, "test_result": {}}
 
-    seed = int(options.get("seed", 2020))
-    tuning.hyper_tuning(space, algo, trials, objective=trial, seed=seed)
-    return measure_winner(journal, options, out, seed, command)
+    count, screen = tuning.prepared(space, algo, trials).max_evals, sys.stdout
+    with redirect_stdout(io.StringIO()):  # RecBole prints an empty test result for every gain
+        tuning.hyper_tuning(space, algo, trials, objective=trial, seed=seed)
 
 
-def start_study(out: Path, space: Mapping, options: Mapping, algo: str) -> None:
-    """Remember what is searched; UserError where the folder holds another study."""
-    text = yaml.safe_dump(plain({"space": space, "options": options, "algo": algo}))
+def start_study(out: Path, study: Mapping) -> None:
+    """Remember what is searched, and how; UserError where the folder holds another study."""
+    text = yaml.safe_dump(plain(study))
     file = out / STUDY
     if file.is_file() and file.read_text(encoding="utf-8") != text:
         raise UserError(
@@ -105,7 +111,7 @@ def start_study(out: Path, space: Mapping, options: Mapping, algo: str) -> None:
 
 
 def measure_winner(
-    journal: Journal, options: Mapping, out: Path, seed: int, command: Sequence[str]
+    journal: Journal, options: Mapping, config: Config, out: Path, seed: int, command: Sequence[str]
 ) -> pd.DataFrame:
     """Write the winner and the plot, train it in a process of its own, test it; its row of results."""
     best = journal.best()
@@ -114,9 +120,8 @@ def measure_winner(
     head = f"# The best of {len(journal.trials)} trials, validation score {score:.6f}"
     head += f" [protocol: {best['result']['protocol']}]; for --config_files.\n"
     write_text(out / BEST, head + yaml.safe_dump(plain({**fixed, **best["params"]})))
-    scores = [trial["result"]["best_valid_score"] for trial in journal.trials]
-    metric = tables.title(str(options.get("valid_metric", "")).lower()) or "score"
-    plots.study(scores, best["result"]["valid_score_bigger"], f"validation {metric}", out / "study.png")
+    metric = tables.title(str(config["valid_metric"]).lower())
+    plots.study(journal.table(), config["valid_metric_bigger"], f"validation {metric}", out / "study.png")
     rest = {name: value for name, value in options.items() if name not in ("model", "seed")}
     winner = experiment.Run(str(options["model"]), seed, best["params"], rest)
     return experiment.run_all([winner], out / "winner", command=command)

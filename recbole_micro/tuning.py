@@ -4,11 +4,12 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from hyperopt.pyll import scope
 from recbole.trainer import hyper_tuning as recbole_tuning
 from recbole.trainer.hyper_tuning import HyperTuning
 
@@ -22,17 +23,36 @@ SHAPES = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3}
 
 
 def install() -> None:
-    """Give RecBole's exhaustive search the random generator that hyperopt wants since 0.2.7; idempotent."""
+    """Mend RecBole's search; idempotent.
+
+    Exhaustive search gets the random generator of hyperopt 0.2.7 and later; a best score of 0.0 counts.
+    """
     if recbole_tuning.np is np:
         random = SimpleNamespace(RandomState=np.random.default_rng)
         recbole_tuning.np = SimpleNamespace(**{**vars(np), "random": random})
+        HyperTuning.trial = best_score_zero(HyperTuning.trial)
+
+
+def best_score_zero(original):
+    """RecBole takes a best score of 0.0 for none, so that any later trial replaced it."""
+
+    @wraps(original)
+    def trial(self, params):
+        score, best = self.best_score, self.best_params
+        outcome = original(self, params)
+        if score == 0 and outcome["loss"] >= 0:  # the loss of the best is 0 as well
+            self.best_score, self.best_params = score, best
+        return outcome
+
+    return trial
 
 
 def read_space(space: Mapping | str | Path) -> dict:
     """A search space `{shape: {option: values}}`, from a dictionary or a YAML file, checked.
 
-    Shapes: `choice` (a list of values), `uniform` [low, high], `quniform` [low, high, step], and
-    `loguniform` [low, high] in the option's own units (RecBole and hyperopt want logarithms there).
+    Shapes: `choice` (a list of values), `uniform` [low, high], `quniform` [low, high, step] (whole numbers
+    draw whole numbers), and `loguniform` [low, high] in the option's own units (RecBole and
+    hyperopt want logarithms there).
     """
     content = dict(space) if isinstance(space, Mapping) else read_yaml(space)
     checked: dict = {}
@@ -96,27 +116,50 @@ def hyper_tuning(
     """
     from recbole_micro import quick_start
 
-    algo = algorithm(algo)
     evaluate = objective or quick_start.objective
 
     def trial(params: dict, files: list[str] | None) -> dict:
         return evaluate({**(config_dict or {}), **params}, files)
 
+    search = prepared(space, algo, max_evals, trial, config_file_list, early_stop)
+    with drawn_from(seed):
+        search.run()
+    return search
+
+
+def prepared(
+    space: Mapping | str | Path,
+    algo: str,
+    max_evals: int,
+    trial: Callable | None = None,
+    config_file_list: list[str] | None = None,
+    early_stop: int | None = None,
+) -> HyperTuning:
+    """RecBole's HyperTuning before the search: hyperopt's `space`, `algo` and `max_evals`.
+
+    Raises UserError where the search is unknown or cannot be exhaustive.
+    """
+    algo, space = algorithm(algo), read_space(space)
+    if algo == "exhaustive" and set(space) != {"choice"}:
+        names = ", ".join(name for shape in space if shape != "choice" for name in space[shape])
+        raise UserError(f"An exhaustive search takes choices alone: list values of {names} under choice.")
     search = HyperTuning(
         trial,
-        params_dict=read_space(space),
+        params_dict=space,
         fixed_config_file_list=config_file_list,
         algo=algo,
         max_evals=max_evals,
         early_stop=early_stop or max_evals,
     )
+    for name, values in space.get("quniform", {}).items():
+        if all(isinstance(value, int) for value in values):  # hyperopt draws 16.0, no width of an embedding
+            search.space[name] = scope.int(search.space[name])
     if early_stop is None:  # RecBole always stops early, exhaustive searches too
         search.early_stop_fn = None
     if algo == "exhaustive":  # it draws until it finds a new combination; 1,000 draws may miss one of many
         draws = 50 * int(search.max_evals)
         search.algo = partial(recbole_tuning.exhaustive_search, nbMaxSucessiveFailures=draws)
-    with drawn_from(seed):
-        search.run()
+    search.max_evals = int(search.max_evals)
     return search
 
 

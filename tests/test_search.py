@@ -9,10 +9,11 @@ import yaml
 
 from recbole_micro import cli, quick_start, search
 from recbole_micro.errors import UserError
+from recbole_micro.journal import Journal
 from tests.tiny import QUICK, write_tiny
 
 SPACE = {"choice": {"embedding_size": [4, 8, 16]}, "uniform": {"learning_rate": [0.001, 0.1]}}
-OPTIONS = {"model": "BPR", "dataset": "tiny", "seed": 3, "valid_metric": "Recall@5"}
+OPTIONS = {"model": "BPR", "dataset": "tiny", "seed": 3, "topk": [5], "valid_metric": "Recall@5"}
 
 # Stands for the training of the winner.
 WINNER = """
@@ -41,7 +42,8 @@ class Objective:
             raise KeyboardInterrupt
         distance = abs(config["embedding_size"] - 8) + abs(config["learning_rate"] - 0.05)
         result = {"model": "BPR", "best_valid_score": 1 / (1 + distance), "valid_score_bigger": True}
-        return result | {"best_valid_result": {"recall@5": 1 / (1 + distance)}, "test_result": {}}
+        result |= {"best_valid_result": {"recall@5": 1 / (1 + distance)}, "epochs": 2}
+        return result | {"test_result": {}}
 
 
 @pytest.mark.parametrize("algo", ["random", "tpe"])
@@ -73,8 +75,11 @@ def test_what_a_search_writes(tmp_path, winner):
     table = search.tune(space, OPTIONS, tmp_path, "exhaustive", objective=Objective(), command=winner)
     assert table["test recall@5"].tolist() == [0.25]
     trials = pd.read_csv(tmp_path / "trials.csv")
-    columns = ["trial", "embedding_size", "learning_rate", "score", "protocol", "valid recall@5"]
-    assert list(trials.columns) == columns and set(trials["protocol"]) == {"recbole"}
+    assert list(trials.columns) == [
+        *("trial", "embedding_size", "learning_rate"),
+        *("state", "score", "protocol", "epochs", "valid recall@5"),
+    ]
+    assert set(trials["protocol"]) == {"recbole"}
     assert sorted(zip(trials["embedding_size"], trials["learning_rate"], strict=True)) == [
         (4, 0.01),
         (4, 0.05),
@@ -90,9 +95,10 @@ def test_what_a_search_writes(tmp_path, winner):
 
 
 def test_a_metric_whose_smaller_values_are_better(tmp_path):
-    journal = search.Journal(tmp_path / "trials.jsonl")
+    journal = Journal(tmp_path / "trials.jsonl")
     for size, score in ((4, 0.5), (8, 0.2), (16, 0.2)):
-        journal.add({"embedding_size": size}, {"best_valid_score": score, "valid_score_bigger": False})
+        result = {"best_valid_score": score, "valid_score_bigger": False, "best_valid_result": {}}
+        journal.add({"embedding_size": size}, result | {"state": "finished", "epochs": 2})
     assert journal.best()["params"] == {"embedding_size": 8}
 
 

@@ -67,10 +67,30 @@ def flat(params, files):
     return trial({"seed": 9, "epochs": 1}, files)
 
 
+def test_an_exhaustive_search_without_gain_still_tries_everything():
+    """RecBole stops after 10 trials without gain, whatever the search."""
+    space = {"choice": {"seed": list(range(6)), "epochs": [1, 2, 3, 4]}}
+    search = tuning.hyper_tuning(space, "exhaustive", objective=flat)
+    assert len(set(search.params_list)) == 24
+
+
+@pytest.mark.parametrize("bigger", [True, False])
+def test_a_best_score_of_zero_stays_the_best(bigger):
+    scores = iter([0.0, -0.5, -0.25] if bigger else [0.0, 0.5, 0.25])
+
+    def zero_first(params, files):
+        return trial(params, files) | {"best_valid_score": next(scores), "valid_score_bigger": bigger}
+
+    space = {"choice": {"seed": [1, 2, 3], "epochs": [1]}}
+    search = tuning.hyper_tuning(space, "exhaustive", objective=zero_first)
+    assert search.best_score == 0.0
+    assert search.params2str(search.best_params) == search.params_list[0]
+
+
 def test_a_search_can_stop_early():
     space = {"choice": {"seed": list(range(40)), "epochs": [1]}}
     search = tuning.hyper_tuning(
-        space, "random", max_evals=40, objective=lambda *_: trial({"seed": 9, "epochs": 1}, []), early_stop=3
+        space, "random", max_evals=40, objective=flat, early_stop=3
     )
     assert len(search.score_list) < 40
 

@@ -47,9 +47,7 @@ class Forecast:
         """The runs in the order that keeps all workers busy to the end; unknown ones last."""
         return sorted(runs, key=lambda run: -np.nan_to_num(self.seconds(run)))
 
-    def left(
-        self, waiting: Iterable, active: Iterable[tuple], workers: int, longest: bool = False
-    ) -> float:
+    def left(self, waiting: Iterable, active: Iterable[tuple], workers: int, longest: bool = False) -> float:
         """Seconds until all are done, NaN where nothing is known; `active`: (run, seconds since its start).
 
         Waiting runs start in their order, as soon as one of the `workers` is free.

@@ -237,8 +237,6 @@ def objective(
         }
 
     callback = None if look is None else lambda epoch, score: look(epoch + 1, result())
-    score, valid_result = trainer.fit(
-        train_data, valid_data, verbose=False, saved=test, callback_fn=callback
-    )
+    score, valid_result = trainer.fit(train_data, valid_data, verbose=False, saved=test, callback_fn=callback)
     found = result() | {"best_valid_score": score, "best_valid_result": valid_result}
     return found | {"test_result": trainer.evaluate(test_data, load_best_model=True) if test else {}}

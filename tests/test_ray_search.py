@@ -45,7 +45,8 @@ def test_two_trials_on_the_synthetic_world(engine, tmp_path, capsys):
     trials = pd.read_csv(out / "trials.csv")
     drawn = ["train_batch_size", "embedding_size", "learning_rate", "weight_decay"]
     measures = [name for name in trials.columns if name.startswith("valid ")]
-    assert sorted(trials.columns) == sorted(["trial", *drawn, "state", "score", "epochs", *measures])
+    told = ["state", "score", "protocol", "epochs"]
+    assert sorted(trials.columns) == sorted(["trial", *drawn, *told, *measures])
     assert trials["trial"].tolist() == [1, 2] and set(trials["state"]) <= {FINISHED, PRUNED}
     assert trials["embedding_size"].isin([4, 8, 12, 16]).all()
     assert trials["learning_rate"].between(1e-3, 1e-1).all()

@@ -17,9 +17,7 @@ def blocks(language: str) -> list[str]:
 def test_the_option_table_is_the_option_file():
     lines = (ROOT / "properties" / "model" / "MICRO.yaml").read_text(encoding="utf-8").splitlines()
     declared = [re.fullmatch(r"(\w+): (\S.*?)\s+# \((.*?)\) (.*)", line) for line in lines]
-    rows = [
-        f"| `{m[1]}` | {m[2]} | {m[3].replace('|', ', ')} | {m[4]} |" for m in declared if m is not None
-    ]
+    rows = [f"| `{m[1]}` | {m[2]} | {m[3].replace('|', ', ')} | {m[4]} |" for m in declared if m is not None]
     assert len(rows) > 20
     assert [line for line in README.splitlines() if line.startswith("| `") and line in rows] == rows
 

@@ -1,6 +1,7 @@
 """`recbole-micro tune`: interrupted searches, the winner, and what may not see the test set."""
 
 import json
+import re
 import sys
 
 import pandas as pd
@@ -136,8 +137,8 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypa
     printed = capsys.readouterr().out
     best = yaml.safe_load((tmp_path / "out" / "best.yaml").read_text())
     assert "test recall@5: 0." in printed and best["embedding_size"] in (4, 8)
-    measured = [line for line in printed.splitlines() if "recall@5" in line or "score" in line]
-    assert len(measured) >= 3 and all("protocol: recbole" in line for line in measured)
+    measured = [line for line in printed.splitlines() if re.search("recall@5|score|finished:", line)]
+    assert len(measured) >= 4 and all("protocol: recbole" in line for line in measured)
     results = pd.read_csv(tmp_path / "out" / "winner" / "results.csv")
     folder = tmp_path / "out" / "winner" / results["folder"].iloc[0]
     tested = json.loads((folder / "result.json").read_text())

@@ -89,9 +89,7 @@ def test_a_best_score_of_zero_stays_the_best(bigger):
 
 def test_a_search_can_stop_early():
     space = {"choice": {"seed": list(range(40)), "epochs": [1]}}
-    search = tuning.hyper_tuning(
-        space, "random", max_evals=40, objective=flat, early_stop=3
-    )
+    search = tuning.hyper_tuning(space, "random", max_evals=40, objective=flat, early_stop=3)
     assert len(search.score_list) < 40
 
 

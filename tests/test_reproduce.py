@@ -128,6 +128,8 @@ def test_figure_4_changes_one_option_at_a_time_and_draws_it(tmp_path, monkeypatc
     for option in centre:
         assert (out / "figures" / f"sensitivity-{option}.png").is_file()
     printed = capsys.readouterr()
+    for text in (printed.out, (out / "report.html").read_text()):
+        assert "reconstructed" in text and "say nothing about knn_k above 10" in text
     assert "only ours are drawn" in printed.out and "Tiny, made up" in printed.out
 
     assert cli.main(argv) == 0

@@ -71,7 +71,7 @@ def draw(results: pd.DataFrame, summary: tables.Summary, out: Path, dataset: str
         drawn.append((path, f"{tables.title(metric)} on the test set of {dataset}{note}"))
     drawn += [cold_bars(mean, std, metric, folder, dataset) for metric in plain if f"cold:{metric}" in mean]
     curves, metric = validation_curves(done, out)
-    if curves:
+    if any(len(table.dropna(how="all")) > 1 for table in curves.values()):
         best = {labels[label]: table for label, table in best_curves(curves, metric).items()}
         path = plots.learning_curves(best, f"validation {tables.title(metric)}", folder / "learning.png")
         some = f", the best {len(best)} of {len(curves)}" if len(best) < len(curves) else ""

@@ -213,6 +213,14 @@ def test_only_the_best_curves_are_drawn_where_there_are_many():
     assert list(report.best_curves(peaks, "averagepopularity@5")) == [f"m{n}" for n in range(8)]
 
 
+def test_one_look_at_the_validation_set_is_no_curve(study):
+    results, out = study
+    for folder in results["folder"][:-1]:
+        (out / folder / EPOCHS).write_text("epoch,train_loss,recall@5\n1,0.5,\n2,0.4,0.1\n")
+    report.write(results, out, "tiny")
+    assert not (out / "figures" / "learning.png").exists()
+
+
 # Run by the browser at the end of a copy of the page; what it finds stands in the title.
 MEASURE = """<script>
 const page = document.documentElement, images = [...document.images];

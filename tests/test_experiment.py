@@ -41,7 +41,8 @@ value = sum(map(ord, text)) % 97 / 97
 (folder / "epochs.csv").write_text("epoch,train_loss,recall@5\\n1,0.5,0.25\\n2,0.4,0.5\\n")
 result = {"epochs": 2, "protocol": "recbole", "valid_metric": "Recall@5"}
 result |= {"valid": {"recall@5": value}, "test": {"recall@5": value / 2}}
-(folder / "result.json").write_text(json.dumps(result))
+(folder / "result.json.part").write_text(json.dumps(result))
+os.replace(folder / "result.json.part", folder / "result.json")
 """
 
 

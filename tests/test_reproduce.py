@@ -26,7 +26,8 @@ assert "protocol: paper" in text and "ndcg_ideal: hits" in text
 metrics = {"recall@20": len(folder.name) / 100, "ndcg@20": 0.02, "ndcg_hits@20": 0.03, "precision@20": 0.001}
 metrics = {name: value + int(folder.name[-1]) / 1000 for name, value in metrics.items()}
 result = {"epochs": 1, "protocol": "paper", "valid_metric": "Recall@20", "valid": metrics, "test": metrics}
-(folder / "result.json").write_text(json.dumps(result))
+(folder / "result.json.part").write_text(json.dumps(result))
+(folder / "result.json.part").rename(folder / "result.json")
 """
 
 

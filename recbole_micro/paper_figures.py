@@ -14,6 +14,10 @@ SWEEPS: dict[int, dict[str, list]] = {
     },
     5: {"n_item_layers": [0, 1, 2, 3, 4, 5]},
 }
+NOTES = {
+    4: "Features that are reconstructed from graphs of 10 neighbours, as Baby's may be, say nothing about "
+    "knn_k above 10.  "
+}
 COLD = ("random", "popularity", "MF", "LightGCN", "VBPR", "GRCN", "MICRO without contrast", "MICRO")
 
 

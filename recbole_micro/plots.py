@@ -1,5 +1,6 @@
 """Plots of a study: legible in grey (hatches, markers, dashes) and at the width of a column."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "---", "ooo", "+++")
 MARKERS = "os^DvP*X"
 DASHES = ("-", "--", "-.", ":")
 SHADES = ("#1b4f72", "#d68910", "#7fb3a1", "#c0c0c0", "#884ea0", "#a93226", "#5d6d7e", "#d4b483")
+LABEL = 24  # characters of a line of a label
 STYLE = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 200}
 
 
@@ -37,11 +39,26 @@ def line_style(number: int) -> dict:
     }
 
 
+def wrapped(label: str) -> str:
+    """A long label in lines that leave room for the plot."""
+    return textwrap.fill(label, LABEL, break_long_words=False, break_on_hyphens=False)
+
+
+def legend(figure) -> None:
+    """A legend above the plot that is no wider than it."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    columns = 3 if sum(map(len, labels)) <= LABEL else 2 if max(map(len, labels)) <= LABEL else 1
+    labels = [textwrap.fill(label, 2 * LABEL, break_long_words=False) for label in labels]
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
+
+
 def bars(mean: pd.DataFrame, std: pd.DataFrame, groups: Mapping[str, str], xlabel: str, path: Path) -> Path:
     """Horizontal bars, one block per row of `mean`, in it one bar per column of `groups` (column: legend)."""
     with plt.rc_context(STYLE):
         height = 0.8 / len(groups)
-        inches = 0.7 + len(mean) * (0.12 + 0.17 * len(groups)) + (0.3 if len(groups) > 1 else 0)
+        labels = list(map(wrapped, mean.index))
+        lines = max([len(groups), *(label.count("\n") + 1 for label in labels)])
+        inches = 0.5 + len(mean) * (0.12 + 0.15 * lines) + (0.3 if len(groups) > 1 else 0)
         figure, axes = plt.subplots(figsize=(WIDTH, inches), layout="constrained")
         position = np.arange(len(mean))
         for number, (column, label) in enumerate(groups.items()):
@@ -58,13 +75,15 @@ def bars(mean: pd.DataFrame, std: pd.DataFrame, groups: Mapping[str, str], xlabe
                 error_kw={"linewidth": 0.8, "capsize": 2},
                 label=label,
             )
-            axes.bar_label(drawn, ["–" if np.isnan(v) else f"{v:.4f}" for v in mean[column]], padding=3)
-        axes.set_yticks(position, mean.index)
-        axes.invert_yaxis()
-        axes.margins(x=0.2)
+            axes.bar_label(drawn, ["" if np.isnan(v) else f"{v:.4f}" for v in mean[column]], padding=3)
+            for y in place[mean[column].isna()]:
+                axes.annotate("–", (0, y), (3, 0), textcoords="offset points", va="center")
+        axes.set_yticks(position, labels)
+        axes.set_ylim(len(mean) - 0.45, -0.55)
+        axes.margins(x=0.25)
         axes.set_xlabel(xlabel)
         if len(groups) > 1:
-            figure.legend(loc="outside upper center", ncols=len(groups), frameon=False)
+            legend(figure)
         return save(figure, path)
 
 
@@ -78,7 +97,7 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], ylabel: str, path: Path)
             axes.plot(mean.index, mean, label=label, markevery=step, **line_style(number))
         axes.set(xlabel="epoch", ylabel=ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        legend(figure)
         return save(figure, path)
 
 
@@ -99,7 +118,7 @@ def sensitivity(lines: Mapping[str, pd.DataFrame], option: str, ylabel: str, pat
             )
         axes.set_xticks(range(len(ticks)), [f"{v:g}" if isinstance(v, float) else str(v) for v in ticks])
         axes.set(xlabel=option, ylabel=ylabel)
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        legend(figure)
         return save(figure, path)
 
 
@@ -124,5 +143,5 @@ def study(trials: pd.DataFrame, bigger: bool, ylabel: str, path: Path) -> Path:
         axes.step(trials["trial"], best, "--", where="post", color="black", linewidth=1, label="best so far")
         axes.set(xlabel="trial", ylabel=ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        figure.legend(loc="outside upper center", ncols=3, frameon=False)
+        legend(figure)
         return save(figure, path)

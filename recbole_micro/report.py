@@ -5,6 +5,7 @@ import html
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from recbole_micro import plots, significance, tables
@@ -15,8 +16,10 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; p
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; padding-bottom: .5rem; color: #444; }
+caption span { display: block; position: sticky; left: 0; max-width: calc(min(100vw, 60rem) - 3rem); }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 2px solid #444; }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 7rem; }
+thead th { border-bottom: 2px solid #444; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 20rem; max-width: 30rem; }
 figure img { max-width: 100%; height: auto; } figcaption { color: #444; font-size: .9rem; }
 """
@@ -58,22 +61,22 @@ def draw(results: pd.DataFrame, summary: tables.Summary, out: Path, dataset: str
     done = results[results["status"] == "finished"]
     folder = out / "figures"
     plain = [metric for metric in summary.metrics if ":" not in metric]
+    varied = varied_options(done)
+    labels, note = short_labels(done, varied)
+    mean, std = summary.mean.rename(index=labels), summary.std.rename(index=labels)
     drawn = []
     for metric in plain:
         path = folder / f"bars-{metric.replace('@', '')}.png"
-        plots.bars(summary.mean, summary.std, {metric: metric}, tables.title(metric), path)
-        drawn.append((path, f"{tables.title(metric)} on the test set of {dataset}"))
-    drawn += [
-        cold_bars(summary, metric, folder, dataset) for metric in plain if f"cold:{metric}" in summary.mean
-    ]
+        plots.bars(mean, std, {metric: metric}, tables.title(metric), path)
+        drawn.append((path, f"{tables.title(metric)} on the test set of {dataset}{note}"))
+    drawn += [cold_bars(mean, std, metric, folder, dataset) for metric in plain if f"cold:{metric}" in mean]
     curves, metric = validation_curves(done, out)
-    if curves:
-        path = plots.learning_curves(curves, f"validation {tables.title(metric)}", folder / "learning.png")
-        drawn.append((path, f"Validation {tables.title(metric)} per epoch on {dataset}, mean over seeds"))
-    fixed = ("label", "model", "seed", "status", "folder", "error", "trained epochs", "protocol")
-    varied = [
-        name for name in done.columns if name not in fixed and name.split(" ")[0] not in ("valid", "test")
-    ]
+    if any(len(table.dropna(how="all")) > 1 for table in curves.values()):
+        best = {labels[label]: table for label, table in best_curves(curves, metric).items()}
+        path = plots.learning_curves(best, f"validation {tables.title(metric)}", folder / "learning.png")
+        some = f", the best {len(best)} of {len(curves)}" if len(best) < len(curves) else ""
+        text = f"Validation {tables.title(metric)} per epoch on {dataset}, mean over seeds{some}{note}"
+        drawn.append((path, text))
     for option in varied:
         lines = sensitivity_lines(done, option, varied, f"test {plain[0]}")
         if lines:
@@ -83,12 +86,53 @@ def draw(results: pd.DataFrame, summary: tables.Summary, out: Path, dataset: str
     return drawn
 
 
-def cold_bars(summary: tables.Summary, metric: str, folder: Path, dataset: str) -> tuple[Path, str]:
+def varied_options(done: pd.DataFrame) -> list[str]:
+    """The options that the study varies: what a run's row has beside its state and results."""
+    fixed = ("label", "model", "seed", "status", "folder", "error", "trained epochs", "protocol")
+    return [name for name in done if name not in fixed and name.split(" ")[0] not in ("valid", "test")]
+
+
+def short_labels(done: pd.DataFrame, varied: list[str]) -> tuple[dict[str, str], str]:
+    """Labels for plots, by label: the model and its options that differ among its settings; a note.
+
+    Where the settings of a model change one option at a time, a label names that one only, and the note says
+    what the others are.
+    """
+    labels, notes = {}, []
+    settings = done.drop_duplicates("label").set_index("label")
+    for model, rows in settings.groupby("model", sort=False):
+        texts = rows[varied].map(value_text)
+        texts = texts.loc[:, texts.nunique() > 1]
+        usual = texts.mode().iloc[0] if len(texts.columns) > 1 else pd.Series(dtype=str)
+        if len(usual) and (texts != usual).sum(axis=1).max() == 1:
+            notes.append(f"; {setting_text(usual)} where a label of {model} does not say otherwise")
+            texts = texts.where(texts != usual, "")
+        for label, values in texts.iterrows():
+            setting = setting_text(values)
+            labels[label] = f"{model} ({setting})" if setting else model
+    return labels, "".join(notes)
+
+
+def setting_text(values: pd.Series) -> str:
+    """`option=value, ...` of the options that have one."""
+    return ", ".join(f"{name}={value}" for name, value in values.items() if value)
+
+
+def value_text(value) -> str:
+    """An option's value for people; empty where the model does not have the option."""
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.12g}"
+    return str(value)
+
+
+def cold_bars(
+    mean: pd.DataFrame, std: pd.DataFrame, metric: str, folder: Path, dataset: str
+) -> tuple[Path, str]:
     """The rankings of cold and warm items side by side."""
     groups = {metric: "cold among all", f"cold:{metric}": "cold", f"warm:{metric}": "warm"}
-    groups = {column: label for column, label in groups.items() if column in summary.mean}
+    groups = {column: label for column, label in groups.items() if column in mean}
     path = folder / f"cold-{metric.replace('@', '')}.png"
-    plots.bars(summary.mean, summary.std, groups, tables.title(metric), path)
+    plots.bars(mean, std, groups, tables.title(metric), path)
     return path, f"{tables.title(metric)} of cold and of warm items on {dataset}"
 
 
@@ -105,6 +149,14 @@ def validation_curves(done: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataF
     return {label: pd.DataFrame(columns) for label, columns in curves.items()}, metric
 
 
+def best_curves(curves: dict[str, pd.DataFrame], metric: str) -> dict[str, pd.DataFrame]:
+    """As many of the curves as the eye can tell apart, the best ones, in their order."""
+    sign = -1 if tables.smaller_is_better(metric) else 1
+    peaks = {label: (sign * table.mean(axis=1)).max() for label, table in curves.items()}
+    best = sorted(peaks, key=peaks.get, reverse=True)[: len(plots.SHADES)]
+    return {label: table for label, table in curves.items() if label in best}
+
+
 def sensitivity_lines(done: pd.DataFrame, option: str, varied: list[str], column: str) -> dict:
     """Per model (and setting of the other varied options): mean and std of `column` by the option's value."""
     others = ["model", *(name for name in varied if name != option)]
@@ -112,12 +164,8 @@ def sensitivity_lines(done: pd.DataFrame, option: str, varied: list[str], column
     for key, rows in done[done[option].notna()].groupby(others, sort=False, dropna=False):
         table = rows.groupby(option, sort=False)[column].agg(["mean", "std"])
         if len(table) > 1:
-            changes = [
-                f"{name}={value}"
-                for name, value in zip(others[1:], key[1:], strict=True)
-                if not pd.isna(value)
-            ]
-            lines[", ".join([key[0], *changes])] = table
+            setting = setting_text(pd.Series(key[1:], others[1:], dtype=object).map(value_text))
+            lines[", ".join(filter(None, [key[0], setting]))] = table
     return lines
 
 
@@ -165,4 +213,5 @@ def figure_text(path: Path, text: str) -> str:
 def frame(table: pd.DataFrame, digits: str, caption: str) -> str:
     """A table of any content."""
     text = table.to_html(index=False, border=0, na_rep="", float_format=digits.format, escape=True)
-    return f'<div class="wide">{text.replace("<thead>", f"<caption>{caption}</caption><thead>", 1)}</div>'
+    text = text.replace("<thead>", f"<caption><span>{caption}</span></caption><thead>", 1)
+    return f'<div class="wide">{text}</div>'

@@ -144,7 +144,7 @@ def reproduce_figure(
     results = run(runs, heading, out, **more)
     note = (
         f"{heading}, mean of {len(seeds)} seed(s).  The paper prints this figure without numbers: only ours "
-        "are drawn.  " + settings_text(fixed, literal)
+        "are drawn.  " + paper_figures.NOTES.get(figure, "") + settings_text(fixed, literal)
     )
     report.write(results, out, title, heading, f"<p>{note}</p>")
     write_text(out / "paper.md", f"{note}\n\n{(out / 'table.md').read_text(encoding='utf-8')}")

@@ -148,7 +148,7 @@ def as_html(summary: Summary) -> str:
         "<tr><th>" + row[0] + "</th>" + "".join(f"<td>{c}</td>" for c in row[1:]) + "</tr>" for row in rows
     ]
     return (
-        f'<div class="wide"><table><caption>{html.escape(summary.caption)}</caption>'
+        f'<div class="wide"><table><caption><span>{html.escape(summary.caption)}</span></caption>'
         f"<thead><tr><th>Model</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -1,6 +1,7 @@
 """Grids of runs in processes: resuming, failures, per-user metrics."""
 
 import functools
+import signal
 import sys
 
 import pandas as pd
@@ -10,7 +11,7 @@ from recbole.utils.case_study import full_sort_topk
 
 from recbole_micro import cli, experiment, quick_start, run_folder
 from recbole_micro.errors import UserError
-from tests.tiny import QUICK, write_tiny
+from tests.tiny import QUICK, python, write_tiny
 
 # A program that stands for a training: its result follows from its options; some calls die on the way.
 STAND_IN = """
@@ -29,6 +30,10 @@ if os.environ.get("ONLY", "") in folder.name:
     if die == "middle":
         (folder / "result.json.part").write_text('{"valid": {')
         os._exit(9)
+    if die == "wait":
+        (folder / "waiting").write_text("")
+        sys.stdin.read()  # to the end of the parent
+        os._exit(3)
     if die == "late":
         (folder / "users.parquet").write_bytes(b"half")
         os._exit(9)
@@ -36,7 +41,8 @@ value = sum(map(ord, text)) % 97 / 97
 (folder / "epochs.csv").write_text("epoch,train_loss,recall@5\\n1,0.5,0.25\\n2,0.4,0.5\\n")
 result = {"epochs": 2, "protocol": "recbole", "valid_metric": "Recall@5"}
 result |= {"valid": {"recall@5": value}, "test": {"recall@5": value / 2}}
-(folder / "result.json").write_text(json.dumps(result))
+(folder / "result.json.part").write_text(json.dumps(result))
+os.replace(folder / "result.json.part", folder / "result.json")
 """
 
 
@@ -87,6 +93,63 @@ def test_a_killed_study_goes_on_to_the_same_table(die, stand_in, tmp_path, monke
 
     experiment.run_all(runs(), tmp_path / "killed", command=command)
     assert len(calls.read_text().split()) == 2
+
+
+# A study that kills itself: while a run trains, as one starts, or between runs, halfway through a file.
+KILLED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from recbole_micro import experiment
+from tests.test_experiment import runs
+moment, out, command = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+original, written = experiment.write_text, []
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def write_text(path, text):
+    written.append(path.name)
+    if path.name == moment and written.count(moment) == 3:
+        path.with_name(path.name + ".part").write_text(text[: len(text) // 2])
+        die()
+    original(path, text)
+
+def watch():
+    while not list(out.glob("runs/*/waiting")):
+        time.sleep(0.02)
+    die()
+
+experiment.write_text = write_text
+if moment == "training":
+    threading.Thread(target=watch, daemon=True).start()
+experiment.run_all(runs(), out, workers=1, command=command)
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "finished", "repeated"),
+    [("training", 2, 1), ("options.yaml", 2, 0), ("results.csv", 3, 0)],
+)
+def test_a_study_whose_parent_is_killed_goes_on_to_the_same_table(
+    moment, finished, repeated, stand_in, tmp_path
+):
+    command, calls = stand_in
+    out, third = tmp_path / "killed", "MICRO-knn_k=2-seed1"
+    stop = {"DIE": "wait", "ONLY": third} if moment == "training" else {}
+    ran = python(KILLED, moment, str(out), *command, cwd=tmp_path, **stop)
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    torn = [path.name for path in out.rglob("*.part")]
+    assert torn == ([] if moment == "training" else [f"{moment}.part"])
+    assert sum(experiment.is_finished(run, out) for run in runs()) == finished
+    assert len(pd.read_csv(out / "results.csv")) == 6  # the last one that was written, whole
+    assert (out / "runs" / third).is_dir()
+
+    experiment.run_all(runs(), out, workers=1, command=command)
+    assert calls.read_text().split().count(third) == 1 + repeated
+    assert len(calls.read_text().split()) == 6 + repeated
+    experiment.run_all(runs(), tmp_path / "whole", command=command)
+    assert (out / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
+    assert not list(out.rglob("*.part"))
 
 
 def test_workers_are_killed_with_the_parent(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Tables, plots and the page of a study."""
 
 import base64
+import html
 import json
 import re
 import shutil
@@ -14,6 +15,10 @@ from matplotlib.image import imread
 
 from recbole_micro import report, tables
 from recbole_micro.run_folder import EPOCHS, RESULT, USERS
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+QUIET += ["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"]
 
 VALUES = {"BPR": 0.10, "MICRO (knn_k=5)": 0.20, "MICRO (knn_k=10)": 0.16}
 
@@ -163,3 +168,110 @@ def test_a_study_without_a_finished_run_has_a_page(study):
     results = results[results["status"] == "failed"].dropna(axis=1)
     text = report.write(results, out, "tiny").read_text()
     assert "1 runs: 1 failed." in text and "<img" not in text
+
+
+def long_labels(results: pd.DataFrame) -> pd.DataFrame:
+    """The study with more options in its settings, changed one at a time, and so with long labels."""
+    results = results.copy()
+    micro = results["model"] == "MICRO"
+    results.loc[micro, "lambda_coeff"], results.loc[micro, "beta"] = 0.4, 0.03
+    other = results[micro & (results["knn_k"] == 5)].assign(beta=0.1)
+    results = pd.concat([results, other], ignore_index=True)
+    settings = results[["knn_k", "lambda_coeff", "beta"]].itertuples(index=False)
+    results["label"] = [
+        model if np.isnan(k) else f"{model} (knn_k={k:.0f}, lambda_coeff={c}, beta={beta})"
+        for model, (k, c, beta) in zip(results["model"], settings, strict=True)
+    ]
+    return results
+
+
+def test_labels_of_plots_name_only_what_differs(study):
+    results, _ = study
+    results = long_labels(results)
+    done = results[results["status"] == "finished"]
+    varied = report.varied_options(done)
+    assert varied == ["knn_k", "lambda_coeff", "beta"]
+    labels, note = report.short_labels(done, varied)
+    front = "MICRO (knn_k={}, lambda_coeff=0.4, beta={})"
+    assert labels == {
+        "BPR": "BPR",
+        front.format(5, 0.03): "MICRO",
+        front.format(10, 0.03): "MICRO (knn_k=10)",
+        front.format(5, 0.1): "MICRO (beta=0.1)",
+    }
+    assert note == "; knn_k=5, beta=0.03 where a label of MICRO does not say otherwise"
+    grid = pd.concat([done, done[done["knn_k"] == 10].assign(beta=0.1, label="fourth")])
+    labels, note = report.short_labels(grid, varied)
+    assert labels["fourth"] == "MICRO (knn_k=10, beta=0.1)" and note == ""
+    assert labels[front.format(5, 0.03)] == "MICRO (knn_k=5, beta=0.03)"
+
+
+def test_only_the_best_curves_are_drawn_where_there_are_many():
+    curves = {f"m{n}": pd.DataFrame({1: [0.0, n / 100, np.nan]}) for n in range(12)}
+    assert list(report.best_curves(curves, "recall@5")) == [f"m{n}" for n in range(4, 12)]
+    peaks = {f"m{n}": pd.DataFrame({1: [n / 100, n / 100]}) for n in range(12)}
+    assert list(report.best_curves(peaks, "averagepopularity@5")) == [f"m{n}" for n in range(8)]
+
+
+def test_one_look_at_the_validation_set_is_no_curve(study):
+    results, out = study
+    for folder in results["folder"][:-1]:
+        (out / folder / EPOCHS).write_text("epoch,train_loss,recall@5\n1,0.5,\n2,0.4,0.1\n")
+    report.write(results, out, "tiny")
+    assert not (out / "figures" / "learning.png").exists()
+
+
+# Run by the browser at the end of a copy of the page; what it finds stands in the title.
+MEASURE = """<script>
+const page = document.documentElement, images = [...document.images];
+const blank = images.filter(image => !(image.naturalWidth > 0)).length;
+const wide = images.filter(image => image.getBoundingClientRect().right > innerWidth).length;
+const found = {inner: innerWidth, scroll: page.scrollWidth, body: document.body.scrollWidth};
+document.title = JSON.stringify({...found, images: images.length, blank, wide});
+</script>"""
+
+
+def in_browser(page: str, folder, width: int) -> dict:
+    """What MEASURE finds on the page in a window of that width.
+
+    Headless windows have a least width of their own, so the page is in a frame.
+    """
+    (folder / "inner.html").write_text(page.replace("</body>", f"{MEASURE}</body>"))
+    listen = "frame.onload = () => document.title = frame.contentDocument.title"
+    frame = (
+        f'<iframe id="frame" src="inner.html" style="width: {width}px; height: 800px; border: 0"></iframe>'
+    )
+    (folder / "outer.html").write_text(f"<title>-</title>{frame}<script>{listen}</script>")
+    flags = [*QUIET, "--allow-file-access-from-files", f"--user-data-dir={folder / 'profile'}"]
+    command = [BROWSER, *flags, "--window-size=1280,1000", "--virtual-time-budget=5000", "--dump-dom"]
+    ran = subprocess.run(
+        [*command, (folder / "outer.html").as_uri()], capture_output=True, text=True, timeout=120
+    )
+    return json.loads(html.unescape(re.search("<title>(.*?)</title>", ran.stdout)[1]))
+
+
+@pytest.mark.skipif(not BROWSER, reason="no browser")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_all_pictures_and_nothing_beyond_the_edge(width, study, tmp_path):
+    results, out = study
+    results = long_labels(results)
+    for front in ("cold", "warm"):
+        results[f"test {front}:recall@5"] = results["test recall@5"] / 2
+    page = report.write(results, out, "tiny", before="<p>Something above.</p>").read_text()
+    assert not re.search("https?:|//[a-z]", re.sub('base64,[^"]*', "", page))
+    browser = tmp_path / "browser"
+    browser.mkdir()
+    found = in_browser(page, browser, width)
+    assert found == {
+        "inner": width,
+        "scroll": width,
+        "body": found["body"],
+        "images": 6,
+        "blank": 0,
+        "wide": 0,
+    }
+    assert found["body"] <= width
+    if width < 600:  # the measurement sees what is too wide, and what is no picture
+        broken = page.replace("<h1>", '<img src="data:image/png;base64,AAAA"><h1 style="width: 50rem">')
+        found = in_browser(broken, browser, width)
+        assert found["scroll"] > width and found["blank"] == 1

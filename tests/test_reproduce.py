@@ -26,7 +26,8 @@ assert "protocol: paper" in text and "ndcg_ideal: hits" in text
 metrics = {"recall@20": len(folder.name) / 100, "ndcg@20": 0.02, "ndcg_hits@20": 0.03, "precision@20": 0.001}
 metrics = {name: value + int(folder.name[-1]) / 1000 for name, value in metrics.items()}
 result = {"epochs": 1, "protocol": "paper", "valid_metric": "Recall@20", "valid": metrics, "test": metrics}
-(folder / "result.json").write_text(json.dumps(result))
+(folder / "result.json.part").write_text(json.dumps(result))
+(folder / "result.json.part").rename(folder / "result.json")
 """
 
 
@@ -128,6 +129,8 @@ def test_figure_4_changes_one_option_at_a_time_and_draws_it(tmp_path, monkeypatc
     for option in centre:
         assert (out / "figures" / f"sensitivity-{option}.png").is_file()
     printed = capsys.readouterr()
+    for text in (printed.out, (out / "report.html").read_text()):
+        assert "reconstructed" in text and "say nothing about knn_k above 10" in text
     assert "only ours are drawn" in printed.out and "Tiny, made up" in printed.out
 
     assert cli.main(argv) == 0

@@ -51,7 +51,7 @@ def test_run_gives_what_recbole_gives(model, given):
 
 def test_objective_gives_what_recbole_gives_and_reads_no_test_set(given, monkeypatch):
     given = {**given, "model": "MICRO", "dataset": "tiny"}
-    theirs = objective_function(config_dict=given)
+    theirs = {**objective_function(config_dict=given), "epochs": given["epochs"]}
     assert objective(given, test=True) == theirs
     evaluate, evaluated = Trainer.evaluate, []
 

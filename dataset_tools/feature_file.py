@@ -17,6 +17,7 @@ from dataset_tools.errors import DataError
 
 ID_COLUMN = "item_id:token"
 ROW_GROUP_BYTES = 8 << 20
+RESERVED = frozenset({"inter", "item", "user", "kg", "link", "net"})
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -40,6 +41,8 @@ class FeatureWriter:
             raise DataError(
                 f"The modality {modality!r} cannot be part of a file name; use letters and digits."
             )
+        if modality in RESERVED:
+            raise DataError(f"The modality cannot be called {modality!r}, RecBole's name of other files.")
         if width < 1:
             raise DataError(f"The features for {modality!r} have no columns.")
         self.path, self.modality, self.width = Path(path), modality, width
@@ -131,8 +134,15 @@ def check_finite(tokens: Sequence[str], values: np.ndarray, what: str) -> None:
         first = ", ".join(str(tokens[int(row)]) for row in rows[:3])
         raise DataError(
             f"NaN or infinity in {what} of {len(rows)} item(s), first {first}: "
-            "repair these rows or leave them out."
+            "repair these rows or leave them out (--skip-bad where the command has it)."
         )
+
+
+def finite_rows(tokens: Sequence[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The rows of `values` [r, d] without NaN and infinity as float32, with their ids."""
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(values.astype(np.float32, copy=False)).all(axis=1)
+    return [token for token, there in zip(tokens, finite, strict=True) if there], values[finite]
 
 
 class FeatureFile:

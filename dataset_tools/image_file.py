@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from dataset_tools.errors import DataError
+from dataset_tools.feature_file import finite_rows
+from dataset_tools.progress import byte_bar
 from dataset_tools.provenance import source_record
 
 WIDTH = 4096
@@ -23,6 +24,7 @@ class ImageFile:
 
     def __init__(self, path: str | Path, skip_bad: bool = False):
         self.path, self.skipped, self.repeated = Path(path), 0, 0
+        self._skip_bad = skip_bad
         if not self.path.is_file():
             raise DataError(f"There is no file {self.path}.")
         self._size = self.path.stat().st_size
@@ -57,13 +59,21 @@ class ImageFile:
                     rows.append(row)
             if rows:
                 chosen = records[rows]
-                yield [asin.decode() for asin in chosen["asin"].tolist()], chosen["values"]
+                tokens, values = [asin.decode() for asin in chosen["asin"].tolist()], chosen["values"]
+                if self._skip_bad:
+                    tokens, values = finite_rows(tokens, values)
+                    self.skipped += len(rows) - len(tokens)
+                yield tokens, values
 
     def _buffers(self) -> Iterator[memoryview]:
         """The file in portions, each valid until the next; a second thread hashes them."""
         buffers = [bytearray(RECORDS_AT_ONCE * RECORD.itemsize) for _ in range(2)]
         hashed: list[Future] = []
-        with open(self.path, "rb", buffering=0) as file, self._bar() as bar, ThreadPoolExecutor(1) as thread:
+        with (
+            open(self.path, "rb", buffering=0) as file,
+            byte_bar(self.path.name, self._size) as bar,
+            ThreadPoolExecutor(1) as thread,
+        ):
             for buffer in cycle(buffers):
                 if len(hashed) == len(buffers):
                     hashed.pop(0).result()
@@ -73,10 +83,6 @@ class ImageFile:
                 hashed.append(thread.submit(self._digest.update, view))
                 bar.update(len(view))
                 yield view
-
-    def _bar(self) -> tqdm:
-        name = self.path.name
-        return tqdm(total=self._size, desc=name, unit="B", unit_scale=True, disable=None, leave=False)
 
 
 def _fill(file, buffer: bytearray) -> int:

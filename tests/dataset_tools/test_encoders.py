@@ -141,7 +141,7 @@ def test_provenance_names_encoder_and_columns(dataset):
     ("arguments", "message"),
     [
         (["--text", "word2vec"], "There is no text encoder 'word2vec'; choose tfidf, wordllama, sentence-tr"),
-        (["--image", "vgg", "--images", "."], "no image named by an item of toy; name them <item id>.jpg"),
+        (["--image", "vgg", "--images", "."], "no image of an item of toy; name the files <item id>.jpg"),
         (["--image", "vgg", "--images", "nowhere"], "There is no folder nowhere; --images names"),
         (["--image", "clip/x"], "--image needs --images, the folder of the image files"),
         (["--text", "tfidf", "--columns", "nothing"], "toy.item has no column 'nothing'; its columns are"),

@@ -180,12 +180,12 @@ def broken_object(path):
 
 def broken_object_npz(path):
     np.savez(path / "f.npz", x=np.array([[None]] * 4, dtype=object))
-    return path / "f.npz", "f.npz holds no plain array"
+    return path / "f.npz", "f.npz holds Python objects, which are never opened"
 
 
 def broken_pickle(path):
     torch.save({"feat": Exploit()}, path / "f.pt")
-    return path / "f.pt", "f.pt is not a file of tensors only, so it is not opened"
+    return path / "f.pt", "f.pt is not a whole file of tensors only, so it is not opened"
 
 
 def broken_cut(path):
@@ -217,7 +217,7 @@ def broken_csv_number(path):
 
 def broken_csv_width(path):
     (path / "f.csv").write_text("id,a,b\nB01,1,2\n007,1\n")
-    return path / "f.csv", "f.csv, line 3: 1 numbers instead of 2"
+    return path / "f.csv", "f.csv, line 3: expected an id and 2 numbers, got 1"
 
 
 def broken_parquet_width(path):

@@ -94,8 +94,11 @@ def test_a_table_of_items_brings_titles(tmp_path, capsys):
     [
         (dict(columns=COLUMNS[1:]), "x.inter has no column userID; its columns are itemID, rating"),
         (dict(rows=[*ROWS, (0, "x", 1, 1, 0)]), r"x.inter, line 7: expected numbers, got \['0', 'x'"),
-        (dict(rows=[*ROWS, (0, 1, 1, 1, 3)]), "x.inter, line 7: ids start at 0 and x_label is 0, 1 or 2"),
-        (dict(rows=[*ROWS, (0, -1, 1, 1, 0)]), "x.inter, line 7: ids start at 0"),
+        (
+            dict(rows=[*ROWS, (0, 1, 1, 1, 3)]),
+            "x.inter, line 7: ids run from 0 without large gaps and x_label is 0, 1 or 2",
+        ),
+        (dict(rows=[*ROWS, (0, -1, 1, 1, 0)]), "x.inter, line 7: ids run from 0"),
         (dict(rows=[*ROWS, (0, 4, 1, 1, 0)]), "image_feat.npy has 4 rows for 5 items"),
         (dict(rows=[*ROWS, (0, 4, 1, 1, 0)], mappings=True), "i_id_mapping.csv has no id for number 4"),
     ],

@@ -116,12 +116,15 @@ def test_items_bring_titles_texts_images_and_unused_items(tmp_path):
         ),
         ("who,what,stars,when\na,b,nan,2\n", "inter.csv, line 2: nan is not a finite number"),
         ("who,what,stars,when\na,b,1,inf\n", "inter.csv, line 2: inf is not a finite number"),
-        ("who,what,stars,when\na,,1,2\n", "inter.csv, line 2: an id is empty"),
+        (
+            "who,what,stars,when\na,,1,2\n",
+            "inter.csv, line 2: the item id '' cannot be used because it is blank",
+        ),
         (
             "who,what,stars,when\na,nan,1,2\n",
-            "The item id 'nan' cannot be used because RecBole reads it as a missing",
+            "inter.csv, line 2: the item id 'nan' cannot be used because RecBole reads it as a missing",
         ),
-        ("who,what,stars,when\n", "inter.csv leaves no interaction"),
+        ("who,what,stars,when\n", "inter.csv has no interactions"),
     ],
 )
 def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, text, message):

@@ -45,7 +45,10 @@ class ImageFile:
         return source_record(self.path, self._digest.hexdigest())
 
     def blocks(self, wanted: frozenset[str]) -> Iterator[tuple[list[str], np.ndarray]]:
-        """(ids, values [r, 4096]) of the wanted items, each item once, in the file's order."""
+        """(ids, values [r, 4096]) of the wanted items, each item once, in the file's order.
+
+        The values are valid until the next portion is asked for.
+        """
         keys = {token.encode() for token in wanted if len(token.encode()) <= 10}
         seen: set[bytes] = set()
         for buffer in self._buffers():
@@ -58,7 +61,8 @@ class ImageFile:
                     seen.add(asin)
                     rows.append(row)
             if rows:
-                chosen = records[rows]
+                whole = len(rows) == rows[-1] - rows[0] + 1  # without gaps nothing needs to be copied here
+                chosen = records[rows[0] : rows[-1] + 1] if whole else records[rows]
                 tokens, values = [asin.decode() for asin in chosen["asin"].tolist()], chosen["values"]
                 if self._skip_bad:
                     tokens, values = finite_rows(tokens, values)

@@ -18,6 +18,7 @@ from dataset_tools.errors import DataError
 
 ID_COLUMN = "item_id:token"
 ROW_GROUP_BYTES = 8 << 20
+PAGE_BYTES = 64 << 10  # pages that fit the processor's cache are written faster than the usual 1 MB
 RESERVED = frozenset({"inter", "item", "user", "kg", "link", "net"})
 HALF_MAX = float(np.finfo(np.float16).max)
 
@@ -64,7 +65,12 @@ class FeatureWriter:
 
     def __enter__(self) -> "FeatureWriter":
         self._file = pq.ParquetWriter(
-            self._partial, self._schema, compression="none", use_dictionary=False, write_statistics=False
+            self._partial,
+            self._schema,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=False,
+            data_page_size=PAGE_BYTES,
         )
         return self
 
@@ -117,12 +123,13 @@ class FeatureWriter:
 
     def _check_values(self, tokens: Sequence[str], values: np.ndarray, stored: np.ndarray) -> None:
         """Refuse NaN and infinity; the stored copy is looked at first, as it is the quicker to read."""
-        if np.isfinite(stored.max()) and np.isfinite(stored.min()):  # both pass NaN on
-            return
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(stored.sum(dtype=np.float32)):  # one quick pass that NaN and infinity spoil
+                return
         with np.errstate(over="ignore"):
             values = values.astype(np.float32, copy=False)
         check_finite(tokens, values, f"the {self.modality} features")
-        if self._dtype == np.float16:
+        if self._dtype == np.float16 and np.isinf(stored).any():
             row = int(np.abs(values).max(axis=1).argmax())
             raise DataError(
                 f"The {self.modality} features of item {tokens[row]!r} are beyond float16's {HALF_MAX:.0f}; "

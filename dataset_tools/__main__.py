@@ -1,10 +1,13 @@
 """Make RecBole data sets with modality features: prepare, convert, add features, inspect, export."""
 
 import argparse
+import errno
 import sys
 
 from dataset_tools import commands
 from dataset_tools.errors import DataError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,13 +15,28 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except DataError as error:
+        return _failed(error)
+    except OSError as error:
+        return _failed(_sentence(error))
     except KeyboardInterrupt:
         print("interrupted: what was there before is unchanged", file=sys.stderr)
         return 130
     return 0
+
+
+def _failed(reason: object) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return 2
+
+
+def _sentence(error: OSError) -> str:
+    """What the system refused, where, and that nothing was changed."""
+    where = f"{error.filename}: " if error.filename else ""
+    what = error.strerror or " ".join(str(error).split())
+    full = error.errno in FULL or "No space left" in what or "File too large" in what
+    advice = "free some space" if full else "check the path and its permissions"
+    return f"{where}{what}; what was there before is unchanged: {advice}."
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,10 +20,12 @@ def read_reviews(reviews: RecordFile, user: str, item: str, rating: str, time: s
         except (TypeError, ValueError) as error:
             reviews.bad(line, error)
         else:
-            if all(isinstance(token, str) for token in ids):
-                builder.add(*ids, *numbers)
+            texts = all(isinstance(token, str) for token in ids)
+            problem = builder.problem(*ids) if texts else "an id is not a text"
+            if problem:
+                reviews.bad(line, problem)
             else:
-                reviews.bad(line, "an id is not a text")
+                builder.add(*ids, *numbers)
     return builder.build()
 
 
@@ -34,7 +36,8 @@ def item_columns(
     place = {item: number for number, item in enumerate(items)}
     found = {name: [""] * len(items) for name in columns}
     for _, product in meta:
-        number = place.get(product.get(key))
+        item = product.get(key)
+        number = place.get(item) if isinstance(item, str) else None
         if number is not None:
             for name, make in columns.items():
                 found[name][number] = clean(make(product))

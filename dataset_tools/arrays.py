@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,9 +18,7 @@ class NpyFile:
         self.path = Path(path)
         try:
             with open(self.path, "rb") as file:
-                version = np.lib.format.read_magic(file)
-                headers = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-                shape, self._fortran, self._dtype = headers[version[0]](file)
+                shape, self._fortran, self._dtype = read_header(file)
                 self._offset = file.tell()
         except (ValueError, KeyError) as error:
             raise DataError(f"{self.path} is not a NumPy file ({error}).") from None
@@ -43,6 +42,22 @@ class NpyFile:
                 rows = min(step, self.rows - start)
                 block = np.fromfile(file, dtype=self._dtype, count=rows * self.width)
                 yield block.reshape(rows, self.width)
+
+
+def read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, whether by columns, type) of an open `.npy`; ValueError or KeyError where it is none."""
+    version = np.lib.format.read_magic(file)
+    headers = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    return headers[version[0]](file)
+
+
+def only(path: Path, names: list[str], key: str | None) -> str:
+    """The name `key`, or without one the only name there is."""
+    if key is None and len(names) == 1:
+        return names[0]
+    if key in names:
+        return key
+    raise DataError(f"{path} has {', '.join(names) or 'nothing that fits'}; choose one with --key.")
 
 
 def check_matrix(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:

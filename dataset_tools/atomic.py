@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dataset_tools.errors import DataError
+from dataset_tools.text_file import reading
 
 # pandas' default missing values: RecBole reads these as "no token", quoted or not
 MISSING = frozenset(
@@ -21,20 +22,26 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]"
 _NEEDS_QUOTES = re.compile('["\t\n]')
 
 
+def token_problem(token: str, kind: str) -> str | None:
+    """Why RecBole would not read an id back as it is, or None; `kind` names it in the sentence."""
+    if not token.strip():
+        reason = "it is blank"
+    elif token in MISSING:
+        reason = "RecBole reads it as a missing value"
+    elif token == PADDING:
+        reason = "RecBole keeps this name for its padding row"
+    elif _UNWRITABLE.search(token):
+        reason = "it holds a control character"
+    else:
+        return None
+    return f"the {kind} id {token!r} cannot be used because {reason}"
+
+
 def check_tokens(tokens: Iterable[str], kind: str) -> None:
-    """Refuse ids that RecBole would not read back as they are; `kind` names them in the error."""
-    for token in tokens:
-        if token in MISSING:
-            reason = "RecBole reads it as a missing value"
-        elif token == PADDING:
-            reason = "RecBole keeps this name for its padding row"
-        elif _UNWRITABLE.search(token):
-            reason = "it holds a control character"
-        elif not token.strip():
-            reason = "it is blank"
-        else:
-            continue
-        raise DataError(f"The {kind} id {token!r} cannot be used because {reason}; rename it in the source.")
+    """Refuse ids that RecBole would not read back as they are."""
+    problem = next(filter(None, (token_problem(token, kind) for token in tokens)), None)
+    if problem:
+        raise DataError(f"{problem[0].upper()}{problem[1:]}; rename it in the source.")
 
 
 def quote(token: str) -> str:
@@ -57,7 +64,10 @@ def number(value: float) -> str:
 
 def finite(value: object) -> float:
     """A number as float64; ValueError for NaN and infinity, which no rating or time may be."""
-    found = float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        found = math.inf
     if not math.isfinite(found):
         raise ValueError(f"{value} is not a finite number")
     return found
@@ -73,7 +83,7 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 def read_header(path: Path) -> list[tuple[str, str]]:
     """The (name, type) pairs of an atomic file's first line."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with reading(path) as file:
         line = file.readline().rstrip("\r\n")
     fields = [tuple(field.rsplit(":", 1)) for field in line.split("\t")]
     if not line or any(len(field) != 2 for field in fields):
@@ -88,7 +98,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
     if absent:
         raise DataError(f"{path} has no column {absent[0]!r}; its columns are {', '.join(names)}.")
     places = [names.index(name) for name in columns]
-    with open(path, encoding="utf-8", newline="") as file:
+    with reading(path) as file:
         file.readline()
         for line, row in enumerate(csv.reader(file, delimiter="\t"), 2):
             if len(row) != len(names):

@@ -31,6 +31,14 @@ def split(
     return found, record | {"valid": sorted(names[order[half:]]), "test": sorted(names[order[:half]])}
 
 
+def withheld(interactions: Interactions) -> dict:
+    """The record of a cold-start split that is there: its items without training interactions."""
+    found = [set(interactions.item[interactions.part == part].tolist()) for part in range(3)]
+    test, valid = found[2] - found[0], found[1] - found[0] - found[2]
+    names = interactions.items
+    return {"valid": [names[i] for i in sorted(valid)], "test": [names[i] for i in sorted(test)]}
+
+
 def write(folder: Path, name: str, record: dict) -> None:
     """Write `<name>.cold.json`."""
     text = json.dumps(record, indent=1, ensure_ascii=False)

@@ -236,7 +236,9 @@ def encode(commands) -> None:
     what.add_argument("--text", metavar="ENCODER", help=", ".join(encoders.TEXT_ENCODERS))
     what.add_argument("--image", metavar="ENCODER", help=", ".join(encoders.IMAGE_ENCODERS))
     command.add_argument("--columns", metavar="C,C", help="columns of NAME.item that make the text")
-    command.add_argument("--images", metavar="DIR", help="folder of images named <item id>.jpg or .png")
+    command.add_argument(
+        "--images", metavar="DIR", help="folder of images: <item id>.jpg, or as NAME.item says"
+    )
     command.add_argument("--modality", help="name of the features (default: textual or visual)")
     _named(command)
     _target(command)

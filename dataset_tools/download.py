@@ -5,9 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dataset_tools.errors import DataError
+from dataset_tools.progress import byte_bar
 from dataset_tools.provenance import hash_file
 
 RECORDS = "downloads.json"
@@ -35,7 +34,9 @@ def fetch(base: str, paths: Sequence[str], folder: str | Path) -> list[Path]:
 def _fetch_one(pooch, url: str, folder: Path) -> Path:
     name = url.rsplit("/", 1)[1]
     target, known = folder / name, _read(folder).get(name)
-    if target.is_file() and known and hash_file(target) != known:
+    if target.is_file() and known:
+        if hash_file(target) == known:
+            return target
         raise DataError(
             f"{target} is not what was downloaded (see {folder / RECORDS}); delete it to download it again."
         )
@@ -54,6 +55,7 @@ class Resuming:
 
     def __init__(self, target: Path):
         self.part = target.with_name(target.name + ".part")
+        self._version = target.with_name(target.name + ".part.version")
 
     def __call__(self, url: str, output: str, pooch: object) -> None:
         import requests
@@ -65,6 +67,7 @@ class Resuming:
             try:
                 self._continue(requests, url)
                 os.replace(self.part, output)
+                self._version.unlink(missing_ok=True)
                 return
             except broken as problem:
                 error = problem
@@ -74,6 +77,8 @@ class Resuming:
         """One connection: append what is missing."""
         have = self.part.stat().st_size if self.part.exists() else 0
         headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+        if have and self._version.is_file():
+            headers["If-Range"] = self._version.read_text(encoding="utf-8")
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
             if answer.status_code == 416 and _total(answer) == have:
                 return
@@ -81,9 +86,11 @@ class Resuming:
                 raise OSError(f"the server answers {answer.status_code} {answer.reason}")
             resumed = answer.status_code == 206
             total = _total(answer) if resumed else int(answer.headers.get("Content-Length", 0))
+            if not resumed:
+                self._remember(answer)
             with (
                 open(self.part, "ab" if resumed else "wb") as file,
-                _bar(self.part, total, have * resumed) as bar,
+                byte_bar(self.part.stem, total or None, have * resumed) as bar,
             ):
                 for chunk in answer.iter_content(CHUNK):
                     file.write(chunk)
@@ -91,23 +98,20 @@ class Resuming:
             if total and self.part.stat().st_size != total:
                 raise requests.ConnectionError(f"{self.part.stat().st_size} of {total} bytes arrived")
 
+    def _remember(self, answer) -> None:
+        """Keep what names this version of the file, so that the rest of another one is never appended."""
+        tag = answer.headers.get("ETag", "")
+        name = answer.headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag
+        if name:
+            self._version.write_text(name, encoding="utf-8")
+        else:
+            self._version.unlink(missing_ok=True)
+
 
 def _total(answer) -> int:
     """The whole file's size from `Content-Range: bytes a-b/total`."""
     size = answer.headers.get("Content-Range", "").rsplit("/", 1)[-1]
     return int(size) if size.isdecimal() else 0
-
-
-def _bar(part: Path, total: int, done: int) -> tqdm:
-    return tqdm(
-        total=total or None,
-        initial=done,
-        desc=part.stem,
-        unit="B",
-        unit_scale=True,
-        disable=None,
-        leave=False,
-    )
 
 
 def _read(folder: Path) -> dict[str, dict]:

@@ -63,6 +63,8 @@ def _tfidf(corpus: Sequence[str], width: int = TFIDF_WIDTH) -> Callable[[list[st
         matrix = words.fit_transform(corpus)
     except ValueError:
         raise DataError("The items have no texts that TF-IDF could learn words from.") from None
+    if min(matrix.shape) < 2:  # nothing to reduce
+        return lambda texts: words.transform(texts).toarray()
     svd = TruncatedSVD(max(1, min(width, min(matrix.shape) - 1)), random_state=0).fit(matrix)
     return lambda texts: svd.transform(words.transform(texts))
 

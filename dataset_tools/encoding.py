@@ -65,7 +65,9 @@ def encode_texts(
     columns = list(columns or _text_columns(dataset))
     texts = list(dataset.texts(columns))
     options = {"text": spec, "columns": columns, "modality": modality, "half": half}
-    return _encode(dataset, modality, texts, lambda: text_encoder(spec, texts), options, force)
+    missing = _encode(dataset, modality, texts, lambda: text_encoder(spec, texts), options, force)
+    _record(dataset, options, [dataset.item_file])
+    return missing
 
 
 def encode_images(
@@ -77,18 +79,57 @@ def encode_images(
     half: bool = False,
     force: bool = False,
 ) -> list[str]:
-    """Add features of the images in a folder, one file per item named by its id; ids of the rest."""
+    """Add features of the images in a folder; ids of the items left without.
+
+    An item's image is the file that the column `image` of `<name>.item` names (a path below the folder, or an
+    address whose last part is the file's name), else the file that is called like the item.
+    """
     folder = Path(images)
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}; --images names the folder of <item id>.jpg files.")
-    found = {
+        raise DataError(f"There is no folder {folder}; --images names the folder of the image files.")
+    paths = _image_paths(dataset, folder)
+    if not any(paths):
+        raise DataError(
+            f"{folder} has no image of an item of {dataset.name}; name the files <item id>.jpg, or as the "
+            f"column image of {dataset.item_file.name} says."
+        )
+    options = {"image": spec, "modality": modality, "half": half}
+    missing = _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force)
+    files = sorted({Path(path) for path in paths if path})
+    _record(dataset, options, [provenance.hash_files(folder, files)])
+    return missing
+
+
+def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
+    """The image file of every item, "" where there is none."""
+    by_name = {
         path.stem: str(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES
     }
-    paths = [found.get(item, "") for item in dataset.items]
-    if not any(paths):
-        raise DataError(f"{folder} has no image named by an item of {dataset.name}; name them <item id>.jpg.")
-    options = {"image": spec, "modality": modality, "half": half}
-    return _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force)
+    named = [""] * len(dataset.items)
+    if dataset.item_file.is_file() and "image" in (name for name, _ in read_header(dataset.item_file)):
+        named = dataset.texts(["image"])
+    return [
+        _named_image(folder, name) or by_name.get(item, "")
+        for item, name in zip(dataset.items, named, strict=True)
+    ]
+
+
+def _named_image(folder: Path, name: str) -> str:
+    """The file below `folder` that an image's name or address means, "" where there is none."""
+    if not name or ".." in name.split("/"):
+        return ""
+    last = name.split("?")[0].rsplit("/", 1)[-1]
+    for choice in (name.lstrip("/"), last):
+        if choice and "\0" not in choice and (folder / choice).is_file():
+            return str(folder / choice)
+    return ""
+
+
+def _record(dataset: Dataset, options: dict, sources: list) -> None:
+    counts = summary.of_dataset(dataset)
+    provenance.record_step(
+        dataset.folder, dataset.name, "encode", options, sources, counts, provenance.ENCODERS
+    )
 
 
 def _encode(
@@ -109,8 +150,6 @@ def _encode(
         shards.encoded(load),
     )
     shards.remove()
-    counts = summary.of_dataset(dataset)
-    provenance.record_step(dataset.folder, dataset.name, "encode", options, [], counts)
     return missing
 
 

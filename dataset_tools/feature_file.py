@@ -7,6 +7,7 @@ Rows are joined to items by id, never by position.
 import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from dataset_tools.errors import DataError
 
 ID_COLUMN = "item_id:token"
 ROW_GROUP_BYTES = 8 << 20
+PAGE_BYTES = 64 << 10  # pages that fit the processor's cache are written faster than the usual 1 MB
+RESERVED = frozenset({"inter", "item", "user", "kg", "link", "net"})
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -40,6 +43,8 @@ class FeatureWriter:
             raise DataError(
                 f"The modality {modality!r} cannot be part of a file name; use letters and digits."
             )
+        if modality in RESERVED:
+            raise DataError(f"The modality cannot be called {modality!r}, RecBole's name of other files.")
         if width < 1:
             raise DataError(f"The features for {modality!r} have no columns.")
         self.path, self.modality, self.width = Path(path), modality, width
@@ -55,11 +60,17 @@ class FeatureWriter:
         self._group = max(1, ROW_GROUP_BYTES // (width * self._dtype.itemsize))
         self._seen: set[str] = set()
         self._tokens: list[str] = []
-        self._buffer = np.empty((self._group, width), dtype=self._dtype)
+        self._buffer, self._spare = (np.empty((self._group, width), dtype=self._dtype) for _ in range(2))
+        self._thread, self._writing = ThreadPoolExecutor(1), None
 
     def __enter__(self) -> "FeatureWriter":
         self._file = pq.ParquetWriter(
-            self._partial, self._schema, compression="none", use_dictionary=False, write_statistics=False
+            self._partial,
+            self._schema,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=False,
+            data_page_size=PAGE_BYTES,
         )
         return self
 
@@ -67,10 +78,14 @@ class FeatureWriter:
         try:
             if kind is None:
                 self._flush()
+            self._thread.shutdown()
+            if kind is None:
+                self._wait()
             self._file.close()
             if kind is None:
                 os.replace(self._partial, self.path)
         finally:
+            self._thread.shutdown()
             self._partial.unlink(missing_ok=True)
 
     @property
@@ -85,28 +100,36 @@ class FeatureWriter:
                 f"The {self.modality} features of {len(tokens)} items have the shape {values.shape} "
                 f"where ({len(tokens)}, {self.width}) was expected."
             )
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32, copy=False)
         start = 0
         while start < len(tokens):
-            free = self._group - len(self._tokens)
-            part = values[start : start + free]
-            names = tokens[start : start + free]
-            self._check(names, part)
             filled = len(self._tokens)
-            self._buffer[filled : filled + len(part)] = part
+            part = values[start : start + self._group - filled]
+            names = tokens[start : start + len(part)]
+            self._check_new(names)
+            target = self._buffer[filled : filled + len(part)]
+            with np.errstate(over="ignore"):
+                target[...] = part
+            self._check_values(names, part, target)
             self._tokens.extend(names)
             start += len(part)
             if len(self._tokens) == self._group:
                 self._flush()
 
-    def _check(self, tokens: Sequence[str], values: np.ndarray) -> None:
+    def _check_new(self, tokens: Sequence[str]) -> None:
         for token in tokens:
             if token in self._seen:
                 raise DataError(f"The item id {token!r} has two rows of {self.modality} features; keep one.")
             self._seen.add(token)
+
+    def _check_values(self, tokens: Sequence[str], values: np.ndarray, stored: np.ndarray) -> None:
+        """Refuse NaN and infinity; the stored copy is looked at first, as it is the quicker to read."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(stored.sum(dtype=np.float32)):  # one quick pass that NaN and infinity spoil
+                return
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32, copy=False)
         check_finite(tokens, values, f"the {self.modality} features")
-        if self._dtype == np.float16 and np.abs(values).max(initial=0) > HALF_MAX:
+        if self._dtype == np.float16 and np.isinf(stored).any():
             row = int(np.abs(values).max(axis=1).argmax())
             raise DataError(
                 f"The {self.modality} features of item {tokens[row]!r} are beyond float16's {HALF_MAX:.0f}; "
@@ -114,13 +137,22 @@ class FeatureWriter:
             )
 
     def _flush(self) -> None:
-        rows = len(self._tokens)
-        if rows:
-            values = pa.array(self._buffer[:rows].ravel())
-            features = pa.FixedSizeListArray.from_arrays(values, type=self._schema.field(1).type)
-            table = pa.Table.from_arrays([pa.array(self._tokens, pa.string()), features], schema=self._schema)
-            self._file.write_table(table, row_group_size=rows)
-            self._tokens = []
+        """Hand the row group to the second thread, which writes it while the next one is filled."""
+        if self._tokens:
+            self._wait()
+            self._writing = self._thread.submit(self._write_group, self._tokens, self._buffer)
+            self._buffer, self._spare, self._tokens = self._spare, self._buffer, []
+
+    def _write_group(self, tokens: list[str], buffer: np.ndarray) -> None:
+        values = pa.array(buffer[: len(tokens)].ravel())
+        features = pa.FixedSizeListArray.from_arrays(values, type=self._schema.field(1).type)
+        table = pa.Table.from_arrays([pa.array(tokens, pa.string()), features], schema=self._schema)
+        self._file.write_table(table, row_group_size=len(tokens))
+
+    def _wait(self) -> None:
+        """Wait for the group that is being written; raises what went wrong with it."""
+        if self._writing is not None:
+            self._writing.result()
 
 
 def check_finite(tokens: Sequence[str], values: np.ndarray, what: str) -> None:
@@ -131,8 +163,15 @@ def check_finite(tokens: Sequence[str], values: np.ndarray, what: str) -> None:
         first = ", ".join(str(tokens[int(row)]) for row in rows[:3])
         raise DataError(
             f"NaN or infinity in {what} of {len(rows)} item(s), first {first}: "
-            "repair these rows or leave them out."
+            "repair these rows or leave them out (--skip-bad where the command has it)."
         )
+
+
+def finite_rows(tokens: Sequence[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The rows of `values` [r, d] without NaN and infinity as float32, with their ids."""
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(values.astype(np.float32, copy=False)).all(axis=1)
+    return [token for token, there in zip(tokens, finite, strict=True) if there], values[finite]
 
 
 class FeatureFile:

@@ -15,7 +15,7 @@ def is_text_form(path: Path, modality: str) -> bool:
     """Whether the first line of `path` declares `<modality>:float_seq`."""
     try:
         return (modality, "float_seq") in read_header(path)
-    except (DataError, UnicodeDecodeError):
+    except DataError:
         return False
 
 

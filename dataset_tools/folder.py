@@ -48,6 +48,7 @@ class DatasetFolder:
             raise DataError(
                 f"{self.target} is there already; replace it with --force or choose another name."
             )
+        refuse_foreign(self.target, f"{self.name}.*")
 
     def __enter__(self) -> "DatasetFolder":
         self._lock = _lock(self.path)
@@ -80,7 +81,9 @@ class DatasetFolder:
             os.close(self._lock)
 
     def write_interactions(self, interactions: Interactions) -> None:
-        """`<name>.inter`, or one file per part where the interactions carry a split."""
+        """`<name>.inter`, or one file per part for interactions with a split; DataError without any."""
+        if not len(interactions):
+            raise DataError(f"The data set {self.name} would have no interactions; check the source files.")
         self._users, self._interactions = len(np.unique(interactions.user)), len(interactions)
         if interactions.part is None:
             self._write_part(f"{self.name}.inter", interactions)
@@ -162,6 +165,16 @@ def _lock(folder: Path) -> int:
         if folder.exists() and os.path.samestat(os.stat(folder), os.fstat(lock)):
             return lock
         os.close(lock)
+
+
+def refuse_foreign(target: Path, pattern: str) -> None:
+    """Refuse to replace what no converter made: a file, or a folder with other things than a data set."""
+    if target.is_dir() and (any(target.glob(pattern)) or not any(target.iterdir())):
+        return
+    if target.exists():
+        raise DataError(
+            f"{target} is no data set, so it is not replaced; move it away or choose another name."
+        )
 
 
 def check_name(name: str) -> None:

@@ -1,14 +1,16 @@
 """Lists of ids: one per line, or an original id beside the number that a source layout uses for it."""
 
-import csv
 from pathlib import Path
 
 from dataset_tools.errors import DataError
+from dataset_tools.text_file import csv_rows, reading
+
+MOST = 20_000_000  # a number beyond this is a mistake that would fill the memory with ids in between
 
 
 def read_list(path: Path) -> list[str]:
     """One id per line, as it stands there."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with reading(path) as file:
         ids = [line.rstrip("\r\n") for line in file]
     blank = next((line for line, token in enumerate(ids, 1) if not token), None)
     if not ids or blank:
@@ -21,17 +23,17 @@ def read_numbered(path: Path, number_column: str = "") -> dict[int, str]:
 
     The number is in `number_column` where the header has it, else in the last column.
     """
-    with open(path, encoding="utf-8", newline="") as file:
+    with reading(path) as file:
         first = file.readline()
-        file.seek(0)
-        table = csv.reader(file, delimiter="\t" if "\t" in first else ",")
+        delimiter = "\t" if "\t" in first else ","
+    with reading(path) as file:
         numbers: dict[int, str] = {}
         place = -1
-        for line, row in enumerate(table, 1):
-            if line == 1 and len(row) >= 2 and not row[-1].isdecimal():
+        for line, row in csv_rows(path, file, delimiter, strict=True):
+            if line == 1 and row and len(row) >= 2 and not row[-1].isdecimal():
                 place = row.index(number_column) if number_column in row else -1
                 continue
-            if len(row) < 2 or not row[place].isdecimal():
+            if not row or len(row) < 2 or not row[place].isdecimal():
                 raise DataError(f"{path}, line {line}: expected an original id and a number, got {row}.")
             if int(row[place]) in numbers:
                 raise DataError(f"{path}, line {line}: the number {row[place]} stands for two ids.")
@@ -41,6 +43,10 @@ def read_numbered(path: Path, number_column: str = "") -> dict[int, str]:
 
 def original_ids(path: Path | None, count: int, number_column: str = "") -> list[str]:
     """Original ids by number, at least `count`; the numbers themselves where there is no list."""
+    if count > MOST:
+        raise DataError(
+            f"The number {count - 1} is too large; items and users are numbered from 0 without gaps."
+        )
     if path is None:
         return [str(number) for number in range(count)]
     numbers = read_numbered(path, number_column)

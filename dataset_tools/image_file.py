@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from dataset_tools.errors import DataError
+from dataset_tools.feature_file import finite_rows
+from dataset_tools.progress import byte_bar
 from dataset_tools.provenance import source_record
 
 WIDTH = 4096
 RECORD = np.dtype([("asin", "S10"), ("values", "<f4", (WIDTH,))])
-RECORDS_AT_ONCE = 512
+RECORDS_AT_ONCE = 128  # 2 MB: what was read is still in the processor's cache when it is hashed
+BUFFERS = 4
 
 
 class ImageFile:
@@ -23,6 +25,7 @@ class ImageFile:
 
     def __init__(self, path: str | Path, skip_bad: bool = False):
         self.path, self.skipped, self.repeated = Path(path), 0, 0
+        self._skip_bad = skip_bad
         if not self.path.is_file():
             raise DataError(f"There is no file {self.path}.")
         self._size = self.path.stat().st_size
@@ -56,14 +59,22 @@ class ImageFile:
                     seen.add(asin)
                     rows.append(row)
             if rows:
-                chosen = records[rows]
-                yield [asin.decode() for asin in chosen["asin"].tolist()], chosen["values"]
+                tokens = [asin.decode() for asin in records["asin"][rows].tolist()]
+                values = _values(records, rows)
+                if self._skip_bad:
+                    tokens, values = finite_rows(tokens, values)
+                    self.skipped += len(rows) - len(tokens)
+                yield tokens, values
 
     def _buffers(self) -> Iterator[memoryview]:
         """The file in portions, each valid until the next; a second thread hashes them."""
-        buffers = [bytearray(RECORDS_AT_ONCE * RECORD.itemsize) for _ in range(2)]
+        buffers = [bytearray(RECORDS_AT_ONCE * RECORD.itemsize) for _ in range(BUFFERS)]
         hashed: list[Future] = []
-        with open(self.path, "rb", buffering=0) as file, self._bar() as bar, ThreadPoolExecutor(1) as thread:
+        with (
+            open(self.path, "rb", buffering=0) as file,
+            byte_bar(self.path.name, self._size) as bar,
+            ThreadPoolExecutor(1) as thread,
+        ):
             for buffer in cycle(buffers):
                 if len(hashed) == len(buffers):
                     hashed.pop(0).result()
@@ -74,9 +85,12 @@ class ImageFile:
                 bar.update(len(view))
                 yield view
 
-    def _bar(self) -> tqdm:
-        name = self.path.name
-        return tqdm(total=self._size, desc=name, unit="B", unit_scale=True, disable=None, leave=False)
+
+def _values(records: np.ndarray, rows: list[int]) -> np.ndarray:
+    """The values [r, 4096] of some records, copied as bytes: floats at odd addresses are slow to copy."""
+    features = records.view(np.uint8).reshape(len(records), RECORD.itemsize)[:, RECORD.fields["values"][1] :]
+    whole = len(rows) == len(records)
+    return (np.ascontiguousarray(features) if whole else features[rows]).view("<f4")
 
 
 def _fill(file, buffer: bytearray) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dataset_tools.atomic import check_tokens, number, quote
+from dataset_tools.atomic import check_tokens, number, quote, token_problem
 
 PARTS = ("train", "valid", "test")
 
@@ -74,6 +74,14 @@ class Builder:
     def add_item(self, item: str) -> None:
         """Know an item, whether or not somebody interacted with it."""
         self._items.setdefault(item, len(self._items))
+
+    def problem(self, user: str, item: str) -> str | None:
+        """Why RecBole could not hold these ids, or None; what is added all the same, `build` refuses."""
+        for token, kind, known in ((user, "user", self._users), (item, "item", self._items)):
+            found = None if token in known else token_problem(token, kind)
+            if found:
+                return found
+        return None
 
     def add(self, user: str, item: str, rating: float = 0.0, timestamp: float = 0.0, part: int = 0) -> None:
         self._user.append(self._users.setdefault(user, len(self._users)))

@@ -1,23 +1,12 @@
 """A table of items: titles, texts and image names for `<name>.item`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from dataset_tools.atomic import clean
+from dataset_tools.atomic import clean, token_problem
 from dataset_tools.errors import DataError
 from dataset_tools.table_file import read_rows
-
-
-class Bad:
-    """Refuses a row, or counts it."""
-
-    def __init__(self, skip: bool):
-        self._skip, self.skipped = skip, 0
-
-    def __call__(self, path: Path, line: int, reason: str) -> None:
-        if not self._skip:
-            raise DataError(f"{path}, line {line}: {reason}; repair it or pass --skip-bad.")
-        self.skipped += 1
+from dataset_tools.text_file import Bad
 
 
 class ItemTable:
@@ -38,16 +27,20 @@ class ItemTable:
         self._sources = {name: columns for name, columns in sources.items() if columns}
         self._texts: dict[str, list[str]] = {}
 
-    def read(self, item: str, bad: Bad) -> list[str]:
-        """Read the rows, whose ids are in the column `item`; the ids.  The first row of an id counts."""
+    def read(self, item: str, bad: Bad, wanted: Collection[str] | None = None) -> list[str]:
+        """Read the rows (of the `wanted` items), whose ids are in the column `item`; the ids.
+
+        The first row of an id counts.
+        """
         if self.path is None:
             return []
         names = [item, *(column for columns in self._sources.values() for column in columns)]
-        for line, row in read_rows(self.path, names):
-            if row is None:
-                bad(self.path, line, "the row has a wrong number of fields")
-            elif not row[0]:
-                bad(self.path, line, "the item id is empty")
+        for line, row in read_rows(self.path, names, bad):
+            if wanted is not None and row[0] not in wanted:
+                continue
+            problem = token_problem(row[0], "item")
+            if problem:
+                bad(self.path, line, problem)
             elif row[0] in self._texts:
                 bad(self.path, line, f"the item {row[0]!r} has a second row")
             else:

@@ -8,11 +8,12 @@ import numpy as np
 from dataset_tools import provenance, summary
 from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.feature_file import FeatureWriter, feature_path
+from dataset_tools.feature_file import FeatureWriter, feature_path, finite_rows
 from dataset_tools.feature_text import write_text
 from dataset_tools.id_lists import original_ids, read_list
 from dataset_tools.progress import progress
 from dataset_tools.sources import Source, open_source
+from dataset_tools.text_file import Bad
 
 
 def add_features(
@@ -37,14 +38,17 @@ def add_features(
     target = feature_path(dataset.folder, dataset.name, modality)
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose another --modality.")
-    matrix = open_source(source, modality, key)
+    bad = Bad(skip_bad)
+    matrix = open_source(source, modality, key, bad)
     row_ids = _row_ids(matrix, dataset, ids, mapping, row_order)
     with FeatureWriter(target, modality, matrix.width, half) as writer:
-        skipped = _write(writer, dataset, _pairs(matrix, row_ids), skip_bad)
+        skipped = _write(writer, dataset, _pairs(matrix, row_ids), skip_bad) + bad.skipped
         if not writer.rows:
             raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
-    files = [Path(path) for path in (source, ids, mapping) if path and Path(path).is_file()]
-    options = {"modality": modality, "row_order": row_order, "half": half, "skip_bad": skip_bad}
+    files = [Path(path) for path in (source, ids, mapping) if path]
+    if files[0].is_dir():
+        files[0] = provenance.hash_files(files[0], sorted(files[0].glob("*.npy")))
+    options = {"modality": modality, "row_order": row_order, "key": key, "half": half, "skip_bad": skip_bad}
     counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
     provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
     return target
@@ -118,10 +122,11 @@ def _write(
             )
         if skip_bad:
             keep = [row for row in keep if not (tokens[row] in seen or seen.add(tokens[row]))]
-            finite = np.isfinite(values).all(axis=1)
-            keep = [row for row in keep if finite[row]]
-        skipped += len(tokens) - len(keep)
-        if len(keep) < len(tokens):
+        before = len(tokens)
+        if len(keep) < before:
             tokens, values = [tokens[row] for row in keep], values[keep]
+        if skip_bad:
+            tokens, values = finite_rows(tokens, values)
+        skipped += before - len(tokens)
         writer.write(tokens, values)
     return skipped

@@ -7,14 +7,19 @@ their ids.  Feature matrices hold one row per item number.
 import json
 from pathlib import Path
 
+from dataset_tools import cold
 from dataset_tools.arrays import NpyFile
 from dataset_tools.catalog import KNOWN
 from dataset_tools.errors import DataError
+from dataset_tools.feature_file import finite_rows
+from dataset_tools.filtering import deduplicate
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.id_lists import original_ids
 from dataset_tools.interactions import PARTS, Builder, Interactions
 from dataset_tools.progress import progress
 
+COLD = "0-core"
+REPEATED = "interactions repeat a pair of user and item, kept as in the source"
 MODALITIES = {"image": "visual", "text": "textual", "audio": "acoustic", "acoustic": "acoustic"}
 
 
@@ -29,7 +34,8 @@ def convert(
 ) -> Path:
     """Write the data set `name` with its fixed split, every item and each `<modality>_feat.npy`; the folder.
 
-    `core` is the folder of the split; `0-core`, the cold-start one, shares ids and features with `5-core`.
+    `core` is the folder of the split; `0-core`, the cold-start one, shares ids and features with `5-core`,
+    and `<name>.cold.json` lists the items that it withholds from training.
     """
     source = Path(source)
     split = source / core if (source / core).is_dir() else source
@@ -41,7 +47,11 @@ def convert(
             lists[0], 1 + max((i for p in parts for row in p.values() for i in row), default=-1)
         )
         users = original_ids(lists[1], 1 + max((user for p in parts for user in p), default=-1))
-        folder.write_interactions(_interactions(parts, users, items))
+        interactions = _interactions(parts, users, items)
+        folder.write_interactions(interactions)
+        folder.note(REPEATED, deduplicate(interactions)[1])
+        if core == COLD:
+            cold.write(folder.path, name, cold.withheld(interactions))
         folder.write_items(items)
         folder.write_users(users)
         features = feature_files(split, source)
@@ -78,9 +88,14 @@ def modality_of(file: Path) -> str:
 
 
 def write_in_order(
-    folder: DatasetFolder, matrix: NpyFile, items: list[str], modality: str, half: bool
-) -> None:
-    """A modality whose row i belongs to `items[i]`."""
+    folder: DatasetFolder,
+    matrix: NpyFile,
+    items: list[str],
+    modality: str,
+    half: bool,
+    skip_bad: bool = False,
+) -> int:
+    """A modality whose row i belongs to `items[i]`; the number of rows that `skip_bad` left out for NaN."""
     if matrix.rows != len(items):
         raise DataError(
             f"{matrix.path} has {matrix.rows:,} rows for {len(items):,} items; it needs one for each number."
@@ -88,8 +103,10 @@ def write_in_order(
     start = 0
     with folder.features(modality, matrix.width, half) as writer:
         for block in progress(matrix.blocks(), modality):
-            writer.write(items[start : start + len(block)], block)
+            tokens = items[start : start + len(block)]
             start += len(block)
+            writer.write(*(finite_rows(tokens, block) if skip_bad else (tokens, block)))
+        return start - writer.rows
 
 
 def _split_file(folder: Path, part: str) -> Path:
@@ -104,10 +121,22 @@ def _split_file(folder: Path, part: str) -> Path:
 
 def _read_json(file: Path) -> dict[int, list[int]]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return {int(user): [int(item) for item in items] for user, items in content.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        pairs = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=list)
+        if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+            raise ValueError(f"a {type(pairs).__name__} instead of an object")
+        found = {_number(user): [_number(item) for item in items] for user, items in pairs}
+    except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f'{file} is not a JSON object of the form {{"user": [items]}} ({error}).') from None
+    if len(found) < len(pairs):
+        raise DataError(f"{file} has a user twice; every user may have one list of items.")
+    return found
+
+
+def _number(value: object) -> int:
+    """A user's or item's number; ValueError for anything else, also for the likes of 1.5 or True."""
+    if not isinstance(value, (int, str)) or isinstance(value, bool) or int(value) < 0:
+        raise ValueError(f"{value!r} is not the number of a user or item")
+    return int(value)
 
 
 def _id_list(name: str, split: Path, source: Path) -> Path | None:

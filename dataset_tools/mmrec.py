@@ -3,7 +3,6 @@
 Items and users are numbers there; `i_id_mapping.csv` and `u_id_mapping.csv` restore their ids.
 """
 
-import csv
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,14 @@ from dataset_tools.arrays import NpyFile
 from dataset_tools.atomic import finite
 from dataset_tools.catalog import KNOWN
 from dataset_tools.errors import DataError
+from dataset_tools.filtering import deduplicate
 from dataset_tools.folder import DatasetFolder
-from dataset_tools.id_lists import original_ids
+from dataset_tools.id_lists import MOST, original_ids
 from dataset_tools.interactions import Builder, Interactions
-from dataset_tools.item_table import Bad, ItemTable
-from dataset_tools.micro import modality_of, write_in_order
+from dataset_tools.item_table import ItemTable
+from dataset_tools.micro import REPEATED, modality_of, write_in_order
+from dataset_tools.progress import progress
+from dataset_tools.text_file import Bad, csv_rows, reading
 
 USER, ITEM, PART = "userID", "itemID", "x_label"
 FLOATS = ("rating", "timestamp")
@@ -62,8 +64,10 @@ def convert(
         folder.write_users(users)
         for matrix in matrices:
             modality = rename.get(matrix.path.stem, modality_of(matrix.path))
-            write_in_order(folder, matrix, items, modality, half)
+            left_out = write_in_order(folder, matrix, items, modality, half, skip_bad)
+            folder.note(f"{modality} rows with NaN or infinity left out", left_out)
         folder.note("broken rows left out", bad.skipped)
+        folder.note(REPEATED, deduplicate(interactions)[1])
         sources = [inter, *mappings.values(), *files, *([about.path] if about.path else [])]
         options = {"rename": rename, "seed": seed, "skip_bad": skip_bad, "half": half}
         folder.record("convert mmrec", options, sources, KNOWN.get(name))
@@ -79,9 +83,11 @@ def _inter_file(source: Path) -> Path:
 
 def _read(path: Path, bad: Bad) -> Columns:
     """The columns that are known, in whatever order the file has them."""
-    with open(path, encoding="utf-8", newline="") as file:
-        table = csv.reader(file, delimiter="\t")
-        header = next(table, [])
+    with reading(path) as file:
+        table = csv_rows(path, file, "\t", strict=True)
+        _, header = next(table, (1, None))
+        if header is None:
+            raise DataError(f"{path} is empty.")
         absent = [column for column in (USER, ITEM) if column not in header]
         if absent:
             there = ", ".join(header) or "none"
@@ -89,14 +95,18 @@ def _read(path: Path, bad: Bad) -> Columns:
         kinds = {USER: int, ITEM: int, PART: int, **dict.fromkeys(FLOATS, finite)}
         known = [(place, column) for place, column in enumerate(header) if column in kinds]
         columns = {column: array("d" if column in FLOATS else "q") for _, column in known}
-        for line, row in enumerate(table, 2):
+        for line, row in progress(table, path.name, unit="row"):
             try:
                 found = {column: kinds[column](row[place]) for place, column in known}
-            except (ValueError, IndexError):
+            except (ValueError, IndexError, TypeError):
                 bad(path, line, f"expected numbers, got {row}")
                 continue
-            if min(found[USER], found[ITEM]) < 0 or found.get(PART, 0) not in (0, 1, 2):
-                bad(path, line, f"ids start at 0 and {PART} is 0, 1 or 2, got {row}")
+            ids = found[USER], found[ITEM]
+            if len(row) != len(header):
+                bad(path, line, f"{len(row)} fields where the header has {len(header)}")
+                continue
+            if min(ids) < 0 or max(ids) >= MOST or found.get(PART, 0) not in (0, 1, 2):
+                bad(path, line, f"ids run from 0 without large gaps and {PART} is 0, 1 or 2, got {row}")
                 continue
             for column, value in found.items():
                 columns[column].append(value)

@@ -9,7 +9,9 @@ import numpy as np
 from dataset_tools.atomic import number
 from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
+from dataset_tools.folder import refuse_foreign
 from dataset_tools.mmrec import FLOATS, ITEM, MAPPINGS, PART, USER
+from dataset_tools.progress import progress
 
 FILES = {"visual": "image_feat", "textual": "text_feat"}
 
@@ -26,6 +28,7 @@ def export(dataset: Dataset, target: str | Path, force: bool = False) -> tuple[P
         raise DataError(f"{dataset.name} has no fixed split; make one with python -m dataset_tools split.")
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose another --to.")
+    refuse_foreign(target, "*.inter")
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -50,7 +53,7 @@ def _write_inter(path: Path, dataset: Dataset) -> None:
     floats = [name for name in FLOATS if getattr(found, name) is not None]
     with open(path, "w", encoding="utf-8") as file:
         file.write("\t".join([USER, ITEM, *floats, PART]) + "\n")
-        for row in np.argsort(users, kind="stable"):
+        for row in progress(np.argsort(users, kind="stable"), path.name, unit="row"):
             values = [number(getattr(found, name)[row]) for name in floats]
             file.write("\t".join([str(users[row]), str(items[row]), *values, str(found.part[row])]) + "\n")
 
@@ -70,7 +73,7 @@ def _write_npy(folder: Path, dataset: Dataset, modality: str) -> int:
         folder / f"{FILES.get(modality, modality)}.npy", mode="w+", dtype=np.float32, shape=shape
     )
     written = 0
-    for tokens, values in source.blocks():
+    for tokens, values in progress(source.blocks(), modality):
         known = [(place[token], row) for row, token in enumerate(tokens.to_pylist()) if token in place]
         for target, row in known:
             matrix[target] = values[row]

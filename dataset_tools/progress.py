@@ -8,6 +8,14 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
+def byte_bar(label: str, total: int | None, done: int = 0, shown: bool = True) -> tqdm:
+    """A bar of bytes, of `total` where that is known, `done` of them before."""
+    disable = None if shown else True  # None: where nobody watches
+    return tqdm(
+        total=total, initial=done, desc=label, unit="B", unit_scale=True, disable=disable, leave=False
+    )
+
+
 def progress(steps: Iterable[T], label: str, total: int | None = None, unit: str = "block") -> Iterator[T]:
     """`steps` with a bar on a terminal's standard error."""
     yield from tqdm(steps, desc=label, total=total, unit=unit, disable=None, leave=False)

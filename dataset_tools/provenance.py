@@ -4,12 +4,15 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dataset_tools.progress import byte_bar, progress
+
 PACKAGES = ("recbole_micro", "numpy", "pyarrow", "scikit-learn")
+ENCODERS = ("wordllama", "sentence-transformers", "transformers", "torch", "pillow")
 READ_BYTES = 4 << 20
 
 
@@ -17,13 +20,24 @@ def source_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.source.json"
 
 
-def hash_file(path: Path) -> dict[str, Any]:
-    """A source file's name, size in bytes and SHA-256."""
+def hash_file(path: Path, shown: bool = True) -> dict[str, Any]:
+    """A source file's name, size in bytes and SHA-256; `shown` with a bar."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, byte_bar(f"checking {path.name}", path.stat().st_size, shown=shown) as bar:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
+            bar.update(len(chunk))
     return source_record(path, digest.hexdigest())
+
+
+def hash_files(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
+    """One record for many files: their number, their bytes, and the SHA-256 of the list of their SHA-256."""
+    digest, size = hashlib.sha256(), 0
+    for path in progress(paths, f"checking {folder.name}", len(paths), "file"):
+        found = hash_file(path, shown=False)
+        digest.update(f"{found['sha256']} {found['file']}\n".encode("utf-8", "surrogateescape"))
+        size += found["bytes"]
+    return {"file": f"{folder.name}/", "files": len(paths), "bytes": size, "sha256": digest.hexdigest()}
 
 
 def source_record(path: Path, sha256: str) -> dict[str, Any]:
@@ -37,8 +51,12 @@ def record_step(
     options: Mapping[str, Any],
     sources: Iterable[Path | dict[str, Any]],
     summary: Mapping[str, Any],
+    packages: Sequence[str] = (),
 ) -> None:
-    """Append a step; `sources` are files to hash, or records of files hashed while they were read."""
+    """Append a step; `sources` are files to hash, or records of files hashed while they were read.
+
+    The versions of `packages` are recorded beside those of the usual ones, where they are installed.
+    """
     path = source_path(folder, name)
     steps = read_steps(folder, name)
     steps.append(
@@ -46,7 +64,7 @@ def record_step(
             "command": command,
             "options": dict(options),
             "sources": [hash_file(source) if isinstance(source, Path) else source for source in sources],
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": {"python": platform.python_version(), **_versions(PACKAGES + tuple(packages))},
             "summary": dict(summary),
         }
     )
@@ -61,9 +79,9 @@ def read_steps(folder: Path, name: str) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))["steps"] if path.is_file() else []
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Sequence[str]) -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from dataset_tools.errors import DataError
+from dataset_tools.progress import byte_bar
 from dataset_tools.provenance import READ_BYTES, source_record
 
 Parser = Callable[[str], Any]
@@ -102,8 +101,7 @@ class _Hashing:
 
     def __init__(self, raw, digest, path: Path):
         self._raw, self._digest = raw, digest
-        size = path.stat().st_size
-        self._bar = tqdm(total=size, desc=path.name, unit="B", unit_scale=True, disable=None, leave=False)
+        self._bar = byte_bar(path.name, path.stat().st_size)
 
     def read(self, size: int = -1) -> bytes:
         chunk = self._raw.read(size)

@@ -4,19 +4,20 @@ A source has `path`, `width` and `blocks()`, which yields (ids or None, values [
 ids of their own also have `rows`.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_tools.arrays import BLOCK_BYTES, NpyFile, check_matrix
+from dataset_tools.archives import Npz, Safetensors, Torch
+from dataset_tools.arrays import BLOCK_BYTES, NpyFile, only
 from dataset_tools.errors import DataError
 from dataset_tools.feature_text import TextFeatureFile, is_text_form
+from dataset_tools.table_file import BUFFER
+from dataset_tools.text_file import Bad, csv_rows, reading
 
 Block = tuple[list[str] | None, np.ndarray]
 
@@ -31,8 +32,11 @@ class Source(Protocol):
     def blocks(self) -> Iterator[Block]: ...
 
 
-def open_source(path: str | Path, modality: str, key: str | None = None) -> Source:
-    """The reader for a file or folder; `key` names the array or the id column where there are several."""
+def open_source(path: str | Path, modality: str, key: str | None, bad: Bad) -> Source:
+    """The reader for a file or folder; `key` names the array or the id column where there are several.
+
+    Broken lines of a table go to `bad`.
+    """
     path = Path(path)
     if path.is_dir():
         return NpyFolder(path)
@@ -40,7 +44,7 @@ def open_source(path: str | Path, modality: str, key: str | None = None) -> Sour
         raise DataError(f"There is no file {path}.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    kinds = {".npz": _npz, ".pt": _torch, ".pth": _torch, ".safetensors": Safetensors}
+    kinds = {".npz": Npz, ".pt": Torch, ".pth": Torch, ".safetensors": Safetensors}
     if path.suffix == ".npy":
         return Rows(NpyFile(path))
     if path.suffix in kinds:
@@ -48,7 +52,7 @@ def open_source(path: str | Path, modality: str, key: str | None = None) -> Sour
     if path.suffix == ".parquet":
         return ParquetColumns(path, key)
     if path.suffix in (".csv", ".tsv"):
-        return CsvColumns(path, key)
+        return CsvColumns(path, key, bad)
     if is_text_form(path, modality):
         return TextRows(path, modality)
     raise DataError(
@@ -69,91 +73,34 @@ class Rows:
             yield None, block
 
 
-class Held:
-    """Rows without ids: a matrix in memory, or anything that slices like one."""
-
-    def __init__(self, path: Path, array: np.ndarray):
-        check_matrix(path, array.shape, array.dtype)
-        self.path, (self.rows, self.width) = path, array.shape
-        self._array = array
-
-    def blocks(self) -> Iterator[Block]:
-        step = max(1, BLOCK_BYTES // (4 * self.width))
-        for start in range(0, self.rows, step):
-            yield None, self._array[start : start + step]
-
-
-def _npz(path: Path, key: str | None) -> Held:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Held(path, arrays[_only(path, arrays.files, key)])
-    except (ValueError, BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} holds no plain array; save a matrix of numbers ({error}).") from None
-
-
-def _torch(path: Path, key: str | None) -> Held:
-    import pickle
-
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is not a file of tensors only, so it is not opened ({reason}).") from None
-    if isinstance(content, dict):
-        content = content[_only(path, [name for name, x in content.items() if torch.is_tensor(x)], key)]
-    if not torch.is_tensor(content):
-        raise DataError(f"{path} holds a {type(content).__name__}; save a tensor [items, columns].")
-    return Held(path, content.detach().float().numpy())
-
-
-class Safetensors:
-    """Rows without ids: one tensor of a `.safetensors` file."""
-
-    def __init__(self, path: Path, key: str | None):
-        try:
-            from safetensors import SafetensorError, safe_open
-        except ImportError:
-            raise DataError(f"{path} needs the package safetensors; run pip install safetensors.") from None
-        try:
-            self._file = safe_open(path, framework="numpy")
-            self._slice = self._file.get_slice(_only(path, list(self._file.keys()), key))
-            shape = tuple(self._slice.get_shape())
-            kind = self._slice[:1].dtype if len(shape) == 2 and shape[0] else np.dtype(np.float32)
-        except (SafetensorError, TypeError) as error:
-            raise DataError(f"{path} cannot be read as float32 or float16 tensors ({error}).") from None
-        check_matrix(path, shape, kind)
-        self.path, (self.rows, self.width) = path, shape
-
-    def blocks(self) -> Iterator[Block]:
-        step = max(1, BLOCK_BYTES // (4 * self.width))
-        for start in range(0, self.rows, step):
-            yield None, self._slice[start : min(start + step, self.rows)]
-
-
 class ParquetColumns:
-    """Rows with ids: a string column beside one list column or many numeric columns."""
+    """Rows with ids: a string column (or `key`) beside one list column or many numeric columns."""
 
     rows = None
 
     def __init__(self, path: Path, key: str | None):
         self.path = path
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
         except pa.ArrowInvalid as error:
             raise DataError(f"{path} is no complete Parquet file ({error}).") from None
         schema = self._file.schema_arrow
         strings = [field.name for field in schema if _is_text(field.type)]
-        self._id = _only(path, strings, key)
+        whole = [field.name for field in schema if pa.types.is_integer(field.type)]
+        self._id = only(path, strings, key) if key not in whole else key
         lists = [field.name for field in schema if _is_list(field.type)]
-        self._columns = lists or [name for name in schema.names if name not in strings]
-        if len(lists) > 1 or not self._columns:
-            raise DataError(f"{path} needs one list column or numeric columns; it has {schema.names}.")
+        self._columns = lists or [name for name in schema.names if name not in (*strings, self._id)]
+        kinds = [schema.field(name).type for name in self._columns]
+        numeric = all(_is_number(kind.value_type if _is_list(kind) else kind) for kind in kinds)
+        if len(lists) > 1 or not self._columns or not numeric:
+            raise DataError(
+                f"{path} needs one column of lists of numbers, or columns of numbers, beside the ids; it has "
+                f"{', '.join(f'{field.name} ({field.type})' for field in schema)}."
+            )
+        if not self._file.metadata.num_rows:
+            raise DataError(f"{path} has no rows.")
         self._list = bool(lists)
-        self.width = len(next(self.blocks())[1][0]) if self._file.metadata.num_rows else 0
+        self.width = len(next(self.blocks())[1][0])
 
     def blocks(self) -> Iterator[Block]:
         for batch in self._file.iter_batches(1024, columns=[self._id, *self._columns]):
@@ -177,29 +124,36 @@ class CsvColumns:
 
     rows = None
 
-    def __init__(self, path: Path, key: str | None):
-        self.path = path
+    def __init__(self, path: Path, key: str | None, bad: Bad):
+        self.path, self._bad = path, bad
         self._delimiter = "\t" if path.suffix == ".tsv" else ","
-        with open(path, encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file, delimiter=self._delimiter))
+        with reading(path) as file:
+            _, header = next(csv_rows(path, file, self._delimiter, strict=True), (1, None))
+        if not header or len(header) < 2:
+            raise DataError(f"{path} needs a header with an id column and one column per number.")
         if key is not None and key not in header:
             raise DataError(f"{path} has no column {key!r}; its columns are {', '.join(header[:8])}.")
         self._place = header.index(key) if key else 0
+        if _is_data(header[: self._place] + header[self._place + 1 :]):
+            raise DataError(f"{path} begins with numbers; put a header line such as item,0,1,2 first.")
         self.width = len(header) - 1
 
     def blocks(self) -> Iterator[Block]:
-        with open(self.path, encoding="utf-8", newline="") as file:
-            table = csv.reader(file, delimiter=self._delimiter)
+        with reading(self.path) as file:
+            table = csv_rows(self.path, file, self._delimiter, strict=True)
             next(table)
             ids, rows = [], []
-            for line, row in enumerate(table, 2):
+            for line, row in table:
+                if row is None or len(row) != self.width + 1:
+                    found = len(row or ()) - 1
+                    self._bad(self.path, line, f"expected an id and {self.width} numbers, got {found}")
+                    continue
                 try:
                     token = row.pop(self._place)
                     rows.append(np.array(row, dtype=np.float32))
-                except (ValueError, IndexError):
-                    raise DataError(f"{self.path}, line {line}: expected an id and numbers.") from None
-                if len(row) != self.width:
-                    raise DataError(f"{self.path}, line {line}: {len(row)} numbers instead of {self.width}.")
+                except ValueError:
+                    self._bad(self.path, line, "expected an id and numbers")
+                    continue
                 ids.append(token)
                 if len(ids) == 1024:
                     yield ids, np.stack(rows)
@@ -249,21 +203,29 @@ def _vector(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise DataError(f"{path} holds no plain array ({error}).") from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path} holds {array.dtype} values; features must be real numbers.")
     if array.size != max(array.shape, default=0):
         raise DataError(f"{path} has the shape {array.shape}; one vector per item was expected.")
     return array.ravel()
 
 
-def _only(path: Path, names: list[str], key: str | None) -> str:
-    if key is None and len(names) == 1:
-        return names[0]
-    if key in names:
-        return key
-    raise DataError(f"{path} has {', '.join(names) or 'nothing that fits'}; choose one with --key.")
-
-
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+
+
+def _is_data(fields: list[str]) -> bool:
+    """Whether a first line's fields are a vector; 0, 1, 2, ... are column names that pandas gave."""
+    if fields in ([str(n + first) for n in range(len(fields))] for first in (0, 1)):
+        return False
+    try:
+        return bool([float(field) for field in fields])
+    except ValueError:
+        return False
 
 
 def _is_list(kind: pa.DataType) -> bool:

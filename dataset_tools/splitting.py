@@ -59,7 +59,9 @@ def _take_along(dataset: Dataset, folder: DatasetFolder) -> None:
     parts = {f"{dataset.name}.{part}.inter" for part in PARTS}
     parts |= {f"{dataset.name}.inter", f"{dataset.name}.cold.json"}
     for path in dataset.folder.iterdir():
-        if path.is_file() and path.name not in parts and path.name.startswith(f"{dataset.name}."):
+        unfinished = path.suffix == ".partial"  # what a killed run left behind
+        mine = path.is_file() and path.name.startswith(f"{dataset.name}.")
+        if mine and path.name not in parts and not unfinished:
             target = folder.path / (folder.name + path.name[len(dataset.name) :])
             try:
                 os.link(path, target)

@@ -10,8 +10,9 @@ from dataset_tools.errors import DataError
 from dataset_tools.filtering import at_least, deduplicate, k_core
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import Builder, Interactions
-from dataset_tools.item_table import Bad, ItemTable
+from dataset_tools.item_table import ItemTable
 from dataset_tools.table_file import read_rows
+from dataset_tools.text_file import Bad
 
 
 def convert(
@@ -46,8 +47,10 @@ def convert(
     table = ItemTable(items, title, texts, image)
     with DatasetFolder(data_path, name, force) as folder:
         bad = Bad(skip_bad)
-        known = table.read(item, bad)
-        found = _read(Path(interactions), [user, item, rating, time], [] if core else known, bad)
+        known = [] if core else table.read(item, bad)
+        found = _read(Path(interactions), [user, item, rating, time], known, bad)
+        if not len(found):
+            raise DataError(f"{interactions} has no interactions.")
         found, repeated = deduplicate(found)
         if min_rating is not None:
             found = at_least(found, min_rating)
@@ -56,6 +59,8 @@ def convert(
         if not len(found):
             raise DataError(f"{interactions} leaves no interaction; lower --k-core or --min-rating.")
         found = found.compact(keep_items=True)
+        if core:
+            table.read(item, bad, frozenset(found.items))
         folder.write_interactions(splits.apply(found, split, seed))
         columns = table.columns(found.items)
         folder.write_items(found.items, columns)
@@ -78,21 +83,19 @@ def _read(path: Path, columns: Sequence[str | None], items: Sequence[str], bad: 
     builder = Builder(rating is not None, time is not None)
     for token in items:
         builder.add_item(token)
-    for line, row in read_rows(path, [column for column in columns if column]):
-        if row is None:
-            bad(path, line, "the row has a wrong number of fields")
-            continue
+    for line, row in read_rows(path, [column for column in columns if column], bad, strict=True):
         numbers = iter(row[2:])
         try:
             stars = finite(next(numbers)) if rating else 0.0
             seconds = _seconds(next(numbers)) if time else 0.0
         except ValueError as error:
-            bad(path, line, str(error))
+            bad(path, line, error)
             continue
-        if row[0] and row[1]:
-            builder.add(row[0], row[1], stars, seconds)
+        problem = builder.problem(row[0], row[1])
+        if problem:
+            bad(path, line, problem)
         else:
-            bad(path, line, "an id is empty")
+            builder.add(row[0], row[1], stars, seconds)
     return builder.build()
 
 
@@ -101,6 +104,6 @@ def _seconds(text: str) -> float:
     try:
         float(text)
     except ValueError:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     return finite(text)

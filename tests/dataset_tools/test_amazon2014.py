@@ -165,6 +165,7 @@ def rewrite(path, change):
 
 
 PWN = "{'asin': 'B000000002', 'title': __import__('os').mkdir('pwned')}"
+HUGE = '{"reviewerID": "x", "asin": "B1", "overall": 10, "unixReviewTime": 1}'
 BROKEN = {
     "a cut gz": (
         "reviews_Toy_5.json.gz",
@@ -192,6 +193,21 @@ BROKEN = {
         "reviews_Toy_5.json.gz",
         lambda p: rewrite(p, lambda lines: ['{"asin": "B000000001"}', *lines]),
         "reviews_Toy_5.json.gz, line 1: not a valid record .no field 'reviewerID'",
+    ),
+    "an id that RecBole cannot hold": (
+        "reviews_Toy_5.json.gz",
+        lambda p: rewrite(p, lambda lines: [lines[0].replace("A0", "null\\u0000"), *lines[1:]]),
+        "reviews_Toy_5.json.gz, line 1: not a valid record .the user id 'null.*control character",
+    ),
+    "a list for an id": (
+        "reviews_Toy_5.json.gz",
+        lambda p: rewrite(p, lambda lines: [*lines, HUGE.replace("10", "1").replace('"B1"', '["B1"]')]),
+        "not a valid record .an id is not a text",
+    ),
+    "a number of hundreds of digits": (
+        "reviews_Toy_5.json.gz",
+        lambda p: rewrite(p, lambda lines: [HUGE.replace("10", "1" + 400 * "0"), *lines]),
+        "reviews_Toy_5.json.gz, line 1: not a valid record .*is not a finite number",
     ),
     "code": (
         "meta_Toy.json.gz",
@@ -232,7 +248,18 @@ def test_broken_input_is_one_sentence_and_leaves_nothing(raw, what):
     assert not Path("pwned").exists()
 
 
-@pytest.mark.parametrize("what", ["a broken line", "a missing field", "code", "a cut image file"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "a broken line",
+        "a missing field",
+        "an id that RecBole cannot hold",
+        "a number of hundreds of digits",
+        "code",
+        "a cut image file",
+        "NaN",
+    ],
+)
 def test_skip_bad_leaves_them_out_and_counts_them(raw, what):
     name, change, _ = BROKEN[what]
     change(raw / name)
@@ -240,6 +267,11 @@ def test_skip_bad_leaves_them_out_and_counts_them(raw, what):
     (step,) = read_steps(dataset.folder, "toy")
     assert step["summary"]["notes"] == {"broken records left out": 1}
     assert not Path("pwned").exists()
+
+
+def test_metadata_whose_asin_is_no_text_is_passed_over(raw):
+    rewrite(raw / "meta_Toy.json.gz", lambda lines: ["{'asin': ['B000000001'], 'title': 'x'}", *lines])
+    assert convert(raw).titles()["B000000001"] == 'Title 1 "quoted"'
 
 
 def test_prepare_takes_files_from_raw_and_judges_the_counts(tmp_path, monkeypatch, capsys):

@@ -20,6 +20,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, ranges=True):
         super().__init__(("127.0.0.1", 0), Handler)
         self.ranges, self.breaks, self.limit, self.asked, self.content = ranges, 0, 300_000, [], CONTENT
+        self.tag = '"1"'
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -32,16 +33,18 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("absent"):
             self.send_error(404)
             return
-        start = int(asked[6:-1]) if server.ranges else 0
+        same = self.headers.get("If-Range", server.tag) == server.tag
+        start = int(asked[6:-1]) if server.ranges and same else 0
         if start >= len(content):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(content)}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self.send_response(206 if server.ranges else 200)
+        self.send_response(206 if server.ranges and same else 200)
+        self.send_header("ETag", server.tag)
         self.send_header("Content-Length", str(len(content) - start))
-        if server.ranges:
+        if server.ranges and same:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         if server.breaks:
@@ -88,6 +91,16 @@ def test_a_run_that_gave_up_is_continued_by_the_next(tmp_path, server):
     assert fetch(server, tmp_path).read_bytes() == CONTENT
     if server.ranges:
         assert int(server.asked[-1][6:-1]) == 5 * download.CHUNK
+
+
+def test_the_rest_of_another_version_is_never_appended(tmp_path, server):
+    server.breaks = download.ATTEMPTS
+    server.limit = 1000
+    with pytest.raises(DataError, match="the connection broke off"):
+        fetch(server, tmp_path)
+    server.content, server.tag = CONTENT[::-1], '"2"'
+    assert fetch(server, tmp_path).read_bytes() == CONTENT[::-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["downloads.json", "file.gz"]
 
 
 def test_size_and_checksum_are_recorded_and_verified_later(tmp_path, server):

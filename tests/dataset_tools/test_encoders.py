@@ -97,6 +97,26 @@ def test_clip_model_from_a_folder_leaves_corrupt_images_out(dataset, tmp_path):
     assert not np.allclose(values[0], values[1])
 
 
+def test_images_are_found_by_the_column_image_or_by_id(tmp_path):
+    with DatasetFolder(tmp_path / "data", "toy") as folder:
+        (folder.path / "toy.inter").write_text("user_id:token\titem_id:token\nu\ta\n")
+        names = ["sub/x.jpg", "https://host/I/y.png?w=1", "", "../secret.jpg", "gone.jpg"]
+        folder.write_items(list("abcde"), {"image:token": names})
+    images = tmp_path / "images"
+    (images / "sub").mkdir(parents=True)
+    for name in ("sub/x.jpg", "y.png", "c.jpg", "e.jpg", "../secret.jpg"):
+        (images / name).touch()
+    found = encoding._image_paths(Dataset("toy", tmp_path / "data"), images)
+    assert found == [
+        str(images / name) if name else "" for name in ("sub/x.jpg", "y.png", "c.jpg", "", "e.jpg")
+    ]
+
+
+def test_tfidf_of_a_single_word_is_a_column(tmp_path):
+    values, ok = encoders.text_encoder("tfidf", ["ok", "ok", ""])(["ok", "ok", ""])
+    assert values.shape == (3, 1) and ok.tolist() == [True, True, False]
+
+
 def test_a_stopped_run_goes_on_and_other_inputs_start_anew(dataset, monkeypatch):
     monkeypatch.setattr(encoding, "SHARD", 2)
     seen = []
@@ -141,7 +161,7 @@ def test_provenance_names_encoder_and_columns(dataset):
     ("arguments", "message"),
     [
         (["--text", "word2vec"], "There is no text encoder 'word2vec'; choose tfidf, wordllama, sentence-tr"),
-        (["--image", "vgg", "--images", "."], "no image named by an item of toy; name them <item id>.jpg"),
+        (["--image", "vgg", "--images", "."], "no image of an item of toy; name the files <item id>.jpg"),
         (["--image", "vgg", "--images", "nowhere"], "There is no folder nowhere; --images names"),
         (["--image", "clip/x"], "--image needs --images, the folder of the image files"),
         (["--text", "tfidf", "--columns", "nothing"], "toy.item has no column 'nothing'; its columns are"),

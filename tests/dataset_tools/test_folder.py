@@ -42,6 +42,18 @@ def test_a_failure_keeps_the_old_data_set(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
 
 
+@pytest.mark.parametrize("kind", ["a file", "a folder"])
+def test_force_replaces_nothing_but_data_sets(tmp_path, kind):
+    kept = tmp_path / "toy"
+    if kind == "a folder":
+        kept.mkdir()
+        kept = kept / "notes.txt"
+    kept.write_text("mine")
+    with pytest.raises(DataError, match="toy is no data set, so it is not replaced"):
+        make(tmp_path, "new", force=True)
+    assert kept.read_text() == "mine"
+
+
 KILLED = """
 import os, signal, sys
 from dataset_tools.folder import DatasetFolder
@@ -128,4 +140,5 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     )
     assert run.returncode == 2
     assert run.stderr.startswith("error: ") and len(run.stderr.strip().splitlines()) == 1
+    assert "free some space" in run.stderr
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.joining import add_features, export_text
+from dataset_tools.provenance import read_steps
 
 ITEMS = ["B01", "007", "é x", 'q"t', "A9"]
 ORDER = ["007", "A9", 'q"t', "B01"]  # one item has no features
@@ -180,12 +181,12 @@ def broken_object(path):
 
 def broken_object_npz(path):
     np.savez(path / "f.npz", x=np.array([[None]] * 4, dtype=object))
-    return path / "f.npz", "f.npz holds no plain array"
+    return path / "f.npz", "f.npz holds Python objects, which are never opened"
 
 
 def broken_pickle(path):
     torch.save({"feat": Exploit()}, path / "f.pt")
-    return path / "f.pt", "f.pt is not a file of tensors only, so it is not opened"
+    return path / "f.pt", "f.pt is not a whole file of tensors only, so it is not opened"
 
 
 def broken_cut(path):
@@ -217,12 +218,43 @@ def broken_csv_number(path):
 
 def broken_csv_width(path):
     (path / "f.csv").write_text("id,a,b\nB01,1,2\n007,1\n")
-    return path / "f.csv", "f.csv, line 3: 1 numbers instead of 2"
+    return path / "f.csv", "f.csv, line 3: expected an id and 2 numbers, got 1"
 
 
 def broken_parquet_width(path):
     pd.DataFrame({"id": ["B01", "007"], "emb": [[1.0, 2.0], [1.0]]}).to_parquet(path / "f.parquet")
     return path / "f.parquet", "f.parquet: the vectors of column 'emb' differ in width"
+
+
+def broken_parquet_texts(path):
+    pd.DataFrame({"id": ["B01"], "emb": [["a", "b"]]}).to_parquet(path / "f.parquet")
+    return path / "f.parquet", "f.parquet needs one column of lists of numbers, or columns of numbers"
+
+
+def broken_parquet_without_rows(path):
+    pd.DataFrame({"id": ["B01"], "x": [1.0]}).iloc[:0].astype({"id": "str"}).to_parquet(path / "f.parquet")
+    return path / "f.parquet", "f.parquet has no rows"
+
+
+def broken_csv_encoding(path):
+    (path / "f.csv").write_bytes(b"id,a\n\xe9,1\n")
+    return path / "f.csv", "f.csv is not UTF-8 text"
+
+
+def broken_csv_header(path):
+    (path / "f.csv").write_text("B01,0.5,2\n007,1,2\n")
+    return path / "f.csv", "f.csv begins with numbers; put a header line"
+
+
+def broken_csv_columns(path):
+    (path / "f.csv").write_text("id\nB01\n")
+    return path / "f.csv", "f.csv needs a header with an id column and one column per number"
+
+
+def broken_folder_of_texts(path):
+    (path / "f").mkdir()
+    np.save(path / "f" / "B01.npy", np.array(["a", "b"]))
+    return path / "f", "B01.npy holds <U1 values; features must be real numbers"
 
 
 def broken_folder(path):
@@ -265,6 +297,41 @@ def test_broken_files_are_one_sentence_and_leave_nothing(tmp_path, dataset, make
     assert not (tmp_path / "pwned").exists()
 
 
+def test_broken_lines_of_a_table_are_left_out_and_counted(tmp_path, dataset):
+    (tmp_path / "f.csv").write_text("id,0,1\nB01,1,2\n007,1\nA9,x,2\né x,3,4\n")
+    add_features(dataset, "visual", tmp_path / "f.csv", skip_bad=True)
+    assert dataset.matrix("visual")[1].tolist() == [True, False, True, False, False]
+    assert read_steps(dataset.folder, "toy")[-1]["summary"]["notes"] == {"rows left out": 2}
+
+
+def test_an_integer_column_is_the_id_when_it_is_named(tmp_path):
+    with DatasetFolder(tmp_path / "data", "toy") as folder:
+        folder.write_items(["7", "8"])
+        (folder.path / "toy.inter").write_text("user_id:token\titem_id:token\nu\t7\n")
+    pd.DataFrame({"n": [8, 7], "x": [1.0, 2.0]}).to_parquet(tmp_path / "f.parquet")
+    dataset = Dataset("toy", tmp_path / "data")
+    add_features(dataset, "visual", tmp_path / "f.parquet", key="n")
+    assert dataset.matrix("visual")[0].tolist() == [[2.0], [1.0]]
+
+
+def test_a_folder_is_recorded_by_all_its_files(tmp_path, dataset):
+    source, _ = save_folder(tmp_path / "feat")
+    add_features(dataset, "visual", source)
+    (record,) = read_steps(dataset.folder, "toy")[-1]["sources"]
+    assert record["file"] == "feat/" and record["files"] == 4
+    assert record["bytes"] == sum(path.stat().st_size for path in source.iterdir())
+    np.save(source / "A9.npy", VALUES[:1])
+    add_features(dataset, "visual", source, force=True)
+    assert read_steps(dataset.folder, "toy")[-1]["sources"][0]["sha256"] != record["sha256"]
+
+
+@pytest.mark.parametrize("name", ["inter", "item", "a/b", ""])
+def test_a_modality_cannot_take_another_file_s_name(tmp_path, dataset, name):
+    source, _ = save_csv(tmp_path / "feat")
+    with pytest.raises(DataError, match="The modality"):
+        add_features(dataset, name, source)
+
+
 def test_an_existing_modality_needs_force(tmp_path, dataset):
     source, _ = save_csv(tmp_path / "feat")
     add_features(dataset, "visual", source)
@@ -300,4 +367,5 @@ def test_a_full_disk_leaves_the_data_set_as_it_was(tmp_path, dataset):
     run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=60)
     assert run.returncode == 2
     assert run.stderr.startswith("error: ") and len(run.stderr.strip().splitlines()) == 1
+    assert "free some space" in run.stderr
     assert {path.name: path.read_bytes() for path in dataset.folder.iterdir()} == before

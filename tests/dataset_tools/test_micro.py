@@ -50,6 +50,8 @@ def test_cold_start_split_shares_ids_and_features(tmp_path, write_micro):
     micro.convert(source, "cold", tmp_path / "out", core="0-core")
     dataset = Dataset("cold", tmp_path / "out")
     assert triples(dataset) == {("U1", "007", 0), ("0042", 'q"t', 1), ("u 3", "A9", 2)}
+    record = json.loads((dataset.folder / "cold.cold.json").read_text())
+    assert record == {"valid": ['q"t'], "test": ["A9"]}
     assert dataset.items == ITEMS and dataset.matrix("textual")[1].all()
 
 
@@ -77,6 +79,16 @@ def test_features_with_another_number_of_rows_are_refused(tmp_path, write_micro,
     [
         ("train.json", "{", "train.json is not a JSON object of the form"),
         ("train.json", '{"0": 3}', "train.json is not a JSON object of the form"),
+        (
+            "train.json",
+            '{"0": [1, -1]}',
+            "train.json is not a JSON object .*-1 is not the number of a user or item",
+        ),
+        ("train.json", '{"0": [1.5]}', "train.json is not a JSON object .*1.5 is not the number"),
+        ("train.json", '{"0": [true]}', "train.json is not a JSON object .*True is not the number"),
+        ("train.json", '[["0", [1]]]', "train.json is not a JSON object of the form"),
+        ("train.json", '{"0": [1], "0": [2]}', "train.json has a user twice"),
+        ("train.json", '{"0": [1000000000000]}', "The number 1000000000000 is too large"),
         ("item_list.txt", "a\t0\nb\n", r"item_list.txt, line 2: expected an original id and a number"),
         ("item_list.txt", "a\t0\nb\t2\n", "item_list.txt has no id for number 1; 0 to 4 each need one"),
         ("item_list.txt", "a\t0\na\t1\nb\t2\nc\t3\nd\t4\n", "gives one id to two numbers"),

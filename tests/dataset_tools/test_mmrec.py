@@ -11,6 +11,7 @@ from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import Builder
+from dataset_tools.provenance import read_steps
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "lfm2k"
 ROWS = [
@@ -94,10 +95,17 @@ def test_a_table_of_items_brings_titles(tmp_path, capsys):
     [
         (dict(columns=COLUMNS[1:]), "x.inter has no column userID; its columns are itemID, rating"),
         (dict(rows=[*ROWS, (0, "x", 1, 1, 0)]), r"x.inter, line 7: expected numbers, got \['0', 'x'"),
-        (dict(rows=[*ROWS, (0, 1, 1, 1, 3)]), "x.inter, line 7: ids start at 0 and x_label is 0, 1 or 2"),
-        (dict(rows=[*ROWS, (0, -1, 1, 1, 0)]), "x.inter, line 7: ids start at 0"),
+        (
+            dict(rows=[*ROWS, (0, 1, 1, 1, 3)]),
+            "x.inter, line 7: ids run from 0 without large gaps and x_label is 0, 1 or 2",
+        ),
+        (dict(rows=[*ROWS, (0, -1, 1, 1, 0)]), "x.inter, line 7: ids run from 0"),
         (dict(rows=[*ROWS, (0, 4, 1, 1, 0)]), "image_feat.npy has 4 rows for 5 items"),
         (dict(rows=[*ROWS, (0, 4, 1, 1, 0)], mappings=True), "i_id_mapping.csv has no id for number 4"),
+        (dict(rows=[*ROWS, (0, 10**12, 1, 1, 0)]), "x.inter, line 7: ids run from 0 without large gaps"),
+        (dict(rows=[*ROWS, (0, 10**30, 1, 1, 0)]), "x.inter, line 7: ids run from 0 without large gaps"),
+        (dict(rows=[*ROWS, (0, 1, 1, 1, "0\t9")]), "x.inter, line 7: 6 fields where the header has 5"),
+        (dict(rows=[]), "toy would have no interactions"),
     ],
 )
 def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, change, message):
@@ -116,6 +124,36 @@ def test_skip_bad_counts(tmp_path, capsys):
     )
     assert "2 broken rows left out" in capsys.readouterr().out
     assert len(Dataset("t", "d").interactions) == len(ROWS)
+
+
+def test_skip_bad_leaves_out_rows_with_nan(tmp_path):
+    source = write(tmp_path / "src", mappings=False)
+    values = np.load(source / "text_feat.npy")
+    values[2, 0] = np.nan
+    np.save(source / "text_feat.npy", values)
+    with pytest.raises(DataError, match="NaN or infinity in the textual features of 1 item.*first 2"):
+        mmrec.convert(source, "toy", tmp_path / "data")
+    mmrec.convert(source, "toy", tmp_path / "data", skip_bad=True)
+    dataset = Dataset("toy", tmp_path / "data")
+    assert dataset.matrix("textual")[1].tolist() == [True, True, False, True]
+    notes = read_steps(dataset.folder, "toy")[-1]["summary"]["notes"]
+    assert notes == {"textual rows with NaN or infinity left out": 1}
+
+
+def test_repeated_pairs_stay_and_are_counted(tmp_path):
+    mmrec.convert(write(tmp_path / "src", rows=[*ROWS, ROWS[0]]), "toy", tmp_path / "data")
+    dataset = Dataset("toy", tmp_path / "data")
+    assert len(dataset.interactions) == len(ROWS) + 1
+    assert list(read_steps(dataset.folder, "toy")[-1]["summary"]["notes"].values()) == [1]
+
+
+def test_export_replaces_only_what_is_an_export(tmp_path):
+    mmrec.convert(write(tmp_path / "src"), "toy", tmp_path / "data")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    with pytest.raises(DataError, match="mine is no data set, so it is not replaced"):
+        mmrec_export.export(Dataset("toy", tmp_path / "data"), tmp_path / "mine", force=True)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
 def test_a_folder_without_interactions_is_refused(tmp_path):

@@ -136,7 +136,9 @@ def test_splitting_in_place_keeps_the_rest_and_needs_force_the_second_time(datas
 
 
 def test_splitting_to_another_name_leaves_the_first_alone(dataset, tmp_path):
+    (dataset.folder / "toy.textual.parquet.partial").touch()  # a killed run's
     split_dataset(dataset, "cold", name="toycold")
+    assert not list((tmp_path / "toycold").glob("*.partial"))
     assert Dataset("toy", tmp_path).interactions.part is None
     cold = Dataset("toycold", tmp_path)
     assert cold.matrix("visual")[1].all() and cold.interactions.part.max() == 2

@@ -116,12 +116,21 @@ def test_items_bring_titles_texts_images_and_unused_items(tmp_path):
         ),
         ("who,what,stars,when\na,b,nan,2\n", "inter.csv, line 2: nan is not a finite number"),
         ("who,what,stars,when\na,b,1,inf\n", "inter.csv, line 2: inf is not a finite number"),
-        ("who,what,stars,when\na,,1,2\n", "inter.csv, line 2: an id is empty"),
+        (
+            "who,what,stars,when\na,,1,2\n",
+            "inter.csv, line 2: the item id '' cannot be used because it is blank",
+        ),
         (
             "who,what,stars,when\na,nan,1,2\n",
-            "The item id 'nan' cannot be used because RecBole reads it as a missing",
+            "inter.csv, line 2: the item id 'nan' cannot be used because RecBole reads it as a missing",
         ),
-        ("who,what,stars,when\n", "inter.csv leaves no interaction"),
+        ("who,what,stars,when\n", "inter.csv has no interactions"),
+        ("who,what,stars,when,who\n", "inter.csv has two columns 'who'; rename one"),
+        (
+            'who,what,stars,when\na,b,1,2\n"a,b,1,2\n',
+            "inter.csv, line 3: a quote opens in this row and never",
+        ),
+        ('who,what,stars,when\n"a" b,c,1,2\n', "inter.csv, line 2: text stands beside a quoted field"),
     ],
 )
 def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, text, message):
@@ -133,7 +142,7 @@ def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, text, message
 
 
 def test_skip_bad_counts(tmp_path, capsys):
-    (tmp_path / "inter.csv").write_text("who,what,stars\na,b,1\na,c\nb,b,x\nb,c,2\na,b,3\n")
+    (tmp_path / "inter.csv").write_text("who,what,stars\na,b,1\na,c\nb,b,x\nNA,b,1\nb,c,2\na,b,3\n")
     args = [
         "--interactions",
         str(tmp_path / "inter.csv"),
@@ -146,7 +155,25 @@ def test_skip_bad_counts(tmp_path, capsys):
     ]
     assert main(["convert", "table", *args, "--skip-bad", "--name", "toy", "--data-path", "data"]) == 0
     printed = capsys.readouterr().out
-    assert "2 broken rows left out" in printed and "1 repeated interactions dropped" in printed
+    assert "3 broken rows left out" in printed and "1 repeated interactions dropped" in printed
+
+
+def test_binary_ids_of_parquet_are_text_and_nulls_are_refused_with_their_row(tmp_path):
+    path = save(tmp_path, "parquet", {"who": [b"007", b"\xc3\xa9"], "what": ["a", "b"]})
+    tables.convert(path, "toy", tmp_path / "data", user="who", item="what")
+    assert Dataset("toy", tmp_path / "data").users == ["007", "é"]
+    path = save(tmp_path, "parquet", {"who": ["a", None], "what": ["a", "b"]})
+    with pytest.raises(DataError, match="inter.parquet, row 2: the user id '' cannot be used"):
+        tables.convert(path, "nulls", tmp_path / "data", user="who", item="what")
+
+
+def test_of_a_core_only_its_items_are_read_from_the_table_of_items(tmp_path):
+    inter = save(tmp_path, "csv", {"who": ["a", "a", "b", "b", "b"], "what": ["x", "y", "x", "y", "z"]})
+    items = save(tmp_path, "tsv", {"what": ["z", "z", "y"], "name": ["Z", "Z again", "Y"]}, "items")
+    tables.convert(
+        inter, "toy", tmp_path / "data", user="who", item="what", core=2, items=items, title="name"
+    )
+    assert Dataset("toy", tmp_path / "data").titles() == {"x": "", "y": "Y"}
 
 
 def test_a_second_row_of_an_item_is_refused(tmp_path):

@@ -58,7 +58,11 @@ def neighbours(unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def similar_pair_share(matrix: sp.csr_array, index: np.ndarray, k: int) -> float:
-    """Table 2: the share of users with two items of which one is among the other's k nearest neighbours."""
+    """Table 2: the share of users with two items of which one is among the other's k nearest neighbours.
+
+    The neighbours do not count the item itself.  `matrix` holds all interactions: the table is about what
+    users do, not about a model that may not see the test set.
+    """
     n, k = index.shape[0], min(k, index.shape[1])
     rows = np.repeat(np.arange(n), k)
     graph = sp.csr_array((np.ones(n * k, dtype=np.int32), (rows, index[:, :k].ravel())), shape=(n, n))

@@ -117,7 +117,7 @@ def session(address: str | None):
             yield ray
         except ConnectionError as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"No Ray cluster answers at {address} ({reason}): check --address.") from error
+            raise UserError(f"No Ray cluster answers at {address} ({reason}): check --address and Ray's token.") from error
         finally:
             ray.shutdown()
             for name, value in before.items():

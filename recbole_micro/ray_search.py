@@ -118,7 +118,8 @@ def session(address: str | None):
             yield ray
         except ConnectionError as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"No Ray cluster answers at {address} ({reason}): check --address.") from error
+            remedy = "check --address and Ray's token"
+            raise UserError(f"No Ray cluster answers at {address} ({reason}): {remedy}.") from error
         finally:
             ray.shutdown()
             for name, value in before.items():

@@ -11,9 +11,8 @@ import yaml
 
 from recbole_micro import options
 from recbole_micro.errors import UserError
-from recbole_micro.models import MODELS
+from recbole_micro.models import ALIAS_PACKAGE, MODELS
 from recbole_micro.parsing import Loader, parse_strings
-from recbole_micro.plugin import ALIAS_PACKAGE
 
 _loaded: dict[Path, tuple[str, tuple[str, ...]]] = {}  # file -> (digest of its text, its models)
 

@@ -5,9 +5,7 @@ from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 
-from recbole_micro.models import MODELS
-
-ALIAS_PACKAGE = "recbole.model.general_recommender"
+from recbole_micro.models import ALIAS_PACKAGE, MODELS
 
 
 class AliasFinder(MetaPathFinder, Loader):

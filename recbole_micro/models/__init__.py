@@ -10,3 +10,5 @@ MODELS = {
     "FREEDOM": "recbole_micro.models.freedom",
     "BM3": "recbole_micro.models.bm3",
 }
+
+ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

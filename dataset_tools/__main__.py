@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import sys
 
 from dataset_tools import commands
@@ -17,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
         options.run(options)
     except DataError as error:
         return _failed(error)
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         return _failed(_sentence(error))
     except KeyboardInterrupt:

@@ -53,6 +53,10 @@ def _run_prepare(options: Options) -> None:
     if known is not None and known.needs_download:
         names = ("raw", "mirror", "official_text", "official_images", "text", "split", "seed", "skip_bad")
         more = {name: getattr(options, name) for name in names}
+    elif options.raw or options.mirror or options.official_text or options.official_images:
+        raise DataError(
+            f"{options.name} comes with RecBole; leave out --raw, --mirror and the --official options."
+        )
     _show(catalog.prepare(options.name, options.data_path, half=options.half, force=options.force, **more))
 
 
@@ -308,6 +312,8 @@ def inspect(commands) -> None:
 
 def _run_inspect(options: Options) -> None:
     dataset = Dataset(options.name, options.data_path)
+    if options.plot:
+        plots.check(options.plot)
     for line in inspection.report(dataset):
         print(line, flush=True)
     if options.plot:

@@ -30,11 +30,17 @@ class Dataset:
         return self.folder / f"{self.name}.item"
 
     @cached_property
+    def listed_items(self) -> list[str]:
+        """The ids in `<name>.item`, in its order; none where there is no such file."""
+        if not self.item_file.is_file():
+            return []
+        return [row[0] for row in read_table(self.item_file, ["item_id"])]
+
+    @cached_property
     def items(self) -> list[str]:
-        """Every item's id, in the order of `<name>.item`; sorted where there is no such file."""
-        if self.item_file.is_file():
-            return [row[0] for row in read_table(self.item_file, ["item_id"])]
-        return self.interactions.items
+        """Every item's id, in the order of `<name>.item`, then sorted those that only interactions name."""
+        listed = frozenset(self.listed_items)
+        return self.listed_items + [item for item in self.interactions.items if item not in listed]
 
     @cached_property
     def users(self) -> list[str]:
@@ -55,19 +61,24 @@ class Dataset:
 
     @cached_property
     def interactions(self) -> Interactions:
-        """All interactions in the files' order, with `part` where the split is fixed."""
+        """All interactions in the files' order, with `part` for a fixed split; DataError without any."""
         names = [name for name, _ in read_header(self.inter_files[0])]
         floats = [name for name in ("rating", "timestamp") if name in names]
         fixed = len(self.inter_files) == len(PARTS)
         builder = Builder("rating" in floats, "timestamp" in floats, part=fixed)
-        if self.item_file.is_file():
-            for item in self.items:
-                builder.add_item(item)
+        for item in self.listed_items:
+            builder.add_item(item)
         for part, path in enumerate(self.inter_files):
-            for user, item, *values in read_table(path, ["user_id", "item_id", *floats]):
-                known = dict(zip(floats, map(float, values), strict=True))
+            for row, (user, item, *values) in enumerate(read_table(path, ["user_id", "item_id", *floats]), 1):
+                try:
+                    known = dict(zip(floats, map(float, values), strict=True))
+                except ValueError as error:
+                    raise DataError(f"{path}, row {row}: {error}; repair it.") from None
                 builder.add(user, item, part=part, **known)
-        return builder.build()
+        found = builder.build()
+        if not len(found):
+            raise DataError(f"{self.inter_files[0]} has no interactions; convert the data set again.")
+        return found
 
     def texts(self, columns: list[str]) -> Iterator[str]:
         """The named columns of `<name>.item`, joined by a space, in the order of `items`."""
@@ -96,6 +107,11 @@ class Dataset:
             there = ", ".join(self.modalities) or "none"
             raise DataError(f"{self.folder} has no features of the modality {modality!r}; it has {there}.")
         return FeatureFile(path, modality)
+
+    def coverage(self, modality: str) -> int:
+        """The number of items with a row of features."""
+        known = frozenset(self.items)
+        return sum(token in known for tokens in self.features(modality).ids() for token in tokens.to_pylist())
 
     def matrix(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """(values float32 [n, d], mask [n]) in the order of `items`; items without features have zeros."""

@@ -105,9 +105,10 @@ def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
     by_name = {
         path.stem: str(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES
     }
-    named = [""] * len(dataset.items)
+    named: list[str] = []
     if dataset.item_file.is_file() and "image" in (name for name, _ in read_header(dataset.item_file)):
-        named = dataset.texts(["image"])
+        named = list(dataset.texts(["image"]))
+    named += [""] * (len(dataset.items) - len(named))
     return [
         _named_image(folder, name) or by_name.get(item, "")
         for item, name in zip(dataset.items, named, strict=True)
@@ -144,11 +145,15 @@ def _encode(
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose a --modality.")
     shards = Shards(dataset.folder / f".{dataset.name}.{modality}.shards", options, inputs)
-    missing = write_encoded(
-        lambda width: FeatureWriter(target, modality, width, options["half"]),
-        dataset.items,
-        shards.encoded(load),
-    )
+    try:
+        missing = write_encoded(
+            lambda width: FeatureWriter(target, modality, width, options["half"]),
+            dataset.items,
+            shards.encoded(load),
+        )
+    except DataError:  # a mistake, nothing to go on with
+        shards.remove()
+        raise
     shards.remove()
     return missing
 

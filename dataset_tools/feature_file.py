@@ -205,6 +205,11 @@ class FeatureFile:
         self.width = kind.list_size
         self.rows = self._file.metadata.num_rows
 
+    def ids(self) -> Iterator[pa.ChunkedArray]:
+        """The tokens of one row group after another."""
+        for group in range(self._file.num_row_groups):
+            yield self._file.read_row_group(group, columns=[self._id], use_threads=False).column(0)
+
     def blocks(self) -> Iterator[tuple[pa.StringArray, np.ndarray]]:
         """(tokens [r], values [r, width]) for one row group after another, in the file's order."""
         for group in range(self._file.num_row_groups):

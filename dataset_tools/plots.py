@@ -5,6 +5,18 @@ from pathlib import Path
 import numpy as np
 
 from dataset_tools.dataset import Dataset
+from dataset_tools.errors import DataError
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def check(path: str | Path) -> None:
+    """Refuse a picture's name that `save` could not write, before anything is computed."""
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise DataError(f"{path} cannot be drawn; end its name in {', '.join(FORMATS)}.")
+    if not path.parent.is_dir():
+        raise DataError(f"There is no folder {path.parent} for the plot.")
 
 
 def save(dataset: Dataset, path: str | Path) -> Path:
@@ -26,7 +38,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     degrees.set(xscale="log", yscale="log", xlabel="interactions n", ylabel="share with at least n (%)")
     degrees.set_title("Degrees")
     degrees.legend()
-    rows = [dataset.features(modality).rows for modality in dataset.modalities]
+    rows = [dataset.coverage(modality) for modality in dataset.modalities]
     shares = [100 * count / len(dataset.items) for count in rows]
     bars = coverage.barh(dataset.modalities, shares)
     coverage.bar_label(bars, [f"{count:,}" for count in rows], padding=3)

@@ -28,8 +28,10 @@ def summarize(
 def of_dataset(dataset: Dataset, notes: Mapping[str, int] | None = None) -> dict[str, Any]:
     """The same for a data set on disk."""
     interactions = dataset.interactions
-    files = {modality: dataset.features(modality) for modality in dataset.modalities}
-    coverage = {modality: (file.rows, file.width) for modality, file in files.items()}
+    coverage = {
+        modality: (dataset.coverage(modality), dataset.features(modality).width)
+        for modality in dataset.modalities
+    }
     users = len(interactions.users)
     return summarize(users, len(dataset.items), len(interactions), coverage, notes)
 

@@ -43,6 +43,22 @@ def test_an_interrupted_command_says_so(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted: what was there before is unchanged\n"
 
 
+def test_options_of_a_download_are_refused_where_nothing_is_downloaded(tmp_path, capsys):
+    assert main(["prepare", "ml-100k", "--raw", "x", "--data-path", str(tmp_path)]) == 2
+    assert "ml-100k comes with RecBole; leave out --raw" in capsys.readouterr().err
+
+
+def test_a_reader_that_stops_is_no_mistake(tmp_path, write_micro):
+    write_micro(tmp_path / "src")
+    assert (
+        main(["convert", "micro", "--from", str(tmp_path / "src"), "--name", "toy", "--data-path", "d"]) == 0
+    )
+    command = f"{sys.executable} -m dataset_tools inspect toy --data-path d | true"
+    script = f"set -o pipefail; {command}"
+    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stderr == ""
+
+
 def test_a_mistake_is_one_line_and_code_2(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "dataset_tools", "inspect", "nothing", "--data-path", str(tmp_path)],

@@ -97,6 +97,13 @@ def test_clip_model_from_a_folder_leaves_corrupt_images_out(dataset, tmp_path):
     assert not np.allclose(values[0], values[1])
 
 
+def test_a_mistake_leaves_nothing_to_go_on_with(dataset):
+    before = sorted(dataset.folder.iterdir())
+    with pytest.raises(DataError):
+        encoding.encode_texts(dataset, "word2vec")
+    assert sorted(dataset.folder.iterdir()) == before
+
+
 def test_images_are_found_by_the_column_image_or_by_id(tmp_path):
     with DatasetFolder(tmp_path / "data", "toy") as folder:
         (folder.path / "toy.inter").write_text("user_id:token\titem_id:token\nu\ta\n")

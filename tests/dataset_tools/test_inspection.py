@@ -7,6 +7,8 @@ import pytest
 
 from dataset_tools import inspection, pilot, plots
 from dataset_tools.dataset import Dataset
+from dataset_tools.errors import DataError
+from dataset_tools.feature_file import FeatureWriter
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import Builder
 
@@ -89,6 +91,48 @@ def test_statistics_are_counted(tmp_path):
     assert lines[0] == "120 users, 80 items, 480 interactions, density 5.0000%"
     assert "visual: 80 items (100.0%) with 10 columns" in lines
     assert "interactions per user: min 4, median 4, mean 4.00, max 4; 0 users without any" in lines
+
+
+def by_hand(tmp_path, inter, item=None):
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "toy.inter").write_text(inter)
+    if item:
+        (folder / "toy.item").write_text(item)
+    return Dataset("toy", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("inter", "message"),
+    [
+        ("user_id:token\titem_id:token\n", "toy.inter has no interactions"),
+        ("", "toy.inter does not begin with a header of name:type fields"),
+        ("user_id:token\titem_id:token\trating:float\nu\ta\tx\n", "toy.inter, row 1: could not convert"),
+    ],
+)
+def test_a_data_set_that_cannot_be_read_is_one_sentence(tmp_path, inter, message):
+    with pytest.raises(DataError, match=message):
+        list(inspection.report(by_hand(tmp_path, inter)))
+
+
+def test_items_that_only_interactions_name_and_features_of_no_item(tmp_path):
+    dataset = by_hand(
+        tmp_path, "user_id:token\titem_id:token\nu\ta\nu\tc\n", "item_id:token\ttitle:token_seq\nb\tB\n"
+    )
+    with FeatureWriter(dataset.folder / "toy.v.parquet", "v", 2) as writer:
+        writer.write(["a", "b", "unknown"], np.eye(3)[:, :2])
+    assert dataset.items == ["b", "a", "c"]
+    lines = list(inspection.report(dataset))
+    assert "1 users, 3 items, 2 interactions, density 66.6667%" in lines
+    assert "v: 2 items (66.7%) with 2 columns" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("x.xyz", "end its name in .png"), ("no/x.png", "no folder no")]
+)
+def test_a_plot_that_cannot_be_written_is_refused_at_once(name, message):
+    with pytest.raises(DataError, match=message):
+        plots.check(name)
 
 
 def test_the_plot_is_a_picture(tmp_path):

@@ -60,8 +60,8 @@ def neighbours(unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def similar_pair_share(matrix: sp.csr_array, index: np.ndarray, k: int) -> float:
     """Table 2: the share of users with two items of which one is among the other's k nearest neighbours.
 
-    `matrix` [users, items] is binary, `index` [items, >= k] leaves the item itself out: with it every user would
-    count.  Users with one item count as having no pair.
+    `matrix` [users, items] is binary, `index` [items, >= k] leaves the item itself out: with it every user
+    would count.  Users with one item count as having no pair.
     """
     n, k = index.shape[0], min(k, index.shape[1])
     rows = np.repeat(np.arange(n), k)

@@ -149,7 +149,7 @@ def _convert_amazon_2023(layouts) -> None:
     layout = _add(layouts, "amazon2023", "Amazon Reviews 2023: reviews and metadata as .jsonl.gz")
     layout.add_argument("--reviews", required=True, metavar="F", help="X.jsonl.gz")
     layout.add_argument("--meta", required=True, metavar="F", help="meta_X.jsonl.gz")
-    layout.add_argument("--k-core", type=int, default=5, help="least interactions per user and item")
+    _core(layout, 5)
     layout.add_argument("--min-rating", type=float, help="leave out lower ratings")
     _encoder(layout)
     _chance(layout)
@@ -175,7 +175,7 @@ def _convert_table(layouts) -> None:
     layout.add_argument("--rating", metavar="C", help="column of ratings")
     layout.add_argument("--time", metavar="C", help="column of times: numbers or ISO dates")
     layout.add_argument("--min-rating", type=float, help="leave out lower ratings")
-    layout.add_argument("--k-core", type=int, default=0, help="least interactions per user and item")
+    _core(layout, 0)
     _item_table(layout, "table of items")
     layout.add_argument(
         "--encoder", default="tfidf", help=f"of the text: {', '.join(encoders.TEXT_ENCODERS)}"
@@ -369,6 +369,27 @@ def _item_table(command: argparse.ArgumentParser, what: str) -> None:
 
 def _list(text: str | None) -> list[str]:
     return text.split(",") if text else []
+
+
+def _core(command: argparse.ArgumentParser, default: int) -> None:
+    command.add_argument(
+        "--k-core",
+        type=_count,
+        default=default,
+        metavar="K",
+        help="least interactions per user and item, 0 keeps all (default: %(default)s)",
+    )
+
+
+def _count(text: str) -> int:
+    """A whole number >= 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number >= 0")
+    return value
 
 
 def _encoder(command: argparse.ArgumentParser) -> None:

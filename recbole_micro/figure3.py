@@ -15,7 +15,6 @@ from dataset_tools.errors import DataError
 from dataset_tools.splitting import split_dataset
 from recbole_micro import cold_start, hooks, plots, quick_start
 from recbole_micro.errors import UserError
-from recbole_micro.run_folder import write_text
 
 FIGURE: dict[str, tuple[str, dict]] = {
     "MF": ("BPR", {}),
@@ -30,27 +29,6 @@ ROWS = {**CHANCE, **FIGURE, **{model: (model, {}) for model in ("LATTICE", "FREE
 METRICS = ("recall@20", "ndcg@20", "precision@20")
 COLUMNS = [front + metric for front in ("", "cold:", "warm:") for metric in METRICS]
 KEY = ("dataset", "row", "seed", "options")
-
-
-def reproduce(
-    dataset: str,
-    out: str | Path,
-    seeds: Sequence[int] = (2020,),
-    rows: Iterable[str] = (*CHANCE, *FIGURE),
-    settings: Mapping | None = None,
-    **places,
-) -> list[dict]:
-    """Train what is missing, write `figure3.csv`, `.md` and `.png` into `out`; the lines as in `measure`.
-
-    `dataset` is a cold-start split, or else gets one, `<dataset>-cold`, with a fifth of its items cold.
-    """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    name = cold_split(dataset, places.get("data_path", "dataset"))
-    lines = measure(name, out / "figure3.csv", rows, seeds, settings, **places)
-    write_text(out / "figure3.md", table(lines) + "\n")
-    plot(lines, out / "figure3.png")
-    return lines
 
 
 def cold_split(dataset: str, data_path: str | Path, share: float = splits.WITHHELD, **how) -> str:

@@ -21,23 +21,23 @@ def places(data, tmp_path):
     return {name: value for name, value in given.items() if name not in ("epochs", "eval_step")}
 
 
-def test_one_call_splits_trains_and_writes_table_and_plot(data, places, tmp_path):
-    rows, quick = ["popularity", "MF", "VBPR", "MICRO"], {"epochs": 2, "eval_step": 1}
-    lines = figure3.reproduce("world", tmp_path / "out", [1], rows, quick, **places)
+def test_the_split_the_trainings_the_table_and_the_plot(data, places, tmp_path):
+    rows, file = ["popularity", "MF", "VBPR", "MICRO"], tmp_path / "figure3.csv"
+    quick = {"epochs": 2, "eval_step": 1}
+    name = figure3.cold_split("world", data.folder)
+    lines = figure3.measure(name, file, rows, [1], quick, **places)
     record = json.loads((data.folder / "world-cold" / "world-cold.cold.json").read_text())
     assert len(record["valid"]) == 10 and len(record["test"]) == 9  # a fifth of 96
     assert [line["row"] for line in lines] == rows
     assert {line["dataset"] for line in lines} == {"world-cold"}
-    text = (tmp_path / "out" / "figure3.md").read_text()
+    text = figure3.table(lines)
     assert "Cold start on world-cold, protocol recbole" in text
     assert "| MF (epochs=2, eval_step=1) | 1 | not ranked | not ranked | 0." in text
     assert "| popularity (epochs=2, eval_step=1) | 1 | 0.0000 / 0.0000 / 0.0000 | not ranked | 0." in text
-    assert (tmp_path / "out" / "figure3.png").stat().st_size > 5000
+    figure3.plot(lines, tmp_path / "figure3.png")
+    assert (tmp_path / "figure3.png").stat().st_size > 5000
     micro = next(line for line in lines if line["row"] == "MICRO")
-    assert (
-        0 < float(micro["cold:recall@20"]) <= 1
-        and micro["cold:recall@20"] in (tmp_path / "out" / "figure3.csv").read_text()
-    )
+    assert 0 < float(micro["cold:recall@20"]) <= 1 and micro["cold:recall@20"] in file.read_text()
 
 
 def test_the_figure_shows_the_papers_models():
@@ -89,4 +89,4 @@ def test_rows_and_data_sets_that_do_not_fit_are_refused(places, tmp_path):
     with pytest.raises(UserError, match="world lists no cold items.*split world --cold 0.2"):
         figure3.measure("world", tmp_path / "runs.csv", ["MF"], **places)
     with pytest.raises(UserError, match="data set wurld is not in"):
-        figure3.reproduce("wurld", tmp_path / "out", **places)
+        figure3.cold_split("wurld", places["data_path"])

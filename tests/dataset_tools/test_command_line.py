@@ -48,6 +48,13 @@ def test_options_of_a_download_are_refused_where_nothing_is_downloaded(tmp_path,
     assert "ml-100k comes with RecBole; leave out --raw" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("core", ["-1", "two", "2.5"])
+def test_a_core_is_a_whole_number(core, capsys):
+    with pytest.raises(SystemExit):
+        main(["convert", "amazon2023", "--reviews", "r", "--meta", "m", "--name", "n", f"--k-core={core}"])
+    assert f"argument --k-core: {core!r} is no whole number >= 0" in capsys.readouterr().err
+
+
 def test_a_reader_that_stops_is_no_mistake(tmp_path, write_micro):
     write_micro(tmp_path / "src")
     assert (

@@ -174,6 +174,8 @@ def _load_internal_config_dict(self, model, model_class, dataset):
         merged.update(copy.deepcopy(options.plugin_defaults(file)))
     for values in self.layers.values():
         merged.update(values)
+    merged.pop("models", None)
+    merged.update(copy.deepcopy(options.data_defaults(model, dataset)))
     self.notices = []
     for values in map(copy.deepcopy, options.presets(self.external_config_dict.get("preset"))):
         self.notices += values.pop("notice", None) or []

@@ -286,6 +286,12 @@ def read_defaults(path: str) -> dict:
     return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Loader) or {}
 
 
+def data_defaults(model: str, dataset: str) -> dict:
+    """What a data set's file gives to one model under `models`, or the data set that it names there."""
+    models = plugin_defaults(f"dataset/{dataset}.yaml").get("models", {})
+    return data_defaults(model, models) if isinstance(models, str) else models.get(model, {})
+
+
 def presets(value: str | list | None) -> list[dict]:
     """The content of the presets that `--preset NAME[,NAME]` names, in this order.
 
@@ -327,7 +333,7 @@ def known_names() -> frozenset[str]:
             names.update(plugin_defaults(f"{folder}/{name}.yaml"))
     for file in _added:
         names.update(plugin_defaults(file))
-    return frozenset(names - {"notice"})
+    return frozenset(names - {"notice", "models"})
 
 
 @lru_cache
@@ -340,6 +346,9 @@ def declared(model: str, dataset: str) -> dict[str, Option]:
             # A file that only changes a default keeps the declaration.
             known = found.get(name)
             found[name] = option if option.kinds or not known else replace(known, default=option.default)
+    found.pop("models", None)
+    for name, default in data_defaults(model, dataset).items():
+        found[name] = replace(found.get(name, Option(name, ())), default=default)
     return found
 
 

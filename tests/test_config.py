@@ -20,7 +20,15 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-LAYERS = ["recbole overall", "plugin overall", "recbole model", "plugin model", "recbole data", "plugin data"]
+LAYERS = [
+    "recbole overall",
+    "plugin overall",
+    "recbole model",
+    "plugin model",
+    "recbole data",
+    "plugin data",
+    "model on data",
+]
 
 
 def test_order_of_defaults(monkeypatch, tmp_path):
@@ -47,6 +55,7 @@ def test_order_of_defaults(monkeypatch, tmp_path):
         options, "read_defaults", lambda path: both(read_defaults(path), recbole, Path(path).name)
     )
     monkeypatch.setattr(options, "plugin_defaults", lambda file: both(plugin_defaults(file), ours, file))
+    monkeypatch.setattr(options, "data_defaults", lambda model, dataset: layer("model on data"))
     monkeypatch.setattr(options, "known_names", lambda: frozenset([*keys.values(), "preset"]))
     files = [
         write(tmp_path / f"{name}.yaml", "".join(f"{k}: {v}\n" for k, v in layer(name).items()))
@@ -55,6 +64,25 @@ def test_order_of_defaults(monkeypatch, tmp_path):
     with config.own_command_line(layer("command line")):
         made = Config("BPR", "ml-100k", files, {**layer("dictionary"), "preset": "paper"})
     assert [made[keys[name]] for name in names] == names
+
+
+def test_a_data_set_has_defaults_of_its_own_for_a_model(monkeypatch):
+    monkeypatch.setattr(options, "_added", {})
+    options.add_text("dataset/shop.yaml", "topk: [5, 20]\nmodels:\n  BPR: {embedding_size: 32}\n")
+    options.add_text("dataset/mall.yaml", "models: shop\n")
+    try:
+        sizes = {name: make("BPR", name)["embedding_size"] for name in ("shop", "mall", "tiny")}
+        assert sizes == {"shop": 32, "mall": 32, "tiny": 64}
+        assert make("BPR", "shop", embedding_size=16)["embedding_size"] == 16
+        other = make("LightGCN", "shop")
+        assert other["embedding_size"] == 64 and other["topk"] == [5, 20]
+        assert "models" not in other.final_config_dict
+        assert options.declared("BPR", "mall")["embedding_size"].default == 32
+        assert "models" not in options.known_names() and "models" not in options.declared("BPR", "shop")
+    finally:
+        monkeypatch.undo()
+        for cached in (options.plugin_defaults, options.known_names, options.declared):
+            cached.cache_clear()
 
 
 def test_plugin_protocol_and_recbole_model_defaults():

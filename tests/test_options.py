@@ -186,11 +186,19 @@ def test_every_shipped_option_is_declared_and_its_default_is_allowed(file):
     """Declared where its default stands, or in a file that this one refines."""
     stem = file.rpartition("/")[2].removesuffix(".yaml")
     declared = options.declared(stem, stem)
-    for name, default in options.plugin_defaults(file).items():
-        option = declared[name]
+    for name in options.plugin_defaults(file).keys() - {"models"}:
+        option, default = declared[name], options.plugin_defaults(file)[name]
         assert option.kinds, f"{name} in {file} has no (kind)"
         assert option.help, f"{name} in {file} has no help"
         assert option.read(default, file) == default
+
+
+@pytest.mark.parametrize("dataset", options.stems("dataset"))
+def test_data_sets_give_models_options_that_they_have_and_values_that_are_allowed(dataset):
+    for model in options.model_names():
+        for name, default in options.data_defaults(model, dataset).items():
+            option = options.declared(model, dataset)[name]
+            assert option.kinds and option.default == option.read(default, dataset) == default
 
 
 @pytest.mark.parametrize("name", options.stems("preset"))

@@ -61,6 +61,41 @@ def test_two_trials_on_the_synthetic_world(engine, tmp_path, capsys):
     assert (out / "trials.csv").read_bytes() == before
 
 
+OWN_MODEL = """
+from recbole.model.general_recommender import BPR
+from recbole_micro.errors import UserError
+
+class Moody(BPR):
+    defaults = {"mood": "good"}
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        if config["mood"] == "bad":
+            raise RuntimeError("in a bad mood")
+        if config["mood"] == "wrong":
+            raise UserError("mood is wrong: choose good or bad.")
+"""
+
+
+@needs_ray
+def test_workers_know_models_of_ones_own_and_what_went_wrong(tmp_path, capfd):
+    """A trial that fails is kept as such; a mistake that all trials would meet ends the study with its text."""
+    file = tmp_path / "moody.py"
+    file.write_text(OWN_MODEL)
+    for moods, code in ((["good", "bad"], 0), (["wrong"], 2)):
+        out = tmp_path / moods[0]
+        argv = command(tmp_path, "--engine=ray", "--algo=exhaustive", f"--out={out}", f"--plugins={file}")
+        (tmp_path / "space.yaml").write_text(yaml.safe_dump({"choice": {"mood": moods}}))
+        argv = ["--model=Moody" if argument == "--model=BPR" else argument for argument in argv]
+        assert cli.main(argv) == code
+    trials = pd.read_csv(tmp_path / "good" / "trials.csv").set_index("mood")
+    assert trials["state"].to_dict() == {"good": FINISHED, "bad": FAILED}
+    assert yaml.safe_load((tmp_path / "good" / "best.yaml").read_text())["mood"] == "good"
+    told = capfd.readouterr()
+    assert "RuntimeError: in a bad mood" in told.out
+    assert told.err.endswith("error: mood is wrong: choose good or bad.\n")
+
+
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.parametrize("algo", ["random", "bayes"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.sparse as sp
 
 from dataset_tools import pilot, summary
 from dataset_tools.catalog import KNOWN
@@ -29,12 +30,12 @@ def report(dataset: Dataset, sample: int = SHOWN_ITEMS) -> Iterator[str]:
             f"interactions per {what}: min {degree.min()}, median {np.median(degree):g}, "
             f"mean {degree.mean():.2f}, max {degree.max()}; {unused:,} {what}s without any"
         )
-    behaviour = pilot.Behaviour.of(interactions.user, item, users, items)
-    repeated = len(interactions) - behaviour.matrix.nnz
+    matrix = pilot.used(interactions.user, item, users, items)
+    repeated = len(interactions) - matrix.nnz
     if repeated:
         yield f"{repeated:,} interactions repeat a pair of user and item"
     for modality in dataset.modalities:
-        yield from _modality(dataset, modality, behaviour, sample)
+        yield from _modality(dataset, modality, matrix, sample)
 
 
 def _parts(interactions: Interactions) -> Iterator[str]:
@@ -43,7 +44,7 @@ def _parts(interactions: Interactions) -> Iterator[str]:
         yield "fixed split: " + ", ".join(f"{name} {n:,}" for name, n in zip(PARTS, counts, strict=True))
 
 
-def _modality(dataset: Dataset, modality: str, behaviour: pilot.Behaviour, sample: int) -> Iterator[str]:
+def _modality(dataset: Dataset, modality: str, matrix: sp.csr_array, sample: int) -> Iterator[str]:
     values, mask = dataset.matrix(modality)
     there = np.flatnonzero(mask)
     yield f"[{modality}]"
@@ -54,37 +55,33 @@ def _modality(dataset: Dataset, modality: str, behaviour: pilot.Behaviour, sampl
     zeros = int((~unit.any(axis=1)).sum())
     if zeros:
         yield f"  {zeros:,} items have a row of zeros, which is similar to nothing"
-    position = np.full(len(mask), -1)
-    position[there] = np.arange(len(there))
-    pairs = position[behaviour.pairs]
-    pairs = pairs[(pairs >= 0).all(axis=1)]
-    everything, together = pilot.mean_similarity(unit, pairs)
+    matrix = matrix[:, there]
+    everything, together = pilot.mean_similarity(unit, matrix)
     yield f"  mean cosine: {everything:.4f} of all pairs, {together:.4f} of co-interacted pairs (Table 1)"
     index, cosine = pilot.neighbours(unit, max(pilot.SIMILAR_K))
-    matrix = behaviour.matrix[:, there]
     shares = (f"{pilot.similar_pair_share(matrix, index, k):.2%} (k={k})" for k in pilot.SIMILAR_K)
     yield "  users with a similar pair: " + ", ".join(shares) + " (Table 2)"
-    real, shuffled, suspicious = pilot.alignment(index, pairs)
+    real, shuffled, suspicious = pilot.alignment(index, matrix)
     yield f"  neighbours co-interacted: {real:.2%}, with shuffled items {shuffled:.2%}"
     if suspicious:
         yield (
             f"  WARNING: the nearest neighbours in {modality} are no more co-interacted than random pairs; "
             "the features may belong to other items (check the ids or the row order)"
         )
-    yield from _nearest(dataset, there, behaviour, index, cosine, sample)
+    yield from _nearest(dataset, there, matrix, index, cosine, sample)
 
 
 def _nearest(
     dataset: Dataset,
     there: np.ndarray,
-    behaviour: pilot.Behaviour,
+    matrix: sp.csr_array,
     index: np.ndarray,
     cosine: np.ndarray,
     sample: int,
 ) -> Iterator[str]:
     """The most used items with their nearest neighbours."""
     titles = dataset.titles()
-    use = np.asarray(behaviour.matrix[:, there].sum(axis=0)).ravel()
+    use = np.asarray(matrix.sum(axis=0)).ravel()
     for row in np.argsort(-use, kind="stable")[:sample]:
         near = zip(index[row, :SHOWN_NEIGHBOURS], cosine[row], strict=False)
         names = "; ".join(f"{_name(dataset, there[i], titles)} ({value:.2f})" for i, value in near)

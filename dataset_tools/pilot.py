@@ -1,6 +1,6 @@
 """What features say about behaviour: the MICRO paper's Tables 1 and 2, and a check of alignment."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,23 +8,25 @@ import scipy.sparse as sp
 SIMILAR_K = (5, 10, 15, 20)
 ALIGNMENT_K = 10
 SHUFFLES = 20
-PAIRS_AT_ONCE = 8192
+PAIRS_AT_ONCE = 8192  # vectors that are multiplied
+SHARED_AT_ONCE = 1 << 22  # pairs of items that some user has both of
 
 
-@dataclass(frozen=True)
-class Behaviour:
-    """Who used what: binary `matrix` [users, items]; `pairs` [p, 2] of items that some user has both."""
+def used(user: np.ndarray, item: np.ndarray, users: int, items: int) -> sp.csr_array:
+    """Who used what, [users, items], binary."""
+    matrix = sp.csr_array((np.ones(len(user), dtype=np.int32), (user, item)), shape=(users, items))
+    matrix.data[:] = 1
+    return matrix
 
-    matrix: sp.csr_array
-    pairs: np.ndarray
 
-    @classmethod
-    def of(cls, user: np.ndarray, item: np.ndarray, users: int, items: int) -> "Behaviour":
-        ones = np.ones(len(user), dtype=np.int32)
-        matrix = sp.csr_array((ones, (user, item)), shape=(users, items))
-        matrix.data[:] = 1
-        together = sp.triu(matrix.T @ matrix, k=1).tocoo()
-        return cls(matrix, np.stack([together.row, together.col], axis=1))
+def shared(matrix: sp.csr_array) -> Iterator[tuple[int, sp.csr_array]]:
+    """(first row, rows [b, items]) of how many users have both of two items, in portions that fit memory."""
+    of_item = matrix.T.tocsr()
+    most = np.minimum(of_item @ matrix.sum(axis=1), matrix.shape[1])  # entries of a row, at most
+    portion = np.cumsum(most) // SHARED_AT_ONCE
+    starts = np.flatnonzero(np.diff(portion, prepend=-1)).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(most)], strict=True):
+        yield start, (of_item[start:stop] @ matrix).tocsr()
 
 
 def unit_rows(values: np.ndarray) -> np.ndarray:
@@ -33,16 +35,24 @@ def unit_rows(values: np.ndarray) -> np.ndarray:
     return values / np.where(length > 0, length, 1.0)
 
 
-def mean_similarity(unit: np.ndarray, pairs: np.ndarray) -> tuple[float, float]:
-    """Table 1: mean cosine of all pairs of items, and of the given pairs [p, 2] (NaN without any)."""
+def mean_similarity(unit: np.ndarray, matrix: sp.csr_array) -> tuple[float, float]:
+    """Table 1: mean cosine of all pairs of items, and of those that some user has both of (NaN without any).
+
+    `unit` [items, d] has rows of length 1, `matrix` [users, items] is binary.
+    """
     n = len(unit)
     total = np.square(unit.sum(axis=0, dtype=np.float64)).sum() - np.square(unit, dtype=np.float64).sum()
     everything = total / (n * (n - 1)) if n > 1 else float("nan")
-    together = 0.0
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        left, right = pairs[start : start + PAIRS_AT_ONCE].T
-        together += float(np.einsum("ij,ij->", unit[left], unit[right], dtype=np.float64))
-    return float(everything), together / len(pairs) if len(pairs) else float("nan")
+    together, count = 0.0, 0
+    for first, rows in shared(matrix):
+        pairs = rows.tocoo()
+        left, right = pairs.row + first, pairs.col
+        left, right = left[left < right], right[left < right]
+        count += len(left)
+        for start in range(0, len(left), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
+            together += float(np.einsum("ij,ij->", unit[left[part]], unit[right[part]], dtype=np.float64))
+    return float(everything), together / count if count else float("nan")
 
 
 def neighbours(unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,33 +80,22 @@ def similar_pair_share(matrix: sp.csr_array, index: np.ndarray, k: int) -> float
     return float((np.asarray(hits).ravel() > 0).mean())
 
 
-def alignment(index: np.ndarray, pairs: np.ndarray, seed: int = 0) -> tuple[float, float, bool]:
+def alignment(index: np.ndarray, matrix: sp.csr_array, seed: int = 0) -> tuple[float, float, bool]:
     """(co-interacted share of neighbour pairs, the same with shuffled items, whether the first is no larger).
 
-    The neighbours count as misaligned where their share lies within 3 standard deviations of what shuffled
-    items give.
+    `index` [items, k] are neighbours, `matrix` [users, items] is binary.  The neighbours count as misaligned
+    where their share lies within 3 standard deviations of what shuffled items give.
     """
-    n = index.shape[0]
     index = index[:, :ALIGNMENT_K]
-    left, right = np.repeat(np.arange(n), index.shape[1]), index.ravel()
-    known = np.unique(_key(pairs[:, 0], pairs[:, 1], n))
-    real = _share(left, right, known, n)
-    generator = np.random.default_rng(seed)
-    shuffled = []
-    for _ in range(SHUFFLES):
-        place = generator.permutation(n)
-        shuffled.append(_share(place[left], place[right], known, n))
+    n, generator = len(index), np.random.default_rng(seed)
+    places = [np.arange(n), *(generator.permutation(n) for _ in range(SHUFFLES))]
+    whose = [np.argsort(place) for place in places]  # the item that stands at a place
+    hits = np.zeros(len(places))
+    for first, rows in shared(matrix) if index.size else ():
+        here = np.repeat(np.arange(rows.shape[0]), index.shape[1])
+        for number, (place, item) in enumerate(zip(places, whose, strict=True)):
+            right = place[index[item[first : first + rows.shape[0]]]].ravel()
+            hits[number] += np.count_nonzero(rows[here, right])
+    real, *shuffled = hits / max(1, index.size)
     mean, spread = float(np.mean(shuffled)), float(np.std(shuffled))
-    return real, mean, real <= mean + 3 * spread
-
-
-def _key(left: np.ndarray, right: np.ndarray, n: int) -> np.ndarray:
-    return np.minimum(left, right).astype(np.int64) * n + np.maximum(left, right)
-
-
-def _share(left: np.ndarray, right: np.ndarray, known: np.ndarray, n: int) -> float:
-    if not len(left) or not len(known):
-        return 0.0
-    keys = _key(left, right, n)
-    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return float((known[place] == keys).mean())
+    return float(real), mean, bool(real <= mean + 3 * spread)

@@ -22,34 +22,47 @@ def world():
         for u, i in zip(generator.integers(0, users, 60), generator.integers(0, items, 60), strict=True)
     }
     user, item = map(np.array, zip(*sorted(pairs), strict=True))
-    return pilot.Behaviour.of(user, item, users, items), pairs, generator.standard_normal((items, 4))
+    return pilot.used(user, item, users, items), pairs, generator.standard_normal((items, 4))
 
 
 def baskets(pairs):
     return [sorted(i for u, i in pairs if u == user) for user in sorted({u for u, _ in pairs})]
 
 
-def test_table_1_is_the_mean_over_pairs(world, monkeypatch):
-    behaviour, pairs, values = world
+@pytest.mark.parametrize("at_once", [1, 20, 1 << 22])
+def test_table_1_is_the_mean_over_pairs(world, monkeypatch, at_once):
+    matrix, pairs, values = world
     monkeypatch.setattr(pilot, "PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr(pilot, "SHARED_AT_ONCE", at_once)
     unit = pilot.unit_rows(values)
     cosine = unit @ unit.T
     together = {pair for basket in baskets(pairs) for pair in combinations(basket, 2)}
     expected = [cosine[i, j] for i, j in together]
-    everything, found = pilot.mean_similarity(unit, behaviour.pairs)
+    everything, found = pilot.mean_similarity(unit, matrix)
     assert found == pytest.approx(np.mean(expected))
     assert everything == pytest.approx(np.mean([cosine[i, j] for i, j in combinations(range(15), 2)]))
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 50])
 def test_table_2_counts_users_with_a_neighbour_pair(world, k):
-    behaviour, pairs, values = world
+    matrix, pairs, values = world
     index, _ = pilot.neighbours(pilot.unit_rows(values), 50)
     cosine = pilot.unit_rows(values) @ pilot.unit_rows(values).T
     np.fill_diagonal(cosine, -2)
     near = {(i, int(j)) for i in range(15) for j in np.argsort(-cosine[i])[:k] if i != j}
     hits = [any((i, j) in near for i in basket for j in basket) for basket in baskets(pairs)]
-    assert pilot.similar_pair_share(behaviour.matrix, index, k) == pytest.approx(np.mean(hits))
+    assert pilot.similar_pair_share(matrix, index, k) == pytest.approx(np.mean(hits))
+
+
+@pytest.mark.parametrize("at_once", [1, 20, 1 << 22])
+def test_the_share_of_neighbours_that_some_user_has_both_of(world, monkeypatch, at_once):
+    matrix, pairs, values = world
+    monkeypatch.setattr(pilot, "SHARED_AT_ONCE", at_once)
+    index, _ = pilot.neighbours(pilot.unit_rows(values), 3)
+    together = {pair for basket in baskets(pairs) for pair in combinations(basket, 2)}
+    wanted = [tuple(sorted((i, int(j)))) in together for i in range(15) for j in index[i]]
+    real, shuffled, _ = pilot.alignment(index, matrix)
+    assert real == pytest.approx(np.mean(wanted)) and 0 < shuffled < 1
 
 
 def clusters(tmp_path, shuffle):

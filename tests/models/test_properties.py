@@ -18,13 +18,21 @@ def test_every_option_is_declared_and_explained(name):
             assert option.read(option.default, "in the file") == option.default
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", options.stems("space"))
 def test_the_search_space_suits_the_model(name):
     space = options.plugin_defaults(f"space/{name}.yaml")
     assert tuning.read_space(space)
-    declared, defaults = options.declared(name, ""), options.plugin_defaults(f"model/{name}.yaml")
+    declared = options.declared(name, "")
     for values in space.values():
         for option, choices in values.items():
-            assert option in defaults or option == "learning_rate", option
+            shared = declared[option].source in ("overall.yaml", "dataset/sample.yaml")
+            assert not shared or option in ("learning_rate", "weight_decay"), option
             for value in choices:
                 declared[option].read(value, "in the space")
+
+
+def test_every_model_of_ours_has_a_search_space_around_its_defaults():
+    for name in MODELS:
+        choices = options.plugin_defaults(f"space/{name}.yaml")["choice"]
+        for option, values in choices.items():
+            assert options.declared(name, "")[option].default in values, (name, option)

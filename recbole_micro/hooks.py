@@ -2,11 +2,13 @@
 
 import functools
 import os
+from contextlib import nullcontext
 from logging import getLogger
 from pathlib import Path
 
 import torch.distributed as dist
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
+from recbole.data.dataloader.abstract_dataloader import NegSampleDataLoader
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import TraditionalTrainer, Trainer
@@ -34,6 +36,7 @@ def install() -> None:
         (Dataset, "_reset_index", something_left),
         (FullSortEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (NegSampleEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
+        (NegSampleDataLoader, "_neg_sampling", negatives_of_an_epoch),
         (AbstractTrainer, "__init__", any_process_group),
         (Trainer, "_generate_train_loss_output", named_losses),
         (Trainer, "_build_optimizer", fused_adam),
@@ -152,6 +155,17 @@ def eval_batch_size(config, n_items: int) -> int:
     if not scores_all or set(config["eval_args"]["mode"].values()) != {"full"} or config["repeatable"]:
         return RECBOLE_EVAL_BATCH
     return n_items * max(1, min(EVAL_USERS, EVAL_SCORES // n_items))
+
+
+def negatives_of_an_epoch(original):
+    """Dynamic sampling scores its candidates by what a model of ours has computed once for the epoch."""
+
+    def _neg_sampling(self, inter_feat):
+        model = getattr(self, "model", None)  # set by Trainer.fit where sampling is dynamic
+        with getattr(model, "choosing_negatives", nullcontext)():
+            return original(self, inter_feat)
+
+    return _neg_sampling
 
 
 def any_process_group(original):

@@ -103,14 +103,18 @@ def test_no_cold_item_is_ever_a_negative(data, model, distribution):
     assert len(seen) > 0.9 * (train._dataset.item_num - 1 - len(cold))
 
 
-def test_dynamic_negatives_are_warm_as_well(data):
+def test_dynamic_negatives_are_warm_as_well_and_cost_one_forward_pass_an_epoch(data):
     sampling = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": True, "candidate_num": 4}
-    config = Config("MICRO", "world-cold", config_dict=options(data, train_neg_sample_args=sampling))
+    config = Config(
+        "MICRO", "world-cold", config_dict=options(data, train_neg_sample_args=sampling, train_batch_size=128)
+    )
     trainer, train, *_ = prepare(config)
     train.get_model(trainer.model)
-    cold = cold_by_hand(train)
+    cold, passes, forward = cold_by_hand(train), [], trainer.model.forward
+    trainer.model.forward = lambda: passes.append(1) or forward()
     seen = {item for batch in train for item in batch["neg_item_id"].tolist()}
     assert seen and not seen & cold
+    assert len(train) > 1 and len(passes) == 1
 
 
 def test_negatives_are_not_what_the_user_has(data):

@@ -306,23 +306,32 @@ def test_a_copy_scores_the_same_and_the_state_holds_parameters_only(prepared):
     assert "graphs.visual.raw" in trained.state_dict()
 
 
-def test_an_epoch_starts_once_also_with_dynamic_negatives(prepared):
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_an_epoch_starts_once_and_its_negatives_are_chosen_by_one_forward_pass(prepared, dynamic):
     model = make(prepared)
-    starts = []
+    starts, passes, scores, fresh = [], [], [], []
     model.start_epoch = lambda: starts.append(1)
-    for dynamic in (False, True):
-        model.dynamic_negatives = dynamic
-        starts.clear()
-        for epoch in range(3):
-            model.train()  # Trainer._train_epoch
-            for _ in range(4):
-                if dynamic:  # recbole.data.dataloader.abstract_dataloader
+    forward = model.forward
+    model.forward = lambda: passes.append(model.training) or forward()
+    for epoch in range(3):
+        model.train()  # Trainer._train_epoch
+        for _ in range(4):
+            if dynamic:  # recbole.data.dataloader.abstract_dataloader
+                with model.choosing_negatives():
                     model.eval()
+                    scores.append(model.predict(batch_of(model)))
                     model.train()
-                model.batch(batch_of(model))
-            if epoch:  # eval_step: no evaluation after the first epoch
-                model.eval()
-        assert len(starts) == 3, f"dynamic={dynamic}"
+            model.batch(batch_of(model))
+            model.backbone.item_embedding.weight.data.mul_(1.1)
+        if epoch:  # eval_step: no evaluation after the first epoch
+            model.eval()
+            fresh.append(model.predict(batch_of(model)))
+    assert len(starts) == 3 and passes == [False] * (5 if dynamic else 2)
+    if dynamic:
+        epochs = torch.stack(scores).view(3, 4, -1)
+        assert all(torch.equal(one, epoch[0]) for epoch in epochs for one in epoch)
+        assert not torch.allclose(epochs[0, 0], epochs[1, 0])
+        assert not any(torch.allclose(now, then) for now, then in zip(fresh, epochs[1:, 0], strict=True))
 
 
 def test_autocast_keeps_the_loss(prepared):

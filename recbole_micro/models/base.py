@@ -1,5 +1,7 @@
 """What every multimodal model shares: aligned features, training interactions, epochs, cached scores."""
 
+from contextlib import contextmanager
+
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
@@ -34,9 +36,8 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         self.train_user = torch.from_numpy(interactions.row).long()
         self.train_item = torch.from_numpy(interactions.col).long()
         self.cold = cold_start.without_ids(config, dataset)
-        self.dynamic_negatives = bool(config["train_neg_sample_args"].get("dynamic"))
-        self.steps, self.steps_at_train, self.new_epoch = 0, 0, True
-        self.cache = None
+        self.new_epoch, self.choosing = True, False
+        self.cache = None  # embeddings of one evaluation, or those that negatives of one epoch are chosen by
 
     def start_epoch(self) -> None:
         """Called once an epoch, with its first batch.
@@ -47,16 +48,26 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     def train(self, mode: bool = True):
         """RecBole's Trainer calls this at the start of every epoch; cached embeddings are stale from here on.
 
-        RecBole's dynamic negative sampling also calls `eval()` and `train()` around every batch; those calls
-        follow a training step, an epoch's first does not.  Nothing is drawn here: RecBole also calls it on a
-        copy of the model, before training.
+        Nothing is drawn here: RecBole also calls it on a copy of the model, before training.
         """
-        self.cache = None
-        if mode:
-            scored = self.dynamic_negatives and not self.training and self.steps > self.steps_at_train
-            self.new_epoch = self.new_epoch or not scored
-            self.steps_at_train = self.steps
+        if not self.choosing:
+            self.cache = None
+            self.new_epoch = self.new_epoch or mode
         return super().train(mode)
+
+    @contextmanager
+    def choosing_negatives(self):
+        """While this is open, candidates for a batch's negatives are scored (RecBole's dynamic sampling).
+
+        RecBole calls `eval()`, `predict` and `train()` for it in every batch.  Here the embeddings behind the
+        scores are computed once an epoch, at its start: anew in every batch they would cost more than the
+        training.
+        """
+        self.choosing = True
+        try:
+            yield
+        finally:
+            self.choosing = False
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
         self.cache = None
@@ -68,7 +79,6 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
             self.new_epoch = False
             with same_draws(self.device):
                 self.start_epoch()
-        self.steps += 1
         fields = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
         return tuple(interaction[field] for field in fields if field in interaction)
 

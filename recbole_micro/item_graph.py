@@ -65,6 +65,7 @@ class ModalityGraph(SkipConnection, FeatureTransform):
         super().__init__(modality, size, freeze_features)
         self.knn_options = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
         self.initial = normalize(knn(modality.values, mask=modality.mask, **self.knn_options), "symmetric")
+        self.last_search: tuple[Tensor, Graph] | None = None
         self.set_skip(lambda_coeff, graph_learning)
 
     def start_epoch(self) -> None:
@@ -81,13 +82,22 @@ class ModalityGraph(SkipConnection, FeatureTransform):
         learning = self.training and torch.is_grad_enabled()
         neighbours = self.neighbours if learning else None
         if neighbours is None:
-            neighbours = knn(features.detach().float(), mask=self.mask, **self.knn_options)
+            neighbours = self.search(features.detach().float())
         if not learning:
             return neighbours
         if self.graph_learning == "edges":
             self.neighbours = neighbours
         clamp = self.knn_options["clamp_negative"]
         return neighbours.with_values(edge_similarity(neighbours, features, clamp))
+
+    def search(self, features: Tensor) -> Graph:
+        """kNN graph of `features` [n_items, d]; the last one again where they are the same.
+
+        With `first_batch` they change once an epoch, and evaluation, negatives and training each need it.
+        """
+        if self.last_search is None or not torch.equal(features, self.last_search[0]):
+            self.last_search = features, knn(features, mask=self.mask, **self.knn_options)
+        return self.last_search[1]
 
     def learned_graph(self) -> Graph:
         """A~^m (Eq. 4)."""

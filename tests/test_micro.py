@@ -9,7 +9,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from torch.nn.functional import leaky_relu, normalize
 
-import recbole_micro  # noqa: F401
+from recbole_micro import item_graph
 from recbole_micro.models.micro import MICRO
 from tests import dense
 from tests import world as worlds
@@ -332,6 +332,35 @@ def test_an_epoch_starts_once_and_its_negatives_are_chosen_by_one_forward_pass(p
         assert all(torch.equal(one, epoch[0]) for epoch in epochs for one in epoch)
         assert not torch.allclose(epochs[0, 0], epochs[1, 0])
         assert not any(torch.allclose(now, then) for now, then in zip(fresh, epochs[1:, 0], strict=True))
+
+
+def test_neighbours_are_searched_once_for_each_state_of_the_transform(prepared, monkeypatch):
+    """Training's first batch, negatives and evaluation share a search until an optimiser's step moves W."""
+    model = make(prepared, graph_learning="first_batch")
+    searches, knn = [], item_graph.knn
+    monkeypatch.setattr(item_graph, "knn", lambda *args, **more: searches.append(1) or knn(*args, **more))
+    optimizer = torch.optim.Adam(model.parameters())
+    found = []
+    for _ in range(3):
+        found.append(len(searches))
+        model.train()
+        with model.choosing_negatives():
+            model.eval()
+            model.predict(batch_of(model))
+            model.train()
+        for _ in range(3):
+            optimizer.zero_grad()
+            sum(model.calculate_loss(batch_of(model))).backward()
+            optimizer.step()
+        model.eval()
+        scores = model.predict(batch_of(model))
+        twin = copy.deepcopy(model)
+        for graph in twin.graphs.values():
+            graph.last_search = None
+        twin.cache = None
+        assert torch.equal(scores, twin.predict(batch_of(model)))
+    of_twins = 2 * torch.arange(3)
+    assert (torch.tensor(found) - of_twins).tolist() == [0, 4, 6]  # two modalities, two states, then one more
 
 
 def test_autocast_keeps_the_loss(prepared):

@@ -53,53 +53,75 @@ def one_by_one(**values) -> list[dict]:
     return [{name: value} for name, choices in values.items() for value in choices]
 
 
+def doubled(settings: list[dict]) -> list[dict]:
+    """Each setting with plain uniform negatives, and with the highest-scoring of 4 (MICRO's default)."""
+    return [*settings, *({**one, "train_neg_sample_args": OF_FOUR} for one in settings)]
+
+
+UNIFORM = {"distribution": "uniform"}
+OF_FOUR = {"distribution": "uniform", "dynamic": True, "candidate_num": 4}
+CENTRE = {
+    "learning_rate": 2e-3,
+    "weight_decay": 4e-6,
+    "reg_weight": 0.0,
+    "train_neg_sample_args": OF_FOUR,
+    "edge_dropout": 0.9,
+    "n_ui_layers": 2,
+    "n_item_layers": 2,
+    "lambda_coeff": 0.4,
+    "beta": 0.03,
+    "tau": 0.5,
+}
 SETTINGS = {
     "ItemKNN": grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
-    "BPR": grid(learning_rate=[5e-4, 1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5, 1e-4]),
-    "NGCF": grid(
-        WHOLE_GRAPH, learning_rate=[1e-3, 2e-3, 4e-3], reg_weight=[1e-4, 1e-3], message_dropout=[0.1, 0.3]
+    "BPR": [
+        *grid(learning_rate=[5e-4, 1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5, 1e-4]),
+        *grid({"train_neg_sample_args": OF_FOUR}, learning_rate=[1e-3, 2e-3], weight_decay=[1e-5, 2e-5]),
+    ],
+    "NGCF": doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
+    "LightGCN": doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
+    "SGL": doubled(
+        grid(
+            {**WHOLE_GRAPH, "n_layers": 2, "learning_rate": 2e-3},
+            ssl_weight=[0.02, 0.05, 0.1],
+            ssl_tau=[0.2, 0.5],
+        )
     ),
-    "LightGCN": grid(
-        WHOLE_GRAPH, learning_rate=[1e-3, 2e-3, 4e-3], reg_weight=[1e-5, 1e-4, 1e-3], n_layers=[2, 3]
-    ),
-    "SGL": grid(
-        WHOLE_GRAPH | {"n_layers": 2},
-        learning_rate=[1e-3, 2e-3],
-        ssl_weight=[0.02, 0.05, 0.1],
-        ssl_tau=[0.2, 0.5],
-    ),
-    "VBPR": grid(learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-5, 1e-4, 1e-3, 1e-2]),
-    "MMGCN": grid(
-        WHOLE_GRAPH, learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-4, 1e-2], concat=[True, False]
-    ),
-    "GRCN": grid(WHOLE_GRAPH, learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-3, 1e-1], prune=[True, False]),
+    "VBPR": doubled(grid(learning_rate=[1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5])),
+    "MMGCN": doubled(grid(WHOLE_GRAPH, learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-4, 1e-2])),
+    "GRCN": doubled(grid(WHOLE_GRAPH, learning_rate=[5e-4, 1e-3, 2e-3], reg_weight=[1e-3, 1e-1])),
     "BM3": grid(learning_rate=[5e-4, 1e-3], n_ui_layers=[1, 2], dropout=[0.3, 0.5], reg_weight=[1e-2, 1e-1]),
-    "LATTICE": grid(
-        {"learning_rate": 2e-3, "adjacency": "symmetric", "edge_dropout": 0.9},
-        n_item_layers=[1, 2],
-        lambda_coeff=[0.4, 0.7, 0.9],
-        reg_weight=[1e-4, 1e-3],
+    "LATTICE": doubled(
+        grid(
+            {"learning_rate": 2e-3, "adjacency": "symmetric", "edge_dropout": 0.9, "reg_weight": 0.0},
+            weight_decay=[1e-6, 2e-6, 4e-6],
+            lambda_coeff=[0.4, 0.7],
+        )
     ),
-    "FREEDOM": grid(
-        {"train_batch_size": 2048},
-        learning_rate=[1e-3, 2e-3],
-        edge_dropout=[0.8, 0.9],
-        reg_weight=[0.0, 1e-4, 1e-3],
+    "FREEDOM": doubled(
+        grid(
+            {"train_batch_size": 2048, "edge_dropout": 0.8, "reg_weight": 1e-3},
+            learning_rate=[1e-3, 2e-3],
+            weight_decay=[0.0, 2e-6, 4e-6],
+        )
     ),
-    "MICRO": one_by_one(
-        learning_rate=[1e-3, 4e-3],
-        train_batch_size=[2048],
-        edge_dropout=[0.8, 0.95],
-        n_item_layers=[1, 3],
-        n_ui_layers=[3],
-        knn_k=[5],
-        beta=[0.01, 0.06],
-        tau=[0.3],
-        reg_weight=[1e-4, 1e-2],
-        lambda_coeff=[0.2, 0.7],
-        graph_learning=["edges", "off"],
-        modalities=[["textual"]],
-    ),
+    "MICRO": [
+        {**CENTRE, **change}
+        for change in (
+            {},
+            *one_by_one(
+                learning_rate=[1e-3, 4e-3],
+                weight_decay=[0.0, 2e-6],
+                train_neg_sample_args=[UNIFORM],
+                edge_dropout=[0.8],
+                n_ui_layers=[3],
+                n_item_layers=[1, 3],
+                lambda_coeff=[0.7, 1.0],
+                beta=[0.01],
+                modalities=[["textual"]],
+            ),
+        )
+    ],
 }
 
 

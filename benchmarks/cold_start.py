@@ -2,15 +2,14 @@
 
     python benchmarks/cold_start.py                                    Baby, a fifth of its items cold
     python benchmarks/cold_start.py --rows MICRO,VBPR --seeds 2020     some models, one seed
-    python benchmarks/cold_start.py --set learning_rate=1e-4           the same option for every model
+    python benchmarks/cold_start.py --rows MICRO --set preset=cold_start   options, the same for all rows
     python benchmarks/cold_start.py --show                             the table of what is there
 
-MICRO at its shipped learning rate, 2e-3, ranks cold items below all others: on Baby's validation Recall@20
-among all items is 0.0030 after 3 epochs and 0.0000 from epoch 12 on, since a cold item has the unit vector
-h / |h| alone and the ID part of warm items outgrows it.  Looks on validation (seed 2020): learning rate 1e-4
-0.0211 (epoch 15), MF as backbone with 3e-4 0.0172 (epoch 8), reg_weight 0.1 0.0056 (epoch 3).  So cold start
-wants `--set learning_rate=1e-4`; the published code takes 1e-5.  lambda_coeff and graph_learning were not
-varied.
+MICRO at a learning rate of 2e-3 ranks cold items below all others: on Baby's validation Recall@20 among all
+items is 0.0030 after 3 epochs and 0.0000 from epoch 12 on, since a cold item has the unit vector h / |h|
+alone and the ID part of warm items outgrows it.  Looks on validation (seed 2020): learning rate 1e-4 0.0211
+(epoch 15), MF as backbone with 3e-4 0.0172 (epoch 8), reg_weight 0.1 0.0056 (epoch 3).  So cold start wants
+`--set preset=cold_start`; the published code takes 1e-5.  lambda_coeff and graph_learning were not varied.
 
 Splits the data set NAME once into NAME-cold.  Finished trainings are kept in the CSV file and not repeated.
 """

@@ -1,7 +1,7 @@
 """Items that join after training, against the same items inside the training data.
 
     python benchmarks/new_items.py                              5 % of Baby's items join after training
-    python benchmarks/new_items.py --set learning_rate=1e-4     with another setting of MICRO
+    python benchmarks/new_items.py --set preset=cold_start      with other settings of MICRO
     python benchmarks/new_items.py --show                       the table of what is there
 
 Of a tenth of the items, all without training interactions, half select the epoch and half are tested.

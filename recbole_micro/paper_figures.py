@@ -14,12 +14,9 @@ SWEEPS: dict[int, dict[str, list]] = {
     },
     5: {"n_item_layers": [0, 1, 2, 3, 4, 5]},
 }
-# Chosen on Baby's cold validation items (benchmarks/cold_start.py): with larger steps the trained ID part of
-# warm items outgrows the unit vector that is all a cold item has.
-COLD_STEP = {"learning_rate": 1e-4}
+COLD_START = {"preset": "cold_start"}
 NOTES = {
-    3: f"MICRO's learning rate is {COLD_STEP['learning_rate']:g}, unless --literal or --learning_rate says "
-    "otherwise: chosen on Baby's cold validation items.  ",
+    3: "MICRO has the preset cold_start, unless --literal or --preset says otherwise.  ",
     4: "Features that are reconstructed from graphs of 10 neighbours, as Baby's may be, say nothing about "
     "knn_k above 10.  ",
 }
@@ -34,8 +31,7 @@ def runs_of(figure: int, seeds: Sequence[int], fixed: Mapping, base: Mapping) ->
     """
     if figure == 3:
         own = {row: figure3.ROWS[row] for row in COLD}
-        small = {} if base else {name: value for name, value in COLD_STEP.items() if name not in fixed}
-        micro = {**small, **base}
+        micro = base or ({} if "preset" in fixed else COLD_START)
         settings = [(model, {**(micro if model == "MICRO" else {}), **more}) for model, more in own.values()]
     elif figure in SWEEPS:
         centre = {name: usual(name, base, fixed) for name in SWEEPS[figure]}

@@ -156,17 +156,23 @@ def test_figure_3_splits_the_data_set_once(tmp_path, monkeypatch):
     assert {figure3.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
     models = pd.read_csv(out / "results.csv")["model"].tolist()
     assert models == ["Random", "Pop", "BPR", "LightGCN", "VBPR", "GRCN", "MICRO", "MICRO"]
-    assert "MICRO's learning rate is 0.0001, unless" in (out / "paper.md").read_text()
+    assert "MICRO has the preset cold_start, unless" in (out / "paper.md").read_text()
 
 
 @pytest.mark.parametrize(
-    ("fixed", "base"), [({}, {}), ({"learning_rate": 0.01}, {}), ({}, {"preset": "paper"})]
+    ("fixed", "base", "preset"),
+    [
+        ({}, {}, "cold_start"),
+        ({"learning_rate": 0.01}, {}, "cold_start"),
+        ({"preset": "textual"}, {}, None),
+        ({}, {"preset": "paper"}, "paper"),
+    ],
 )
-def test_figure_3_trains_micro_in_small_steps_unless_told_otherwise(fixed, base):
+def test_figure_3_has_settings_of_its_own_for_micro_unless_told_otherwise(fixed, base, preset):
     runs = paper_figures.runs_of(3, [1], {"dataset": "tiny", **fixed}, base)
-    steps = {run.model: run.setting.get("learning_rate") for run in runs}
-    assert steps.pop("MICRO") == (None if fixed or base else 1e-4)
-    assert set(steps.values()) == {None}
+    presets = {run.model: run.setting.get("preset") for run in runs}
+    assert presets.pop("MICRO") == preset
+    assert set(presets.values()) == {None}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def ready(model: str, data_path: str, **options):
     init_seed(config["seed"], config["reproducibility"])
     train_data, _, test_data = data_preparation(config, create_dataset(config))
     recommender = get_model(model)(config, train_data._dataset)
+    if config["train_neg_sample_args"]["dynamic"]:
+        train_data.get_model(recommender)  # as Trainer.fit does
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, recommender)
     trainer.eval_collector.data_collect(train_data)
     return trainer, train_data, test_data

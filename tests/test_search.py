@@ -151,7 +151,7 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypa
     ("argv", "sentence"),
     [
         (["--dataset=tiny"], "needs --model=NAME and --dataset=NAME"),
-        (["--model=BPR", "--dataset=tiny"], "The search space is empty"),
+        (["--model=NeuMF", "--dataset=tiny"], "The search space is empty"),
         (["--model=BPR", "--dataset=tiny", "--trials=0"], "Option trials is '0'"),
         (["--model=MICRO", "--dataset=tiny", "--algo=grid"], "no search 'grid'"),
     ],

@@ -26,19 +26,22 @@ def read_numbered(path: Path, number_column: str = "") -> dict[int, str]:
     with reading(path) as file:
         first = file.readline()
         delimiter = "\t" if "\t" in first else ","
-    with reading(path) as file:
-        numbers: dict[int, str] = {}
-        place = -1
-        for line, row in csv_rows(path, file, delimiter, strict=True):
-            if line == 1 and row and len(row) >= 2 and not row[-1].isdecimal():
-                place = row.index(number_column) if number_column in row else -1
-                continue
-            if not row or len(row) < 2 or not row[place].isdecimal():
-                raise DataError(f"{path}, line {line}: expected an original id and a number, got {row}.")
-            if int(row[place]) in numbers:
-                raise DataError(f"{path}, line {line}: the number {row[place]} stands for two ids.")
-            numbers[int(row[place])] = row[0] if place else row[1]
+    numbers: dict[int, str] = {}
+    place = -1
+    for line, row in csv_rows(path, delimiter, True, _refuse):
+        if line == 1 and len(row) >= 2 and not row[-1].isdecimal():
+            place = row.index(number_column) if number_column in row else -1
+            continue
+        if len(row) < 2 or not row[place].isdecimal():
+            raise DataError(f"{path}, line {line}: expected an original id and a number, got {row}.")
+        if int(row[place]) in numbers:
+            raise DataError(f"{path}, line {line}: the number {row[place]} stands for two ids.")
+        numbers[int(row[place])] = row[0] if place else row[1]
     return numbers
+
+
+def _refuse(path: Path, line: int, reason: object) -> None:
+    raise DataError(f"{path}, line {line}: {reason}; repair it.")
 
 
 def original_ids(path: Path | None, count: int, number_column: str = "") -> list[str]:

@@ -19,7 +19,7 @@ from dataset_tools.interactions import Builder, Interactions
 from dataset_tools.item_table import ItemTable
 from dataset_tools.micro import REPEATED, modality_of, write_in_order
 from dataset_tools.progress import progress
-from dataset_tools.text_file import Bad, csv_rows, reading
+from dataset_tools.text_file import Bad, csv_rows
 
 USER, ITEM, PART = "userID", "itemID", "x_label"
 FLOATS = ("rating", "timestamp")
@@ -83,33 +83,32 @@ def _inter_file(source: Path) -> Path:
 
 def _read(path: Path, bad: Bad) -> Columns:
     """The columns that are known, in whatever order the file has them."""
-    with reading(path) as file:
-        table = csv_rows(path, file, "\t", strict=True)
-        _, header = next(table, (1, None))
-        if header is None:
-            raise DataError(f"{path} is empty.")
-        absent = [column for column in (USER, ITEM) if column not in header]
-        if absent:
-            there = ", ".join(header) or "none"
-            raise DataError(f"{path} has no column {absent[0]}; its columns are {there}.")
-        kinds = {USER: int, ITEM: int, PART: int, **dict.fromkeys(FLOATS, finite)}
-        known = [(place, column) for place, column in enumerate(header) if column in kinds]
-        columns = {column: array("d" if column in FLOATS else "q") for _, column in known}
-        for line, row in progress(table, path.name, unit="row"):
-            try:
-                found = {column: kinds[column](row[place]) for place, column in known}
-            except (ValueError, IndexError, TypeError):
-                bad(path, line, f"expected numbers, got {row}")
-                continue
-            ids = found[USER], found[ITEM]
-            if len(row) != len(header):
-                bad(path, line, f"{len(row)} fields where the header has {len(header)}")
-                continue
-            if min(ids) < 0 or max(ids) >= MOST or found.get(PART, 0) not in (0, 1, 2):
-                bad(path, line, f"ids run from 0 without large gaps and {PART} is 0, 1 or 2, got {row}")
-                continue
-            for column, value in found.items():
-                columns[column].append(value)
+    table = csv_rows(path, "\t", True, bad)
+    _, header = next(table, (1, None))
+    if header is None:
+        raise DataError(f"{path} is empty.")
+    absent = [column for column in (USER, ITEM) if column not in header]
+    if absent:
+        there = ", ".join(header) or "none"
+        raise DataError(f"{path} has no column {absent[0]}; its columns are {there}.")
+    kinds = {USER: int, ITEM: int, PART: int, **dict.fromkeys(FLOATS, finite)}
+    known = [(place, column) for place, column in enumerate(header) if column in kinds]
+    columns = {column: array("d" if column in FLOATS else "q") for _, column in known}
+    for line, row in progress(table, path.name, unit="row"):
+        try:
+            found = {column: kinds[column](row[place]) for place, column in known}
+        except (ValueError, IndexError):
+            bad(path, line, f"expected numbers, got {row}")
+            continue
+        ids = found[USER], found[ITEM]
+        if len(row) != len(header):
+            bad(path, line, f"{len(row)} fields where the header has {len(header)}")
+            continue
+        if min(ids) < 0 or max(ids) >= MOST or found.get(PART, 0) not in (0, 1, 2):
+            bad(path, line, f"ids run from 0 without large gaps and {PART} is 0, 1 or 2, got {row}")
+            continue
+        for column, value in found.items():
+            columns[column].append(value)
     return columns
 
 

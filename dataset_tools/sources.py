@@ -17,7 +17,7 @@ from dataset_tools.arrays import BLOCK_BYTES, NpyFile, only
 from dataset_tools.errors import DataError
 from dataset_tools.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.table_file import BUFFER
-from dataset_tools.text_file import Bad, csv_rows, reading
+from dataset_tools.text_file import Bad, csv_rows
 
 Block = tuple[list[str] | None, np.ndarray]
 
@@ -127,9 +127,8 @@ class CsvColumns:
     def __init__(self, path: Path, key: str | None, bad: Bad):
         self.path, self._bad = path, bad
         self._delimiter = "\t" if path.suffix == ".tsv" else ","
-        with reading(path) as file:
-            _, header = next(csv_rows(path, file, self._delimiter, strict=True), (1, None))
-        if not header or len(header) < 2:
+        _, header = next(csv_rows(path, self._delimiter, True, bad), (1, []))
+        if len(header) < 2:
             raise DataError(f"{path} needs a header with an id column and one column per number.")
         if key is not None and key not in header:
             raise DataError(f"{path} has no column {key!r}; its columns are {', '.join(header[:8])}.")
@@ -139,27 +138,26 @@ class CsvColumns:
         self.width = len(header) - 1
 
     def blocks(self) -> Iterator[Block]:
-        with reading(self.path) as file:
-            table = csv_rows(self.path, file, self._delimiter, strict=True)
-            next(table)
-            ids, rows = [], []
-            for line, row in table:
-                if row is None or len(row) != self.width + 1:
-                    found = len(row or ()) - 1
-                    self._bad(self.path, line, f"expected an id and {self.width} numbers, got {found}")
-                    continue
-                try:
-                    token = row.pop(self._place)
-                    rows.append(np.array(row, dtype=np.float32))
-                except ValueError:
-                    self._bad(self.path, line, "expected an id and numbers")
-                    continue
-                ids.append(token)
-                if len(ids) == 1024:
-                    yield ids, np.stack(rows)
-                    ids, rows = [], []
-            if ids:
+        table = csv_rows(self.path, self._delimiter, True, self._bad)
+        next(table)
+        ids, rows = [], []
+        for line, row in table:
+            if len(row) != self.width + 1:
+                found = len(row) - 1
+                self._bad(self.path, line, f"expected an id and {self.width} numbers, got {found}")
+                continue
+            try:
+                token = row.pop(self._place)
+                rows.append(np.array(row, dtype=np.float32))
+            except ValueError:
+                self._bad(self.path, line, "expected an id and numbers")
+                continue
+            ids.append(token)
+            if len(ids) == 1024:
                 yield ids, np.stack(rows)
+                ids, rows = [], []
+        if ids:
+            yield ids, np.stack(rows)
 
 
 class TextRows:

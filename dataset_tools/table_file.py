@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
 from dataset_tools.progress import progress
-from dataset_tools.text_file import Bad, csv_rows, reading
+from dataset_tools.text_file import Bad, csv_rows
 
 BUFFER = 1 << 20  # bytes of a Parquet column in memory at once, however large its row group
 
@@ -45,19 +45,15 @@ def _check(path: Path, columns: Sequence[str], header: Sequence[str]) -> None:
 def _text(
     path: Path, columns: Sequence[str], delimiter: str, bad: Bad, strict: bool
 ) -> Iterator[tuple[int, list[str]]]:
-    with reading(path) as file:
-        table = csv_rows(path, file, delimiter, strict)
-        _, header = next(table, (1, None))
-        header = header or []
-        _check(path, columns, header)
-        places = [header.index(column) for column in columns]
-        for line, row in progress(table, path.name, unit="row"):
-            if row is None:
-                bad(path, line, "text stands beside a quoted field")
-            elif len(row) != len(header):
-                bad(path, line, "the row has a wrong number of fields")
-            else:
-                yield line, [row[place] for place in places]
+    table = csv_rows(path, delimiter, strict, bad)
+    _, header = next(table, (1, []))
+    _check(path, columns, header)
+    places = [header.index(column) for column in columns]
+    for line, row in progress(table, path.name, unit="row"):
+        if len(row) != len(header):
+            bad(path, line, "the row has a wrong number of fields")
+        else:
+            yield line, [row[place] for place in places]
 
 
 def _parquet(path: Path, columns: Sequence[str], bad: Bad) -> Iterator[tuple[int, list[str]]]:

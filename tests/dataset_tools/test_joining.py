@@ -238,7 +238,7 @@ def broken_parquet_without_rows(path):
 
 def broken_csv_encoding(path):
     (path / "f.csv").write_bytes(b"id,a\n\xe9,1\n")
-    return path / "f.csv", "f.csv is not UTF-8 text"
+    return path / "f.csv", "f.csv, line 2: the row is not UTF-8 text"
 
 
 def broken_csv_header(path):

@@ -15,10 +15,49 @@ Splits the data set NAME once into NAME-cold.  Finished trainings are kept in th
 """
 
 import argparse
+import json
 from pathlib import Path
 
-from recbole_micro import figure3
+import pandas as pd
+
+from recbole_micro import cold_start, run
+from recbole_micro.paper_figures import COLD, cold_split
 from recbole_micro.parsing import parse
+
+ROWS = {**COLD, **{model: (model, {}) for model in ("LATTICE", "FREEDOM")}}
+METRICS = ("recall@20", "ndcg@20", "precision@20")
+COLUMNS = [front + metric for front in ("", "cold:", "warm:") for metric in METRICS]
+KEY = ["dataset", "row", "seed", "options"]
+
+
+def finished(file: Path, key: dict) -> bool:
+    return file.exists() and bool((pd.read_csv(file)[KEY] == pd.Series(key)).all(axis=1).any())
+
+
+def measure(row: str, dataset: str, options: dict) -> dict:
+    """One training's metrics in the three rankings; those of cold items are absent where a model has none."""
+    model, own = ROWS[row]
+    result = run(model, dataset, config_dict={**own, **options})
+    test = result["test_result"]
+    line = {"protocol": test.protocol, "valid score": result["best_valid_score"]}
+    return line | {name: test.get(name) for name in COLUMNS}
+
+
+def show(file: Path) -> None:
+    """Means over the seeds: Recall / NDCG / Precision of the three rankings."""
+    runs = pd.read_csv(file)
+    print("Means over seeds: Recall / NDCG / Precision@20, protocol recbole\n")
+    print(f"| data set | options | model | seeds | {' | '.join(cold_start.RANKINGS.values())} |")
+    print("|---|---|---|---:|" + "---|" * len(cold_start.RANKINGS))
+    for (dataset, options), group in runs.groupby(["dataset", "options"], sort=False):
+        for row in (row for row in ROWS if row in set(group.row)):
+            part = group[group.row == row]
+            means = [part[[front + metric for metric in METRICS]].mean() for front in ("", "cold:", "warm:")]
+            cells = [
+                "not ranked" if ranking.isna().any() else " / ".join(f"{value:.4f}" for value in ranking)
+                for ranking in means
+            ]
+            print(f"| {dataset} | {options} | {row} | {len(part)} | {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -31,23 +70,26 @@ def main() -> None:
     parser.add_argument("--split-seed", type=int, default=0)
     parser.add_argument("--keep-warm", action="store_true", help="no warm items in validation and test")
     parser.add_argument("--seeds", default="2020,2021,2022")
-    parser.add_argument("--rows", default=",".join(figure3.ROWS))
+    parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="for every model")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("cold_start_runs.csv"))
-    parser.add_argument("--plot", type=Path, help="a .png, .svg or .pdf file")
     parser.add_argument("--show", action="store_true", help="train nothing")
     given = parser.parse_args()
-    lines = figure3.read(given.out)
+    rows = given.rows.split(",")
+    if unknown := set(rows) - set(ROWS):
+        parser.error(f"no row {', '.join(unknown)}: choose {', '.join(ROWS)}")
     if not given.show:
         how = {"keep_warm": given.keep_warm, "seed": given.split_seed}
-        name = figure3.cold_split(given.dataset, given.data_path, given.cold, **how)
-        settings = {option: parse(value) for option, _, value in (text.partition("=") for text in given.set)}
-        places = {"data_path": given.data_path, "show_progress": False}
-        seeds = [int(seed) for seed in given.seeds.split(",")]
-        lines = figure3.measure(name, given.out, given.rows.split(","), seeds, settings, **places)
-    print(figure3.table(lines))
-    if given.plot:
-        figure3.plot(lines, given.plot)
+        name = cold_split(given.dataset, given.data_path, given.cold, **how)
+        chosen = {option: parse(value) for option, _, value in (text.partition("=") for text in given.set)}
+        options = json.dumps(chosen, sort_keys=True)
+        for seed, row in ((int(seed), row) for seed in given.seeds.split(",") for row in rows):
+            key = dict(zip(KEY, (name, row, seed, options), strict=True))
+            if not finished(given.out, key):
+                more = {"data_path": given.data_path, "show_progress": False, "seed": seed}
+                line = key | measure(row, name, {**more, **chosen})
+                pd.DataFrame([line]).to_csv(given.out, mode="a", header=not given.out.exists(), index=False)
+    show(given.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """The runs behind the paper's Figures 3 to 5: cold start, and what k, lambda, beta and L change."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from recbole_micro import figure3, options
+from dataset_tools import splits
+from dataset_tools.dataset import Dataset
+from dataset_tools.errors import DataError
+from dataset_tools.splitting import split_dataset
+from recbole_micro import hooks, options
 from recbole_micro.errors import UserError
 from recbole_micro.experiment import Run
 
@@ -20,7 +25,16 @@ NOTES = {
     4: "Features that are reconstructed from graphs of 10 neighbours, as Baby's may be, say nothing about "
     "knn_k above 10.  ",
 }
-COLD = ("random", "popularity", "MF", "LightGCN", "VBPR", "GRCN", "MICRO without contrast", "MICRO")
+COLD: dict[str, tuple[str, dict]] = {
+    "random": ("Random", {}),
+    "popularity": ("Pop", {}),
+    "MF": ("BPR", {}),
+    "LightGCN": ("LightGCN", {}),
+    "VBPR": ("VBPR", {}),
+    "GRCN": ("GRCN", {}),
+    "MICRO without contrast": ("MICRO", {"beta": 0.0}),
+    "MICRO": ("MICRO", {}),
+}
 
 
 def runs_of(figure: int, seeds: Sequence[int], fixed: Mapping, base: Mapping) -> list[Run]:
@@ -30,9 +44,8 @@ def runs_of(figure: int, seeds: Sequence[int], fixed: Mapping, base: Mapping) ->
     that the point where the lines cross is trained once.
     """
     if figure == 3:
-        own = {row: figure3.ROWS[row] for row in COLD}
         micro = base or ({} if "preset" in fixed else COLD_START)
-        settings = [(model, {**(micro if model == "MICRO" else {}), **more}) for model, more in own.values()]
+        settings = [(model, {**(micro if model == "MICRO" else {}), **more}) for model, more in COLD.values()]
     elif figure in SWEEPS:
         centre = {name: usual(name, base, fixed) for name in SWEEPS[figure]}
         fixed = {name: value for name, value in fixed.items() if name not in centre}
@@ -45,6 +58,22 @@ def runs_of(figure: int, seeds: Sequence[int], fixed: Mapping, base: Mapping) ->
         raise UserError(f"There is no figure {figure} to reproduce: choose 3, 4 or 5.")
     runs = [Run(model, seed, setting, fixed) for model, setting in settings for seed in seeds]
     return list({run.folder: run for run in runs}.values())
+
+
+def cold_split(dataset: str, data_path: str | Path, share: float = splits.WITHHELD, **how) -> str:
+    """The name of a data set's cold-start split, made where it is missing; `how` as in `split_dataset`."""
+    home = Path(data_path)
+    if (home / dataset / f"{dataset}.cold.json").is_file():
+        return dataset
+    name = f"{dataset}-cold"
+    if not (home / name).is_dir():
+        if not any((home / dataset / f"{dataset}{part}.inter").is_file() for part in ("", ".train")):
+            hooks.prepare(dataset, home / dataset)
+        try:
+            split_dataset(Dataset(dataset, home), "cold", name=name, cold_share=share, **how)
+        except DataError as error:
+            raise UserError(str(error)) from error
+    return name
 
 
 def usual(name: str, base: Mapping, fixed: Mapping):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_micro import experiment, figure3, options, paper_figures, report, timing
+from recbole_micro import experiment, options, paper_figures, report, timing
 from recbole_micro.errors import UserError
 from recbole_micro.forecast import duration
 from recbole_micro.run_folder import write_text
@@ -139,7 +139,7 @@ def reproduce_figure(
     title = title or str(fixed["dataset"])
     heading = f"Figure {figure} on {title}"
     if figure == 3:
-        fixed = {**fixed, "dataset": figure3.cold_split(fixed["dataset"], fixed["data_path"])}
+        fixed = {**fixed, "dataset": paper_figures.cold_split(fixed["dataset"], fixed["data_path"])}
     runs = paper_figures.runs_of(figure, seeds, {**PROTOCOL, **fixed}, micro(literal))
     results = run(runs, heading, out, **more)
     note = (

@@ -6,8 +6,9 @@ import sys
 import pandas as pd
 import pytest
 
-from recbole_micro import cli, experiment, figure3, options, paper_figures, reproduce
+from recbole_micro import cli, experiment, options, paper_figures, reproduce
 from recbole_micro.config import Config
+from recbole_micro.errors import UserError
 from recbole_micro.forecast import duration
 from tests.tiny import write_tiny
 
@@ -153,7 +154,9 @@ def test_figure_3_splits_the_data_set_once(tmp_path, monkeypatch):
     argv = ["reproduce", "--figure=3", "--dataset=tiny", f"--data_path={data}", f"--out={out}"]
     assert cli.main(argv) == 0
     assert (data / "tiny-cold" / "tiny-cold.cold.json").is_file()
-    assert {figure3.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
+    assert {paper_figures.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
+    with pytest.raises(UserError, match="data set wurld is not in"):
+        paper_figures.cold_split("wurld", data)
     models = pd.read_csv(out / "results.csv")["model"].tolist()
     assert models == ["Random", "Pop", "BPR", "LightGCN", "VBPR", "GRCN", "MICRO", "MICRO"]
     assert "MICRO has the preset cold_start, unless" in (out / "paper.md").read_text()

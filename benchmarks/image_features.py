@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset_tools.feature_file import FeatureWriter
-from dataset_tools.image_file import RECORD, RECORDS_AT_ONCE, WIDTH, ImageFile
+from dataset_tools.image_file import PORTION, RECORD, WIDTH, ImageFile
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def _asin(number: int) -> str:
 
 
 def _write(path: Path, records: int) -> None:
-    block = np.zeros(RECORDS_AT_ONCE, RECORD)
+    block = np.zeros(1024, RECORD)
     block["values"] = np.random.default_rng(0).random(block["values"].shape, dtype=np.float32)
     with open(path, "wb") as file:
         for start in range(0, records, len(block)):
@@ -87,7 +87,7 @@ def _drop_cache(path: Path) -> None:
 def _read(path: Path) -> float:
     """Seconds to read the file from the disk."""
     _drop_cache(path)
-    buffer = bytearray(RECORDS_AT_ONCE * RECORD.itemsize)
+    buffer = bytearray(PORTION)
     with open(path, "rb", buffering=0) as file:
         start = time.perf_counter()
         while file.readinto(buffer):

@@ -13,7 +13,7 @@ from dataset_tools.catalog import AMAZON_2014, KNOWN, KnownDataset
 from dataset_tools.errors import DataError
 from dataset_tools.filtering import deduplicate
 from dataset_tools.folder import DatasetFolder
-from dataset_tools.image_file import RECORDS_AT_ONCE, WIDTH, ImageFile
+from dataset_tools.image_file import WIDTH, ImageFile
 from dataset_tools.records import RecordFile, json_object, python_literal
 
 TEXT_FIELDS = ("title", "brand", "categories", "description")
@@ -132,6 +132,4 @@ def _write_images(
             raise DataError(f"{images.path} has no image of any item in the reviews; check the category.")
         if official and absent:
             mean, rest = (total / writer.rows)[np.newaxis], list(absent)
-            for start in range(0, len(rest), RECORDS_AT_ONCE):
-                tokens = rest[start : start + RECORDS_AT_ONCE]
-                writer.write(tokens, np.broadcast_to(mean, (len(tokens), WIDTH)))
+            writer.write(rest, np.broadcast_to(mean, (len(rest), WIDTH)))

@@ -1,9 +1,12 @@
 """Amazon 2014 image features, `image_features_X.b`: records of a 10-byte ASIN and 4,096 float32."""
 
 import hashlib
+import mmap
+import os
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import cycle
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ from dataset_tools.provenance import source_record
 
 WIDTH = 4096
 RECORD = np.dtype([("asin", "S10"), ("values", "<f4", (WIDTH,))])
-RECORDS_AT_ONCE = 128  # 2 MB: what was read is still in the processor's cache when it is hashed
+PORTION = 4 << 20  # bytes read at once: whole pages, as reading past the page cache wants them
+MARGIN = 5 * mmap.PAGESIZE  # room before a portion for the begin of the record that the portion ends
 BUFFERS = 4
 
 
@@ -49,8 +53,8 @@ class ImageFile:
         """(ids, values [r, 4096]) of the wanted items, each item once, in the file's order."""
         keys = {token.encode() for token in wanted if len(token.encode()) <= 10}
         seen: set[bytes] = set()
-        for buffer in self._buffers():
-            records = np.frombuffer(buffer, RECORD, len(buffer) // RECORD.itemsize)
+        for buffer in self._whole_records():
+            records = np.frombuffer(buffer, RECORD)
             rows = []
             for row, asin in enumerate(records["asin"].tolist()):
                 if asin in seen:
@@ -66,24 +70,54 @@ class ImageFile:
                     self.skipped += len(rows) - len(tokens)
                 yield tokens, values
 
-    def _buffers(self) -> Iterator[memoryview]:
-        """The file in portions, each valid until the next; a second thread hashes them."""
-        buffers = [bytearray(RECORDS_AT_ONCE * RECORD.itemsize) for _ in range(BUFFERS)]
-        hashed: list[Future] = []
+    def _whole_records(self) -> Iterator[memoryview]:
+        """The file in portions of whole records, each valid until the next.
+
+        One thread reads ahead, one hashes; what a portion begins but does not end goes before the next one.
+        """
+        left, begun = self._size, b""
+
+        def read(into: memoryview, hashed: Future | None) -> int:
+            nonlocal left
+            if hashed is not None:
+                hashed.result()
+            found = file.readinto(into) if left else 0
+            left -= found
+            return found
+
         with (
-            open(self.path, "rb", buffering=0) as file,
+            _open(self.path) as file,
             byte_bar(self.path.name, self._size) as bar,
-            ThreadPoolExecutor(1) as thread,
+            ThreadPoolExecutor(1) as reader,
+            ThreadPoolExecutor(1) as hasher,
         ):
-            for buffer in cycle(buffers):
-                if len(hashed) == len(buffers):
-                    hashed.pop(0).result()
-                view = memoryview(buffer)[: _fill(file, buffer)]
-                if not view:
-                    return
-                hashed.append(thread.submit(self._digest.update, view))
-                bar.update(len(view))
-                yield view
+            buffers = [memoryview(mmap.mmap(-1, MARGIN + PORTION)) for _ in range(BUFFERS)]
+            reading = deque((view, reader.submit(read, view[MARGIN:], None)) for view in buffers)
+            while reading:
+                view, found = reading.popleft()
+                if not (size := found.result()):
+                    break
+                hashed = hasher.submit(self._digest.update, view[MARGIN : MARGIN + size])
+                start = MARGIN - len(begun)
+                view[start:MARGIN] = begun
+                end = MARGIN + size - (len(begun) + size) % RECORD.itemsize
+                begun = bytes(view[end : MARGIN + size])
+                bar.update(size)
+                yield view[start:end]
+                reading.append((view, reader.submit(read, view[MARGIN:], hashed)))
+        if left:
+            raise DataError(f"{self.path} became shorter while it was read.")
+
+
+def _open(path: Path) -> FileIO:
+    """The file, read past the page cache where system and disk allow it: caching gigabytes takes longer."""
+    direct = getattr(os, "O_DIRECT", 0)
+    try:
+        with open(os.open(path, os.O_RDONLY | direct), "rb", buffering=0) as file:
+            file.readinto(mmap.mmap(-1, mmap.PAGESIZE))
+    except OSError:
+        direct = 0
+    return open(os.open(path, os.O_RDONLY | direct), "rb", buffering=0)
 
 
 def _values(records: np.ndarray, rows: list[int]) -> np.ndarray:
@@ -91,11 +125,3 @@ def _values(records: np.ndarray, rows: list[int]) -> np.ndarray:
     features = records.view(np.uint8).reshape(len(records), RECORD.itemsize)[:, RECORD.fields["values"][1] :]
     whole = len(rows) == len(records)
     return (np.ascontiguousarray(features) if whole else features[rows]).view("<f4")
-
-
-def _fill(file, buffer: bytearray) -> int:
-    """Read until the buffer is full or the file ends; the number of bytes."""
-    view, filled = memoryview(buffer), 0
-    while filled < len(buffer) and (got := file.readinto(view[filled:])):
-        filled += got
-    return filled

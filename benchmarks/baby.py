@@ -23,9 +23,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from recbole_micro import options
+
 HERE = Path(__file__).parent
 RUNS, TRIALS = HERE / "baby_runs.csv", HERE / "baby_trials.csv"
-PLAIN = {"knn_k": 0, "beta": 0.0}
+VARIED = (
+    *("learning_rate", "weight_decay", "reg_weight", "train_neg_sample_args", "edge_dropout"),
+    *("n_ui_layers", "n_item_layers", "lambda_coeff", "beta", "tau"),
+)
+CENTRE = {name: options.declared("MICRO", "baby")[name].default for name in VARIED}  # as shipped
+PLAIN = {**CENTRE, "knn_k": 0, "beta": 0.0}
 ROWS = {
     **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
     **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
@@ -60,18 +67,6 @@ def doubled(settings: list[dict]) -> list[dict]:
 
 UNIFORM = {"distribution": "uniform"}
 OF_FOUR = {"distribution": "uniform", "dynamic": True, "candidate_num": 4}
-CENTRE = {
-    "learning_rate": 2e-3,
-    "weight_decay": 4e-6,
-    "reg_weight": 0.0,
-    "train_neg_sample_args": OF_FOUR,
-    "edge_dropout": 0.8,
-    "n_ui_layers": 2,
-    "n_item_layers": 2,
-    "lambda_coeff": 0.4,
-    "beta": 0.03,
-    "tau": 0.5,
-}
 SETTINGS = {
     "ItemKNN": grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
     "BPR": [
@@ -197,7 +192,7 @@ def finished(path: Path, row: str, settings: dict, seed: int) -> bool:
 def best_settings(model: str) -> dict:
     """The best on validation among the trials of a model; for MICRO the shipped defaults."""
     if model == "MICRO":
-        return {}
+        return CENTRE
     tried = pd.read_csv(TRIALS).query("row == @model")
     if len(tried) < len(SETTINGS[model]):
         missing = len(SETTINGS[model]) - len(tried)

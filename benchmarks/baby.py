@@ -128,8 +128,11 @@ def train(model: str, settings: dict, seed: int, data_path: str, validation_only
 
     from recbole_micro import Config, protocol
 
-    options = {"data_path": data_path, "seed": seed, "gpu_id": "", "state": "ERROR", "show_progress": False}
-    config = Config(model, "baby", config_dict={**options, **settings})
+    options.data_defaults = (
+        lambda model, dataset: {}
+    )  # those of Baby come from here: settings are told in full
+    fixed = {"data_path": data_path, "seed": seed, "gpu_id": "", "state": "ERROR", "show_progress": False}
+    config = Config(model, "baby", config_dict={**fixed, **settings})
     init_seed(config["seed"], config["reproducibility"])
     train_data, valid_data, test_data = data_preparation(config, create_dataset(config))
     init_seed(config["seed"], config["reproducibility"])

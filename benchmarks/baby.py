@@ -128,9 +128,8 @@ def train(model: str, settings: dict, seed: int, data_path: str, validation_only
 
     from recbole_micro import Config, protocol
 
-    options.data_defaults = (
-        lambda model, dataset: {}
-    )  # those of Baby come from here: settings are told in full
+    # Baby's defaults for single models come from these trials: here, settings are told in full.
+    options.data_defaults = lambda model, dataset: {}
     fixed = {"data_path": data_path, "seed": seed, "gpu_id": "", "state": "ERROR", "show_progress": False}
     config = Config(model, "baby", config_dict={**fixed, **settings})
     init_seed(config["seed"], config["reproducibility"])

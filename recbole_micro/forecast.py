@@ -7,7 +7,8 @@ from statistics import mean
 
 import numpy as np
 
-TYPICAL_EPOCHS = 60  # epochs of a training that stops by itself, until this study's own runs tell
+TYPICAL_EPOCHS = 60  # of a training that stops by itself; weighs as much as PRIOR finished runs of the study
+PRIOR = 3
 
 
 class Forecast:
@@ -39,9 +40,8 @@ class Forecast:
         return of_epochs(timing, min(timing["epochs"], self.epochs()))
 
     def epochs(self) -> float:
-        """Epochs of a training: the mean of the finished ones that had several."""
-        found = [line[3] for line in self.finished if line[3] > 1]
-        return mean(found) if found else TYPICAL_EPOCHS
+        """Epochs of a training: the mean of what is typical and of the finished ones that had several."""
+        return mean([TYPICAL_EPOCHS] * PRIOR + [line[3] for line in self.finished if line[3] > 1])
 
     def longest_first(self, runs: Iterable) -> list:
         """The runs in the order that keeps all workers busy to the end; unknown ones last."""

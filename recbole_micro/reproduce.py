@@ -154,7 +154,7 @@ def reproduce_figure(
 def settings_text(fixed: Mapping, literal: bool) -> str:
     """Which settings were trained, for captions."""
     text = "MICRO with " + ("the preset paper" if literal else "its shipped defaults, not the preset paper")
-    text += "; the other models with theirs."
+    text += "; the other models with theirs, or those that the data set has for them."
     chosen = {name: value for name, value in fixed.items() if name not in ("dataset", "data_path", "plugins")}
     if chosen:
         text += " For all: " + ", ".join(f"{name}={value}" for name, value in chosen.items()) + "."

@@ -165,5 +165,6 @@ def title(metric: str) -> str:
     """A metric's name for people: `cold:ndcg@20` is `cold: NDCG@20`."""
     front, _, name = metric.rpartition(":")
     name, at, k = name.partition("@")
+    name, under, form = name.partition("_")
     name = name.upper() if name in ("ndcg", "mrr", "map", "auc", "gauc") else name.capitalize()
-    return (f"{front}: " if front else "") + name + at + k
+    return (f"{front}: " if front else "") + name + under + form + at + k

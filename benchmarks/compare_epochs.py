@@ -2,7 +2,7 @@
 
     python benchmarks/compare_epochs.py [--epochs 2] [--threads 1] [--data-path dataset] [MODEL ...]
 
-Each model trains in a process of its own, one after another, with its shipped defaults; the first epoch is a
+Each model trains in a process of its own, one after another, with its defaults for Baby; the first epoch is a
 warm-up, the median of the others counts, in processor seconds, which depend little on what else is running.
 Peak memory is that of the whole process, data and features included.
 The data set is converted from `../shared/data/baby` where it is not there (see baby.py).

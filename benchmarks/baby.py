@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from kept import finished, keep
 
 from recbole_micro import options
 
@@ -178,19 +179,6 @@ def in_a_process(name, model, settings, seed, args) -> dict:
     return {"row": name, "model": model, "settings": json.dumps(settings), "seed": seed, **row}
 
 
-def keep(path: Path, row: dict) -> None:
-    """Add a row to a table on disk."""
-    known = [pd.read_csv(path)] if path.exists() else []
-    pd.concat([*known, pd.DataFrame([row])]).to_csv(path, index=False)
-
-
-def finished(path: Path, row: str, settings: dict, seed: int) -> bool:
-    if not path.exists():
-        return False
-    done = pd.read_csv(path)
-    return bool(((done.row == row) & (done.settings == json.dumps(settings)) & (done.seed == seed)).any())
-
-
 def best_settings(model: str) -> dict:
     """The best on validation among the trials of a model; for MICRO the shipped defaults."""
     if model == "MICRO":
@@ -282,7 +270,7 @@ def main() -> None:
         prepare(Path(args.source), Path(args.data_path))
         path = TRIALS if args.trials else RUNS
         for name, model, settings, seed in jobs(args):
-            if not finished(path, name, settings, seed):
+            if not finished(path, {"row": name, "settings": json.dumps(settings), "seed": seed}):
                 keep(path, in_a_process(name, model, settings, seed, args))
     if not args.trials:
         show()

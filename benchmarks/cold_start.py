@@ -19,6 +19,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+from kept import finished, keep
 
 from recbole_micro import cold_start, run
 from recbole_micro.paper_figures import COLD, cold_split
@@ -28,10 +29,6 @@ ROWS = {**COLD, **{model: (model, {}) for model in ("LATTICE", "FREEDOM")}}
 METRICS = ("recall@20", "ndcg@20", "precision@20")
 COLUMNS = [front + metric for front in ("", "cold:", "warm:") for metric in METRICS]
 KEY = ["dataset", "row", "seed", "options"]
-
-
-def finished(file: Path, key: dict) -> bool:
-    return file.exists() and bool((pd.read_csv(file)[KEY] == pd.Series(key)).all(axis=1).any())
 
 
 def measure(row: str, dataset: str, options: dict) -> dict:
@@ -87,8 +84,7 @@ def main() -> None:
             key = dict(zip(KEY, (name, row, seed, options), strict=True))
             if not finished(given.out, key):
                 more = {"data_path": given.data_path, "show_progress": False, "seed": seed}
-                line = key | measure(row, name, {**more, **chosen})
-                pd.DataFrame([line]).to_csv(given.out, mode="a", header=not given.out.exists(), index=False)
+                keep(given.out, key | measure(row, name, {**more, **chosen}))
     show(given.out)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from kept import finished, keep
 
 from dataset_tools import cold
 from dataset_tools.dataset import Dataset
@@ -134,12 +135,10 @@ def main() -> None:
         options = json.dumps(chosen, sort_keys=True)
         for seed, row in ((int(seed), row) for seed in given.seeds.split(",") for row in ("inside", "added")):
             key = dict(zip(KEY, (source.name, row, seed, options), strict=True))
-            new = not given.out.exists()
-            if not new and (pd.read_csv(given.out)[KEY] == pd.Series(key)).all(axis=1).any():
-                continue
-            more = {"data_path": str(given.data_path), "show_progress": False, "seed": seed}
-            line = key | {"items": len(source.items)} | measure(source, row, {**more, **chosen})
-            pd.DataFrame([line]).to_csv(given.out, mode="a", header=new, index=False)
+            if not finished(given.out, key):
+                more = {"data_path": str(given.data_path), "show_progress": False, "seed": seed}
+                found = measure(source, row, {**more, **chosen})
+                keep(given.out, key | {"items": len(source.items)} | found)
     show(given.out)
 
 

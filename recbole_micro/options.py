@@ -374,7 +374,10 @@ def believable_kinds(text: str, default: Any) -> tuple[Kind, ...]:
 
 
 def hint(name: str, names: Iterable[str], otherwise: str = "; --help lists them.") -> str:
-    """The end of a sentence about an unknown name: the nearest known one."""
-    by_lower = {known.lower(): known for known in names}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    """The end of a sentence about an unknown name: the nearest known one, first among those it begins."""
+    by_lower, name = {known.lower(): known for known in names}, name.lower()
+    begun = [known for known in by_lower if known.startswith(name + "_")]
+    near = difflib.get_close_matches(name, begun, n=1, cutoff=0.0) or difflib.get_close_matches(
+        name, by_lower, n=1, cutoff=0.5
+    )
     return f"; did you mean {by_lower[near[0]]}?" if near else otherwise

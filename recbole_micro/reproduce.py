@@ -24,7 +24,7 @@ VARIANTS = {
     "micro": [],
 }
 QUICK = {"epochs": 30, "eval_step": 5, "stopping_step": 2}
-# An epoch of MMGCN costs about nine of MICRO's: stop sooner after its best one.
+# An epoch of MMGCN costs three (batch 4096) to nine (2048) of MICRO's: stop sooner after its best one.
 PATIENCE = {"MMGCN": {"eval_step": 2, "stopping_step": 3}}
 
 

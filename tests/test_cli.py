@@ -30,6 +30,7 @@ def test_forms_of_arguments(argv, given):
     ("argv", "sentence"),
     [
         (["--epoch=3"], r"no option --epoch; did you mean epochs\?"),
+        (["--lambda=0.3"], r"no option --lambda; did you mean lambda_coeff\?"),
         (["--zzzzzz=3"], "no option --zzzzzz; --help lists them"),
         (["epochs=3"], "'epochs=3' belongs to no option"),
         (["--epochs=3", "5"], "'5' belongs to no option"),

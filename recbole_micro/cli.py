@@ -4,6 +4,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from pathlib import Path
 
 from recbole_micro import __version__, distributed, options, own_models
@@ -258,7 +259,7 @@ def recommend(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(lists.HELP)
         return 0
-    own, rest = split_arguments(argv, ("checkpoint", "users", "topk", "out", "new_items"))
+    own, rest = split_arguments(argv, ("checkpoint", "users", "topk", "out", "new_items", "plugins"))
     if rest:
         raise UserError(f"The argument {rest[0]!r} is unknown; recbole-micro recommend --help lists them.")
     return lists.main(own, positive(own, "topk"))
@@ -299,7 +300,7 @@ def read_arguments(argv: list[str]) -> dict[str, str]:
 
 def load_plugins(argv: list[str]) -> None:
     """Load the files of `--plugins` before the names of options are looked up: they bring their own."""
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+    for argument, following in zip_longest(argv, argv[1:], fillvalue=""):
         if argument == "--plugins" or argument.startswith("--plugins="):
             own_models.load(argument.partition("=")[2] or following)
 

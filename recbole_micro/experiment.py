@@ -22,7 +22,7 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from recbole_micro import hooks
+from recbole_micro import hooks, own_models
 from recbole_micro import options as declarations
 from recbole_micro.checkpoint import plain
 from recbole_micro.config import Config, own_command_line
@@ -34,7 +34,7 @@ from recbole_micro.run_folder import LOG, OPTIONS, RESULT, write_text
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = (sys.executable, "-m", "recbole_micro.run_folder")
 ERROR, RESULTS = "error.txt", "results.csv"
-PATHS = ("data_path", "plugins", "resume")
+PATHS = ("data_path", "resume")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,10 @@ def read_vary(text: str) -> dict[str, list]:
 
 
 def read_options(files: Sequence[str], given: Mapping) -> dict:
-    """The options of the files and the command line as one dictionary that is good in any folder."""
+    """The options of the files and the command line as one dictionary that is good in any folder.
+
+    Loads the files of `plugins`, whose options may be varied.
+    """
     values: dict = {"data_path": "dataset"}
     for file in files:
         values.update(read_yaml(file))
@@ -115,6 +118,8 @@ def read_options(files: Sequence[str], given: Mapping) -> dict:
     for name in PATHS:
         if isinstance(values.get(name), str):
             values[name] = os.path.abspath(values[name])
+    if values.get("plugins"):
+        values["plugins"] = own_models.load(values["plugins"])
     return values
 
 

@@ -44,7 +44,7 @@ def refuse_unknown(model: str, files: list[str] | None) -> None:
     if files and model not in options.model_names():
         raise UserError(
             f"The checkpoint's model {model} comes from {', '.join(files)}: if you trust that file, "
-            "pass plugins=PATH to recbole_micro.load, or call recbole_micro.own_models.load(PATH) first."
+            "pass plugins=PATH to recbole_micro.load, --plugins=PATH to recbole-micro."
         )
 
 

@@ -189,7 +189,8 @@ The best items of each user that the user has no interaction with, with the data
   --users=A,B        ids as in the .inter file, or all (the default)
   --topk=N           length of a list (default: 20)
   --out=FILE         a .csv or .json file (default: CSV on the screen)
-  --new_items=DIR    also rank new items, those of the feature files DIR/*.<modality>.parquet (MICRO)"""
+  --new_items=DIR    also rank new items, those of the feature files DIR/*.<modality>.parquet (MICRO)
+  --plugins=FILE     the Python file of a model of your own"""
 
 
 def main(own: dict[str, str], k: int | None) -> int:
@@ -201,7 +202,7 @@ def main(own: dict[str, str], k: int | None) -> int:
         raise UserError(f"--out is {out}: choose a .csv or a .json file.")
     from recbole_micro.quick_start import load
 
-    source = load(own["checkpoint"])
+    source = load(own["checkpoint"], own.get("plugins"))
     new = read_new_items(own["new_items"], source[2]) if "new_items" in own else None
     lists = recommend(source, own.get("users", "all"), k or 20, new_items=new)
     if out:

@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 from recbole.config import Config
 
-from recbole_micro import experiment, plots, quick_start, ray_search, tables, tuning
+from recbole_micro import experiment, own_models, plots, quick_start, ray_search, tables, tuning
 from recbole_micro.checkpoint import plain
 from recbole_micro.config import own_command_line
 from recbole_micro.errors import UserError
@@ -47,6 +47,8 @@ def tune(
     Writes trials.csv, best.yaml, study.png and the winner's run in `out/winner`; returns its row of results.
     """
     out = Path(out)
+    if options.get("plugins"):  # absolute paths: the winner is trained in a folder of its own
+        options = {**options, "plugins": own_models.load(options["plugins"])}
     algo = tuning.algorithm(algo)
     if engine not in ENGINES:
         raise UserError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")

@@ -13,7 +13,7 @@ from hyperopt.pyll import scope
 from recbole.trainer import hyper_tuning as recbole_tuning
 from recbole.trainer.hyper_tuning import HyperTuning
 
-from recbole_micro import options
+from recbole_micro import options, own_models
 from recbole_micro.errors import UserError
 from recbole_micro.parsing import read_yaml
 
@@ -116,6 +116,8 @@ def hyper_tuning(
     """
     from recbole_micro import quick_start
 
+    for options_given in (*map(read_yaml, config_file_list or []), config_dict or {}):
+        own_models.load(options_given.get("plugins"))
     evaluate = objective or quick_start.objective
 
     def trial(params: dict, files: list[str] | None) -> dict:

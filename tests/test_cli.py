@@ -163,6 +163,16 @@ def test_help_and_version(capsys):
     for argv in ([], ["--help"]):
         assert cli.main(argv) == 0
         assert "train" in capsys.readouterr().out
+    for command in cli.COMMANDS:
+        assert cli.main([command, "--help"]) == 0
+        assert command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_command_without_arguments_says_what_it_needs(command, capsys):
+    assert cli.main([command]) == 2
+    said = capsys.readouterr().err
+    assert re.search("--?model|--checkpoint|--table", said) and len(said.splitlines()) == 1
 
 
 def test_help_of_a_model_lists_defaults_ranges_and_texts(capsys):

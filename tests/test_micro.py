@@ -45,12 +45,16 @@ def make(prepared, modalities=("visual", "textual"), **options) -> MICRO:
     for key, value in {**SMALL, "modalities": list(modalities), **options}.items():
         config[key] = value
     torch.manual_seed(0)
-    return MICRO(config, train_data._dataset).double()
+    model = MICRO(config, train_data._dataset).double()
+    model.lacking = train_data._dataset.token2id("item_id", ["i3", "i5"]).tolist()
+    return model
 
 
 def batch_of(model, n=12):
+    """`n` training triples, among their positives the items that lack one and all of the modalities."""
     generator = torch.Generator().manual_seed(5)
-    picks = torch.randperm(len(model.train_user), generator=generator)[:n]
+    lacking = [(model.train_item == item).nonzero()[0] for item in model.lacking]
+    picks = torch.cat([*lacking, torch.randperm(len(model.train_user), generator=generator)])[:n]
     users, positives = model.train_user[picks], model.train_item[picks]
     negatives = torch.randint(1, model.n_items, (n,), generator=generator)
     return Interaction({"user_id": users, "item_id": positives, "neg_item_id": negatives})
@@ -262,6 +266,25 @@ def test_the_default_graph_learning_moves_the_feature_transform(prepared):
 def test_when_the_learned_graph_gets_a_gradient(prepared, mode, when):
     moved = epoch_losses(make(prepared, graph_learning=mode), steps=2)
     assert [all(step) for step in moved] == when and [any(step) for step in moved] == when
+
+
+def test_later_batches_keep_the_graph_of_the_first(prepared):
+    options = dict(graph_learning="first_batch", lambda_coeff=0.3)
+    model = make(prepared, **options).train()
+    reference, batch = Reference(model, options), batch_of(model)
+    for _ in range(3):
+        for got, value in zip(model.calculate_loss(batch), reference.losses(batch), strict=True):
+            assert got.item() == pytest.approx(torch.as_tensor(value).item(), rel=1e-5, abs=1e-9)
+
+
+def test_each_epoch_trains_on_a_fresh_share_of_the_edges(prepared):
+    model, seen = make(prepared, edge_dropout=0.75), []
+    for _ in range(2):
+        model.train()
+        model.calculate_loss(batch_of(model))
+        seen.append(model.backbone.sampled.col)
+        model.start_epoch()
+    assert len(seen[0]) == 2 * round(0.25 * len(model.train_user)) and not torch.equal(*seen)
 
 
 def test_off_is_the_initial_graphs_alone(prepared):

@@ -6,11 +6,13 @@ import sys
 import textwrap
 
 import pytest
+import yaml
 
 import recbole_micro
-from recbole_micro import cli, options, own_models, plugin, tuning
+from recbole_micro import cli, options, own_models, plugin, search, tuning
 from recbole_micro.errors import UserError
 from recbole_micro.models import MODELS
+from recbole_micro.parsing import parse
 from tests.tiny import QUICK, ROOT, python, write_tiny
 
 BLEND = '''\
@@ -98,20 +100,53 @@ def test_script_and_checkpoint_in_fresh_processes(tmp_path):
 
 def test_the_readme_shows_this_model():
     readme = ROOT / "README.md"
-    if not readme.is_file() or "class Blend" not in readme.read_text(encoding="utf-8"):
-        pytest.skip("the README shows another model")
+    if not readme.is_file():
+        pytest.skip("an installed package has no README.md")
     assert BLEND in readme.read_text(encoding="utf-8")
 
 
-def test_run_and_tuner(blend, tmp_path):
+def test_run_and_recommend(blend, tmp_path, capsys):
     fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
-    fixed |= {"model": "Blend", "dataset": "tiny"}
-    result = recbole_micro.run(config_dict=fixed)
+    result = recbole_micro.run("Blend", "tiny", config_dict=fixed)
     assert result["checkpoint"].endswith(".pth") and "Blend-" in result["checkpoint"]
-    own_models.load(str(blend))
+    asked = ["recommend", f"--checkpoint={result['checkpoint']}", f"--plugins={blend}", "--topk=1"]
+    assert cli.main(asked) == 0
+    assert "user_id,rank,item_id,score" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["dictionary", "file"])
+def test_tuner_before_anything_else_has_read_the_file(blend, tmp_path, place):
+    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "model": "Blend", "dataset": "tiny"}
+    named = {"plugins": str(blend)}
+    (tmp_path / "plugins.yaml").write_text(yaml.safe_dump(named))
+    more = {"config_dict": {**fixed, **named}}
+    if place == "file":
+        more = {"config_dict": fixed, "config_file_list": [str(tmp_path / "plugins.yaml")]}
     space = {"choice": {"blend_share": [0.1, 0.9]}}
-    search = tuning.hyper_tuning(space, algo="exhaustive", config_dict=fixed)
-    assert len(search.params2result) == 2
+    assert len(tuning.hyper_tuning(space, algo="exhaustive", **more).params2result) == 2
+
+
+def test_study_whose_best_options_train_by_themselves(blend, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fixed = quick(write_tiny(tmp_path / "data"), model="Blend", dataset="tiny", plugins="blend.py")
+    options_of = {name: parse(str(value)) for name, value in fixed.items()}
+    search.tune({"choice": {"blend_share": [0.1]}}, options_of, tmp_path / "study", algo="exhaustive")
+    best = ["--config_files=study/best.yaml", f"--data_path={fixed['data_path']}"]
+    ran = subprocess.run([sys.executable, str(ROOT / "run_recbole_micro.py"), *best], timeout=300)
+    assert ran.returncode == 0
+
+
+@pytest.mark.parametrize("form", ["blend.py,other.py", "[blend.py, other.py]"])
+def test_compare_varies_the_options_of_models_in_several_files(blend, tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    blend.with_name("other.py").write_text(BLEND.replace("class Blend", "class Other"))
+    (tmp_path / "own.yaml").write_text(f"plugins: {form}\n")
+    fixed = arguments(**quick(write_tiny(tmp_path / "data"), dataset="tiny", config_files="own.yaml"))
+    asked = ["--models=Blend,Other", "--vary=blend_share=0.2", "--out=study"]
+    try:
+        assert cli.main(["compare", *asked, *fixed]) == 0
+    finally:
+        sys.modules.pop(f"{plugin.ALIAS_PACKAGE}.other", None)
 
 
 def test_options_come_from_a_yaml_file_beside_the_model(blend, capsys):

@@ -1,5 +1,7 @@
 """FREEDOM: frozen item graph, denoised user-item graph (Zhou and Shen, ACM MM 2023)."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -41,7 +43,7 @@ class FREEDOM(MultimodalRecommender):
             graph = knn(modality.values, config["knn_k"], modality.mask, **options)
             graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
             weights.append(config["modality_weights"].get(name, 1 / len(self.modalities)))
-        if not all(isinstance(w, (int, float)) and w >= 0 for w in weights) or not sum(weights):
+        if not all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights) or not sum(weights):
             raise UserError(
                 f"Option modality_weights gives {dict(zip(self.modalities, weights, strict=True))}: "
                 "weights must be numbers >= 0, not all 0."

@@ -78,8 +78,14 @@ class GRCN(MultimodalRecommender):
         said = [channel(*graphs, self.routing_steps) for channel in self.channels]
         attention = torch.stack([share for _, share in said], 1)  # [n_edges, n_modalities]
         confidence = self.confidence.weight.index_select(0, self.graph.col)
-        weight = (attention * confidence).amax(1)
-        refined = self.graph.with_values(weight.relu() if self.prune else weight)
+        weight = attention * confidence
+        if self.prune:
+            weight = weight.amax(1).relu()
+        else:  # a modality that the item lacks has the weight 0, which is above another's negative one
+            edges = self.user_graph
+            known = torch.stack([both_ways(edges, channel.mask[edges.col]) for channel in self.channels], 1)
+            weight = weight.masked_fill(~known, -torch.inf).amax(1).masked_fill(~known.any(1), 0.0)
+        refined = self.graph.with_values(weight)
         z = F.normalize(self.id_embedding.weight, dim=-1)
         total = z
         for _ in range(LAYERS):

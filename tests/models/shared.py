@@ -41,6 +41,8 @@ class ModelTests:
 
     def agree(self, bench, modalities, options):
         model, options = self.make(bench, modalities, **options), {**self.small, **options}
+        names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        assert any(name.endswith("raw") for name in names) == (options.get("freeze_features") is False)
         dense.agree(
             model,
             lambda: self.forward(model, **options),
@@ -53,6 +55,9 @@ class ModelTests:
 
     def test_any_number_of_modalities_equals_the_dense_reference(self, bench, number):
         self.agree(bench, NUMBERS[number], {})
+
+    def test_every_parameter_is_trained(self, bench):
+        assert all(parameter.requires_grad for parameter in self.make(bench).parameters())
 
     def test_an_item_without_features_stays_finite(self, bench):
         model = self.make(bench).float()
@@ -103,9 +108,9 @@ class ModelTests:
         for a, b in zip(runs[0][1], runs[1][1], strict=True):
             assert torch.equal(a, b)
 
-    def steps(self, bench, n=8):
+    def steps(self, bench, n=8, **options):
         """Losses on one batch before and after `n` epochs of that batch alone, and the parameters then."""
-        model = self.make(bench, embedding_size=16).float().train()
+        model = self.make(bench, embedding_size=16, **options).float().train()
         optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
         losses = []
         for _ in range(n):
@@ -134,3 +139,46 @@ class ModelTests:
         result = quick_start.run(self.name, world.name, config_dict=options)
         _, model, dataset, *_ = recbole_micro.load(result["checkpoint"])
         return worlds.score_matrix(model, dataset, world)
+
+
+class SamplesEdges:
+    """Beside `ModelTests`, for models whose backbone trains on a share of the user-item edges."""
+
+    def test_an_epoch_trains_on_a_fresh_share_of_the_edges_and_evaluation_on_all(self, bench):
+        model = self.make(bench, edge_dropout=0.75)
+        loops = (model.n_users + model.n_items) * (model.backbone.adjacency == "mean_self_loop")
+        seen = []
+        for _ in range(2):
+            model.start_epoch()
+            seen.append(model.backbone.sampled)
+            assert len(seen[-1].col) == 2 * round(0.25 * len(model.train_user)) + loops
+        assert not torch.equal(seen[0].col, seen[1].col)
+        full = self.make(bench, edge_dropout=0.0)
+        assert not torch.allclose(model.train()()[0], full.train()()[0])
+        assert torch.allclose(model.eval()()[0], full.eval()()[0])
+
+    def test_a_run_on_sampled_edges_can_be_repeated(self, bench):
+        runs = []
+        for _ in range(2):
+            torch.manual_seed(9)
+            runs.append(self.steps(bench, edge_dropout=0.5)[0])
+        assert runs[0] == runs[1]
+
+
+class LearnsInTheFirstBatch:
+    """Beside `ModelTests`, for models with `graph_learning: first_batch`."""
+
+    def test_later_batches_keep_the_graph_of_the_first_and_do_not_learn_it(self, bench):
+        options = {**self.small, "graph_learning": "first_batch", "lambda_coeff": 0.3}
+        model = self.make(bench, **options).train()
+        model.start_epoch()
+        batch = bench.batch(model)
+        transforms = [p for name, p in model.named_parameters() if "transform." in name]
+        assert transforms
+        for learns in (True, False, False):
+            losses = model.calculate_loss(batch)
+            expected = self.losses(model, batch, **options)
+            for got, value in zip(losses, expected, strict=True):
+                assert got.item() == pytest.approx(value.item(), rel=1e-5, abs=1e-9)
+            found = torch.autograd.grad(sum(losses), transforms, allow_unused=True, materialize_grads=True)
+            assert any(gradient.abs().max() > 0 for gradient in found) == learns

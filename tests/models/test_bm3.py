@@ -22,6 +22,7 @@ class TestBM3(ModelTests):
     }
     reads_features = False  # they shape training, not the score
     world = dict(embedding_size=16)
+    band = (0.0, 0.25)  # chance is 1 / 12
 
     def online(self, model, n_ui_layers=1, **options):
         user, item = lightgcn(model, n_ui_layers)

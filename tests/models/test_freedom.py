@@ -5,10 +5,10 @@ import torch
 
 from recbole_micro.errors import UserError
 from tests.dense import MODALITIES, affine, bpr, knn_graph, lightgcn, symmetric
-from tests.models.shared import ModelTests
+from tests.models.shared import ModelTests, SamplesEdges
 
 
-class TestFREEDOM(ModelTests):
+class TestFREEDOM(SamplesEdges, ModelTests):
     name = "FREEDOM"
     small = dict(knn_k=4, edge_dropout=0.0, reg_weight=0.1)
     cases = {
@@ -16,6 +16,7 @@ class TestFREEDOM(ModelTests):
         "two item layers": dict(n_item_layers=2, n_ui_layers=1),
         "other weights": dict(modality_weights={"textual": 3, "visual": 1}),
         "trained features": dict(freeze_features=False),
+        "negative cosines": dict(knn_k=60),
     }
     band = (0.25, 1.0)
 
@@ -42,19 +43,10 @@ class TestFREEDOM(ModelTests):
             features = features + bpr(user[users[both]], f[positives[both]], f[negatives[both]])
         return bpr(user[users], item[positives], item[negatives]), reg_weight * features
 
-    def test_an_epoch_trains_on_a_fresh_share_of_the_edges_and_evaluation_on_all(self, bench):
-        model = self.make(bench, edge_dropout=0.75)
-        seen = []
-        for _ in range(2):
-            model.start_epoch()
-            seen.append(model.backbone.sampled)
-            assert len(seen[-1].col) == 2 * round(0.25 * len(model.train_user))
-        assert not torch.equal(seen[0].col, seen[1].col)
-        full = self.make(bench)
-        assert not torch.allclose(model.train()()[0], full.train()()[0])
-        assert torch.allclose(model.eval()()[0], full.eval()()[0])
-
-    @pytest.mark.parametrize("weights", [{"visual": 0, "textual": 0}, {"visual": -1}, {"visual": "much"}])
+    @pytest.mark.parametrize(
+        "weights",
+        [{"visual": 0, "textual": 0}, {"visual": -1}, {"visual": "much"}, {"visual": float("inf")}],
+    )
     def test_weights_that_make_no_graph_are_refused(self, bench, weights):
         with pytest.raises(UserError, match="modality_weights"):
             self.make(bench, modality_weights=weights)

@@ -28,7 +28,7 @@ class TestGRCN(ModelTests):
     def forward(self, model, route="users", prune=True, **options):
         n_users, linked = model.n_users, interactions(model) > 0
         edges = adjacency(model, "mean") > 0
-        weights, outputs = [], []
+        weights, outputs, linked_by = [], [], []
         channels = zip(model.channels, model.modalities.values(), strict=True)
         for column, (channel, modality) in enumerate(channels):
             f = unit(leaky_relu(affine(channel.transform, modality.values))) * modality.mask[:, None]
@@ -40,11 +40,22 @@ class TestGRCN(ModelTests):
             share = attention(edges & known & known[:, None], x @ x.T)
             outputs.append(x + share @ x)
             weights.append(share * model.confidence.weight[:, column])  # the column is the source
-        weight = torch.stack(weights).amax(0)
+            linked_by.append(edges & known & known[:, None])
+        weight = self.largest(weights, linked_by)
         z = [unit(model.id_embedding.weight)]
         for _ in range(2):
             z.append((weight.relu() if prune else weight) @ z[-1])
         return torch.cat([sum(z), *outputs], 1).split([n_users, model.n_items])
+
+    @staticmethod
+    def largest(weights, linked_by):
+        """The largest weight of each edge among the modalities that link its ends; 0 where none does."""
+        largest = torch.zeros_like(weights[0])
+        for edge in torch.stack(linked_by).any(0).nonzero():
+            at = tuple(edge)
+            there = [weight[at] for weight, linked in zip(weights, linked_by, strict=True) if linked[at]]
+            largest = largest.index_put(at, torch.stack(there).max())
+        return largest
 
     def losses(self, model, batch, reg_weight, **options):
         users, positives, negatives = batch["user_id"], batch["item_id"], batch["neg_item_id"]

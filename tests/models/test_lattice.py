@@ -3,10 +3,10 @@
 from torch import softmax
 
 from tests.dense import bpr, half_squares, knn_graph, lightgcn, symmetric, unit
-from tests.models.shared import ModelTests
+from tests.models.shared import LearnsInTheFirstBatch, ModelTests, SamplesEdges
 
 
-class TestLATTICE(ModelTests):
+class TestLATTICE(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
     name = "LATTICE"
     small = dict(knn_k=4, n_item_layers=2, reg_weight=0.01)
     cases = {

@@ -12,6 +12,14 @@ class TestVBPR(ModelTests):
     cases = {"no biases": dict(use_bias=False)}
     band = (0.6, 1.0)
 
+    def make(self, bench, modalities=("visual", "textual"), **options):
+        """The biases start at 0, where L2 has neither value nor gradient."""
+        model = super().make(bench, modalities, **options)
+        if model.use_bias:
+            for bias in (model.item_bias, model.feature_bias):
+                torch.nn.init.normal_(bias, std=0.1)
+        return model
+
     def features(self, model):
         return torch.cat([modality.values for modality in model.modalities.values()], 1)
 
@@ -50,6 +58,9 @@ class TestVBPR(ModelTests):
         one, other = (self.make(bench, order) for order in (("visual", "audio"), ("audio", "visual")))
         assert one.widths == other.widths[::-1]
         with torch.no_grad():
-            visual, audio = one.feature_map.weight.split(one.widths, 1)
-            other.load_state_dict({**one.state_dict(), "feature_map.weight": torch.cat([audio, visual], 1)})
+            swapped = {
+                name: torch.cat(one.get_parameter(name).split(one.widths, 1)[::-1], 1)
+                for name in ("feature_map.weight", "feature_bias")
+            }
+            other.load_state_dict({**one.state_dict(), **swapped})
         assert torch.allclose(one.eval().embeddings()[1], other.eval().embeddings()[1])

@@ -218,8 +218,9 @@ class FeatureFile:
                 continue
             table = table.combine_chunks()
             tokens, values = (column.chunk(0) for column in table.columns)
-            if tokens.null_count or values.null_count:
+            flat = values.flatten()
+            if tokens.null_count or values.null_count or flat.null_count:
                 raise DataError(
-                    f"{self.path} has an empty id or vector in row group {group}; write it again."
+                    f"{self.path} has an empty id, vector or entry in row group {group}; write it again."
                 )
-            yield tokens.cast(pa.string()), values.flatten().to_numpy().reshape(-1, self.width)
+            yield tokens.cast(pa.string()), flat.to_numpy().reshape(-1, self.width)

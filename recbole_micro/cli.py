@@ -42,6 +42,10 @@ def main(argv: list[str] | None = None) -> int:
         return refuse(f"{error.filename}: {error.strerror}; choose a path that you may read and write.")
     except ModuleNotFoundError as error:
         return refuse(f"The package {error.name} is not installed: {install_command(error.name)}.")
+    except ImportError as error:
+        if error.name is not None:  # a bug; what RecBole says about an absent package has no name
+            raise
+        return refuse(error)
     except KeyboardInterrupt as error:
         print(f"\nInterrupted. {error}".rstrip(), file=sys.stderr)
         return 130

@@ -1,6 +1,7 @@
 """What RecBole 1.2.0 needs to run on today's NumPy, SciPy, pandas, PyTorch and Ray: one function per cause.
 
-Each mend looks whether its cause is present, changes RecBole's own classes in place (code that imported them
+A mend of what a library's version took away looks whether it is gone; one of RecBole's own slips holds for
+this version, which setup.py pins.  Each changes RecBole's own classes in place (code that imported them
 earlier takes part), and does nothing the second time.
 """
 

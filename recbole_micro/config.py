@@ -6,6 +6,7 @@ behave the same.
 
 import copy
 import os
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -205,6 +206,8 @@ def _set_default_parameters(self):
     check_metrics(final)
     if not final.get("benchmark_filename"):
         check_split(final["eval_args"])
+    check_modes((final["eval_args"] or {}).get("mode", "full"))
+    check_negatives(final["train_neg_sample_args"] or {})
     final["metrics"] = metrics_of(final)
     data_path = os.path.join(final["data_path"] or "", self.dataset)
     with recbole_checks():
@@ -243,6 +246,8 @@ def _set_eval_neg_sample_args(self, phase):
 def check_metrics(final: dict) -> None:
     """Raise UserError where a metric is unknown."""
     metrics = final["metrics"]
+    if not metrics:
+        raise UserError("metrics is empty: name one at least, such as Recall.")
     for metric in [metrics] if isinstance(metrics, str) else metrics:
         if str(metric).lower() not in metric_types:
             names = [metric_class.__name__ for metric_class in metrics_dict.values()]
@@ -263,6 +268,25 @@ def check_split(eval_args) -> None:
                 f"eval_args has split {{{how}: {parts}}}; allowed: {{RS: [train, valid, test]}} with three "
                 f"shares, or {{LS: {' or '.join(LEAVE_OUT)}}}."
             )
+
+
+def check_modes(mode) -> None:
+    """Raise UserError where `mode` is no ranking that RecBole knows."""
+    for one in mode.values() if isinstance(mode, Mapping) else [mode]:
+        if not re.fullmatch("full|labeled|(uni|pop)[1-9][0-9]*", str(one)):
+            raise UserError(
+                f"The mode {one!r} in eval_args is not supported: choose full, labeled, or uniN or popN with "
+                "the number of sampled items."
+            )
+
+
+def check_negatives(sampling: Mapping) -> None:
+    """Raise UserError where dynamic sampling has no candidates to choose from."""
+    if sampling.get("dynamic") and not sampling.get("candidate_num"):
+        raise UserError(
+            "train_neg_sample_args has dynamic: True without candidates: say how many each negative is the "
+            "best of, such as candidate_num: 4."
+        )
 
 
 def check_valid_metric(final: dict) -> None:

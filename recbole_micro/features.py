@@ -61,7 +61,7 @@ def find(folder: Path, name: str) -> dict[str, Path]:
 
 def _choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[str, Path]:
     found = find(folder, name)
-    if modalities is None:
+    if not modalities:
         if not found:
             raise UserError(
                 f"{folder} has no feature file ({name}.<modality>.parquet); make one with "
@@ -69,6 +69,8 @@ def _choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict
             )
         return found
     chosen = [modalities] if isinstance(modalities, str) else list(modalities)
+    if len(set(chosen)) < len(chosen):
+        raise UserError(f"modalities names one twice ({', '.join(chosen)}): name each once.")
     for modality in chosen:
         if modality not in found:
             there = ", ".join(found) or "none"

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recbole_micro.errors import UserError, install_command
+
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
 NORMALIZATIONS = ("symmetric", "mean", "mean_self_loop")
@@ -376,7 +378,7 @@ def _faiss_candidates(features, norm, valid, k, memory):
     try:
         import faiss
     except ImportError as error:
-        raise ImportError("knn_backend: faiss needs FAISS: pip install 'recbole_micro[faiss]'") from error
+        raise UserError(f"knn_backend faiss needs FAISS: {install_command('faiss')}.") from error
     index_of = valid.nonzero().squeeze(1).cpu()
     unit = (features / norm.clamp(min=1e-30)[:, None].float())[valid].float().cpu().contiguous().numpy()
     if not len(unit):

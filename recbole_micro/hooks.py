@@ -34,6 +34,7 @@ def install() -> None:
     for owner, name, wrap in (
         (Dataset, "_load_data", present_dataset),
         (Dataset, "_reset_index", something_left),
+        (Dataset, "_set_label_by_threshold", known_threshold),
         (FullSortEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (NegSampleEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (NegSampleDataLoader, "_neg_sampling", negatives_of_an_epoch),
@@ -77,12 +78,27 @@ def check_header(config) -> None:
             names = [name for name, _ in read_header(Path(path))]
         except DataError as error:
             raise UserError(f"{error} Write it with python -m dataset_tools convert.") from error
+        columns = (config["load_col"] or {}).get("inter")
         for field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
+            if columns is not None and field not in columns:
+                raise UserError(f"load_col reads no {field} of the interactions: add it to {columns}.")
             if field not in names:
                 raise UserError(
                     f"{path} has no column {field}:token, only {', '.join(names)}: rename a column, or set "
                     "USER_ID_FIELD and ITEM_ID_FIELD."
                 )
+
+
+def known_threshold(original):
+    """RecBole's mistakes about `threshold` are the user's."""
+
+    def _set_label_by_threshold(self):
+        try:
+            original(self)
+        except ValueError as error:
+            raise UserError(f"Option threshold is {self.config['threshold']}: {error}") from error
+
+    return _set_label_by_threshold
 
 
 def something_left(original):
@@ -139,6 +155,11 @@ def chosen_eval_batch(original):
     def _init_batch_size_and_step(self):
         if self.config["eval_batch_size"] is None:
             self.config["eval_batch_size"] = eval_batch_size(self.config, self._dataset.item_num)
+        longest, n_items = max(self.config["topk"], default=0), self._dataset.item_num - 1
+        if isinstance(self, FullSortEvalDataLoader) and longest > n_items:
+            raise UserError(
+                f"topk is {longest}, but the data set has {n_items} items: choose a shorter list."
+            )
         original(self)
 
     return _init_batch_size_and_step

@@ -1,8 +1,8 @@
 """Options: declared once, as comments in the YAML files; here they become checks and help.
 
 `name: default  # (kind) help`, where kind is one or several (joined by `or`) of bool, int, float, str, dict,
-list, `list of KIND` and `choice a|b|c`; numbers may have a range: `int >= 0`, `float > 0`, `float 0..1`.
-An option whose default is `~` may be null.
+list, `list of KIND`, `choice a|b|c` and null; numbers may have a range: `int >= 0`, `float > 0`,
+`float 0..1`.  An option whose default is `~` may be null.  Keys of a dict are declared below it, indented.
 """
 
 import difflib
@@ -10,8 +10,8 @@ import importlib.resources
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,11 @@ WORDS = {
     "float": "number",
     "str": "text",
     "dict": "{key: value, ...}",
+    "null": "~",
 }
+
+# RecBole's own comments give no ranges.
+AT_LEAST = {"embedding_size": 1, "n_layers": 0}
 
 
 _added: dict[str, str] = {}
@@ -144,6 +148,10 @@ class Kind:
         value = parse(text)
         return value if isinstance(value, list) else [parse(item) for item in parse_strings(text)]
 
+    def _read_null(self, value):
+        if (parse(value) if isinstance(value, str) else value) is not None:
+            raise Refused
+
     def _read_dict(self, value):
         value = parse(value) if isinstance(value, str) else value
         if not isinstance(value, dict):
@@ -153,14 +161,14 @@ class Kind:
 
 @dataclass(frozen=True)
 class Option:
-    """One declared option; `keys` are the declared keys of a dict, `source` the file it comes from."""
+    """One declared option; `keys` are those that a dict may have, `source` the file it comes from."""
 
     name: str
     kinds: tuple[Kind, ...]
     default: Any = None
     help: str = ""
     source: str = ""
-    keys: tuple[str, ...] = ()
+    keys: Mapping[str, "Option"] = field(default_factory=dict)
     nullable: bool = False
 
     @property
@@ -175,17 +183,20 @@ class Option:
             return None
         for kind in self.kinds:
             try:
-                return self._known_keys(kind.read(value), where)
+                value = kind.read(value)
             except Refused:
                 continue
+            return self._read_keys(value, where) if self.keys and isinstance(value, dict) else value
         raise UserError(f"Option {self.name} is {value!r} ({where}); allowed: {self.allowed}.")
 
-    def _known_keys(self, value, where):
-        for key in value if self.keys and isinstance(value, dict) else ():
+    def _read_keys(self, given, where):
+        values = {}
+        for key, value in given.items():
             if key not in self.keys:
                 near = hint(str(key), self.keys, f"; it has {', '.join(self.keys)}.")
                 raise UserError(f"Option {self.name} has no key {key!r} ({where}){near}")
-        return value
+            values[key] = read_value(key, value, self.keys[key], where)
+        return values
 
 
 def read_value(name: str, value: Any, option: Option | None, where: str) -> Any:
@@ -202,7 +213,7 @@ def parse_kind(text: str) -> Kind:
         return Kind("choice", choices=tuple(rest.split("|")))
     if name == "list" and rest.startswith("of "):
         return Kind("list", item=parse_kind(rest.removeprefix("of ")))
-    if name not in ("bool", "int", "float", "str", "list", "dict") or (rest and name not in ("int", "float")):
+    if name not in ("list", *WORDS) or (rest and name not in ("int", "float")):
         raise ValueError(f"no kind of option: {text!r}")
     if not rest:
         return Kind(name)
@@ -227,6 +238,9 @@ def recbole_declarations(file: str) -> dict[str, Option]:
     if not path.is_file():
         return {}
     found = read_declarations(path.read_text(encoding="utf-8"), file, believable_kinds)
+    for name, low in AT_LEAST.items():
+        if name in found and found[name].kinds == (Kind("number"),):
+            found[name] = replace(found[name], kinds=(Kind("int", low=low),))
     return {name: replace(option, nullable=True) for name, option in found.items()}
 
 
@@ -244,7 +258,9 @@ def read_declarations(text: str, source: str, kinds_of: Callable) -> dict[str, O
             found[name] = Option(name, kinds, defaults[name], match["help"] or "", source)
         elif match["indent"] and kind and found:
             last = next(reversed(found))
-            found[last] = replace(found[last], keys=(*found[last].keys, name))
+            default = (defaults[last] or {}).get(name)
+            key = Option(f"{last}.{name}", kinds_of(kind, default), default, match["help"] or "", source)
+            found[last] = replace(found[last], keys={**found[last].keys, name: key})
     return found
 
 
@@ -343,9 +359,10 @@ def declared(model: str, dataset: str) -> dict[str, Option]:
     for file in (*DEFAULTS, f"model/{model}.yaml", f"dataset/{dataset}.yaml", "launch.yaml"):
         found.update(recbole_declarations(file))
         for name, option in parse_declarations(plugin_text(file), file).items():
-            # A file that only changes a default keeps the declaration.
-            known = found.get(name)
-            found[name] = option if option.kinds or not known else replace(known, default=option.default)
+            # A file that only changes a default keeps the declaration, one without keys those that are known.
+            known = found.get(name, option)
+            keys = option.keys or known.keys
+            found[name] = replace(option if option.kinds else known, default=option.default, keys=keys)
     found.pop("models", None)
     for name, default in data_defaults(model, dataset).items():
         found[name] = replace(found.get(name, Option(name, ())), default=default)

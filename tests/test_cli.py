@@ -190,7 +190,7 @@ def test_help_of_a_model_lists_defaults_ranges_and_texts(capsys):
     assert "Presets: " in text
     assert cli.main(["train", "--model=LightGCN", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "LightGCN: --embedding_size = 64 (number) The embedding size" in text
+    assert "LightGCN: --embedding_size = 64 (whole number >= 1) The embedding size" in text
     assert "--knn_k" not in text
 
 

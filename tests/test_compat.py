@@ -24,6 +24,7 @@ from recbole.utils import FeatureType, get_model, get_trainer, init_seed
 
 from recbole_micro import checkpoint, compat
 from recbole_micro.errors import UserError
+from tests.tiny import ROOT, python
 
 N_USERS, N_ITEMS = 30, 24
 MODELS = ["BPR", "LightGCN", "NGCF", "ItemKNN", "EASE", "FM"]
@@ -132,16 +133,16 @@ ray.tune = sys.modules["ray.tune"] = type(sys)("ray.tune")
 ray.__spec__ = importlib.machinery.ModuleSpec("ray", None)
 from recbole.quick_start import load_data_and_model  # before the plugin mends it
 sys.path.insert(0, sys.argv[1])
-from test_compat import scores
+from tests.test_compat import scores
 for file in json.loads(sys.argv[2]):
     config, model, dataset, *_ = load_data_and_model(file)
     torch.save((config["embedding_size"], scores(model, dataset)), file + ".scores")
 """
 
 
-def test_fresh_process_gives_the_same_scores(trained, request):
+def test_fresh_process_gives_the_same_scores(trained):
     files = [file for file, _ in trained.values()]
-    arguments = [str(request.path.parent), json.dumps(files), "--embedding_size=7"]
+    arguments = [str(ROOT), json.dumps(files), "--embedding_size=7"]
     subprocess.run([sys.executable, "-c", LOAD, *arguments], check=True, timeout=120)
     for file, expected in trained.values():
         embedding_size, found = torch.load(f"{file}.scores")
@@ -272,13 +273,35 @@ def test_numpy_aliases():
     assert np.float_ is np.float64 and np.float is np.float64 and np.unicode_ is np.str_
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
-def test_stand_in_does_not_hide_a_ray_installed_later(tmp_path, monkeypatch):
-    assert "ray" not in sys.modules
-    (tmp_path / "ray.py").write_text("real = True\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    assert importlib.import_module("ray").real
-    monkeypatch.delitem(sys.modules, "ray")
+WITHOUT_RAY = """
+import pathlib, sys
+
+
+class NoRay:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "ray":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+blocker = NoRay()
+sys.meta_path.insert(0, blocker)
+import recbole_micro
+from recbole.quick_start import quick_start
+
+assert "ray" not in sys.modules
+quick_start.tune.report(**{"recall@20": 0.1})
+sys.meta_path.remove(blocker)
+pathlib.Path("ray.py").write_text("real = True")
+sys.path.insert(0, "")
+import ray
+
+assert ray.real
+"""
+
+
+def test_without_ray_recbole_is_imported_and_a_ray_installed_later_is_seen(tmp_path):
+    done = python(WITHOUT_RAY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.filterwarnings("ignore:`report` is meant to only be called")  # by a Ray that is installed

@@ -154,6 +154,35 @@ def test_misnamed_columns_are_refused(tmp_path):
         features.load(config(tmp_path), dataset())
 
 
+def test_columns_of_another_kind_are_refused(tmp_path):
+    ragged = pa.array([[1.0, 2.0]], pa.list_(pa.float32()))
+    pq.write_table(
+        pa.table({"item_id:token": ["a"], "visual:float_seq": ragged}), tmp_path / "toy.visual.parquet"
+    )
+    with pytest.raises(
+        UserError, match="'visual:float_seq' of .* is list<.*float>, not a fixed-size list of float32"
+    ):
+        features.load(config(tmp_path), dataset())
+
+
+@pytest.mark.parametrize("what", ["id", "vector", "entry"])
+def test_holes_are_refused(tmp_path, what):
+    vector = {"vector": None, "entry": [1.0, None]}.get(what, [1.0, 2.0])
+    values = pa.array([[1.0, 2.0], vector], pa.list_(pa.float32(), 2))
+    table = pa.table({"item_id:token": ["a", None if what == "id" else "b"], "visual:float_seq": values})
+    pq.write_table(table, tmp_path / "toy.visual.parquet")
+    with pytest.raises(UserError, match="toy.visual.parquet has an empty id, vector or entry in row group 0"):
+        features.load(config(tmp_path), dataset())
+
+
+def test_a_modality_named_twice_is_refused_and_an_empty_list_is_all(tmp_path):
+    for modality in ("visual", "textual"):
+        write(tmp_path, modality, ITEMS, rows(5))
+    with pytest.raises(UserError, match=r"modalities names one twice \(visual, visual\)"):
+        features.load(config(tmp_path, ["visual", "visual"]), dataset())
+    assert list(features.load(config(tmp_path, []), dataset())) == ["textual", "visual"]
+
+
 def test_a_file_cut_short_is_refused(tmp_path):
     write(tmp_path, "visual", ITEMS, rows(5))
     path = tmp_path / "toy.visual.parquet"

@@ -168,11 +168,14 @@ def test_declarations_with_nested_keys():
     text = "\n".join([*lines, "b: [x]"])
     declared = parse_declarations(text, "f.yaml")
     assert declared["a"] == Option("a", (Kind("int", low=0),), 1, "First.", "f.yaml")
-    assert declared["d"].keys == ("k", "l")
+    assert list(declared["d"].keys) == ["k", "l"]
+    assert declared["d"].keys["k"] == Option("d.k", (Kind("int"),), 2, "K.", "f.yaml")
     assert declared["b"].kinds == ()
     assert declared["d"].read("{k: 5}", "here") == {"k": 5}
     with pytest.raises(UserError, match=r"no key 'kk' \(here\); did you mean k\?"):
         declared["d"].read({"kk": 5}, "here")
+    with pytest.raises(UserError, match=r"Option d.l is 'x' \(here\); allowed: whole number"):
+        declared["d"].read({"l": "x"}, "here")
 
 
 def own_files():

@@ -86,6 +86,7 @@ def check_installation(target, folder):
     paths = os.pathsep.join([str(target), *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}])
     # -S keeps editable installations of the checkout out
     run("-S", "-c", TRAIN, target, cwd=folder, PYTHONPATH=paths)
+    run("-S", target / "bin" / "recbole-micro", "train", "--help", cwd=folder, PYTHONPATH=paths)
 
 
 def test_wheel_holds_everything(wheel, checkout):

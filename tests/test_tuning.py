@@ -35,8 +35,10 @@ def test_recboles_own_search_takes_our_objective(algo, fixed, tmp_path):
     assert "recall@5" in (tmp_path / "result.txt").read_text()
 
 
+@pytest.mark.parametrize("model", ["BPR", "MICRO"])
 @pytest.mark.parametrize("algo", tuning.ALGORITHMS)
-def test_our_search(algo, fixed):
+def test_our_search(algo, model, fixed):
+    fixed = {**fixed, "model": model}
     search = tuning.hyper_tuning({"choice": {"embedding_size": [4, 8]}}, algo, max_evals=2, config_dict=fixed)
     assert len(search.score_list) == 2
     assert search.best_score == max(search.score_list)

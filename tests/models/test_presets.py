@@ -8,6 +8,8 @@ from torch.nn.functional import normalize
 from recbole_micro.models.micro import MICRO
 from tests.dense import affine
 
+VARIANTS = ("cf_feats", "micro_feats", "without_contrast", "visual", "textual")
+
 
 def variant(bench, preset, **options):
     options = bench.world.config(preset=preset, embedding_size=6, modalities=["visual", "textual"], **options)
@@ -18,12 +20,13 @@ def variant(bench, preset, **options):
 
 
 @pytest.mark.parametrize("backbone", ["MF", "NGCF", "LightGCN"])
-@pytest.mark.parametrize("preset", ["cf_feats", "micro_feats", "without_contrast", "visual", "textual"])
+@pytest.mark.parametrize("preset", [*VARIANTS, "paper", "official"])
 def test_a_variant_trains_with_every_backbone(bench, preset, backbone):
     model = variant(bench, preset, cf_model=backbone)
     assert type(model.backbone).__name__ == ("Backbone" if backbone == "MF" else backbone)
     losses = model.calculate_loss(bench.batch(model))
     sum(losses).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     assert all(graph.transform.weight.grad.any() for graph in model.graphs.values())
     assert bool(losses[1]) == (preset not in ("cf_feats", "without_contrast"))
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_micro.graphs import Graph, bipartite, block, normalize, propagate, sample_edges
+from recbole_micro.graphs import Graph, bipartite, block, normalize, propagate, propagate_sum, sample_edges
 
 
 class HoldsTensors(nn.Module):
@@ -76,13 +76,14 @@ class GraphBackbone(Backbone):
         self.n_layers, self.adjacency, self.edge_dropout = n_layers, adjacency, edge_dropout
         self.user, self.item = user.long(), item.long()
         self.graph = self._build(self.user, self.item)
-        self.sampled = None
+        self.sampled, self.all_nodes = None, False
 
     def _build(self, user: Tensor, item: Tensor) -> Graph:
         n_users, n_items = self.user_embedding.num_embeddings, self.item_embedding.num_embeddings
         return normalize(bipartite(user, item, n_users, n_items), self.adjacency)
 
     def start_epoch(self) -> None:
+        self.all_nodes = False
         if self.edge_dropout:
             n_users, n_items = self.user_embedding.num_embeddings, self.item_embedding.num_embeddings
             self.sampled = self._build(
@@ -95,37 +96,47 @@ class GraphBackbone(Backbone):
         return self.sampled if self.training and self.sampled is not None else self.graph
 
     def forward(self) -> tuple[Tensor, Tensor]:
+        mean = self.sum_of_all() / (self.n_layers + 1)
+        return torch.split(mean, [self.user_embedding.num_embeddings, self.item_embedding.num_embeddings])
+
+    def sum_of_all(self) -> Tensor:
+        """The sum of the input and of every layer's output, of all nodes, [n_users + n_items, d]."""
         x = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
-        total = self.mean_of_layers(x, [self.current] * self.n_layers, len(x))
-        return torch.split(total, [self.user_embedding.num_embeddings, self.item_embedding.num_embeddings])
+        return self.sum_of_layers(x, [self.current] * self.n_layers, len(x))
 
     def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` of these users and items alone, from the nodes that reach them.
 
-        Where those are most of the graph, all nodes are computed: that is the faster way then.
+        Where those are most of the graph, all nodes are computed, which is faster then, in the rest of the
+        epoch too.
         """
-        n_users = self.user_embedding.num_embeddings
-        rows, index = torch.unique(torch.cat([users, items + n_users]), return_inverse=True)
+        n_users, sizes = self.user_embedding.num_embeddings, [len(users), len(items)]
+        nodes = torch.cat([users, items + n_users])
+        if self.all_nodes:
+            mean = self.sum_of_all().index_select(0, nodes) / (self.n_layers + 1)
+            return torch.split(mean, sizes)
+        rows, index = torch.unique(nodes, return_inverse=True)
         steps, nodes = [], rows
         for _ in range(self.n_layers):
             step, nodes = block(self.current, nodes)
             steps.insert(0, step)
             if 2 * len(nodes) > self.graph.shape[0]:
-                user, item = self.forward()
-                return user[users], item[items]
+                self.all_nodes = True
+                return self.at(users, items)
         of_user = nodes < n_users
         order = torch.argsort(of_user, descending=True, stable=True)  # users, then items
         x = torch.cat([self.user_embedding(nodes[of_user]), self.item_embedding(nodes[~of_user] - n_users)])
         x = x[torch.argsort(order)]
-        return torch.split(self.mean_of_layers(x, steps, len(rows))[index], [len(users), len(items)])
+        mean = self.sum_of_layers(x, steps, len(rows)) / (self.n_layers + 1)
+        return torch.split(mean[index], sizes)
 
-    def mean_of_layers(self, x: Tensor, steps: list[Graph], n_rows: int) -> Tensor:
-        """The mean of the input `x` [n_nodes, d] and of every step's output, of the first `n_rows` nodes."""
+    def sum_of_layers(self, x: Tensor, steps: list[Graph], n_rows: int) -> Tensor:
+        """The sum of the input `x` [n_nodes, d] and of every step's output, of the first `n_rows` nodes."""
         total = x[:n_rows]
         for index, graph in enumerate(steps):
             x, output = self.layer(index, graph, x)
             total = total + output[:n_rows]
-        return total / (self.n_layers + 1)
+        return total
 
     def layer(self, index: int, graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
         """Input of the next layer and this layer's share of the mean, both [n_rows of `graph`, d].
@@ -137,6 +148,10 @@ class GraphBackbone(Backbone):
 
 class LightGCN(GraphBackbone):
     """x' = A x (He et al., SIGIR 2020)."""
+
+    def sum_of_all(self):
+        x = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
+        return propagate_sum(self.current, x, self.n_layers)
 
     def layer(self, index, graph, x):
         x = propagate(graph, x)

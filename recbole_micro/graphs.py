@@ -191,6 +191,29 @@ class _Propagate(torch.autograd.Function):
         return None, grad_values, grad_x
 
 
+class _PropagateSum(torch.autograd.Function):
+    """x + A x + ... + A^n x by Horner's rule, x + A (x + A (...)); its gradient is that of A^T."""
+
+    @staticmethod
+    def forward(ctx, graph, x, n_steps):
+        ctx.graph, ctx.n_steps = graph, n_steps
+        matrix = _csr(graph.crow, graph.col, graph.val, graph.shape)
+        return _horner(matrix, x, n_steps)
+
+    @staticmethod
+    def backward(ctx, grad):
+        graph = ctx.graph
+        matrix = _csr(graph.t_crow, graph.t_col, graph.val[graph.t_edge], graph.shape[::-1])
+        return None, _horner(matrix, grad.contiguous(), ctx.n_steps), None
+
+
+def _horner(matrix: Tensor, x: Tensor, n_steps: int) -> Tensor:
+    total = x
+    for _ in range(n_steps):
+        total = torch.addmm(x, matrix, total)
+    return total
+
+
 class _EdgeDot(torch.autograd.Function):
     """target_row . source_col for every edge; forward and backward are sparse products."""
 
@@ -233,14 +256,16 @@ class _EdgeSoftmax(torch.autograd.Function):
 
 
 def _sampled_product(graph: Graph, target: Tensor, source: Tensor) -> Tensor:
-    pattern = torch.sparse_csr_tensor(
-        graph.crow, graph.col, target.new_zeros(len(graph.col)), size=graph.shape, check_invariants=False
-    )
+    pattern = _csr(graph.crow, graph.col, target.new_zeros(len(graph.col)), graph.shape)
     return torch.sparse.sampled_addmm(pattern, target, source.T, beta=0).values()
 
 
+def _csr(crow: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int]) -> Tensor:
+    return torch.sparse_csr_tensor(crow, col, val, size=shape, check_invariants=False)
+
+
 def _spmm(crow: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int], x: Tensor) -> Tensor:
-    matrix = torch.sparse_csr_tensor(crow, col, val, size=shape, check_invariants=False)
+    matrix = _csr(crow, col, val, shape)
     out = x.new_empty(shape[0], x.shape[1])
     return torch.addmm(out, matrix, x, beta=0, out=out)  # half the time of `matrix @ x`: no zeros, no copy
 
@@ -253,6 +278,12 @@ def propagate(graph: Graph, x: Tensor) -> Tensor:
     """
     with torch.autocast(x.device.type, enabled=False):
         return _Propagate.apply(graph, graph.val, x.to(graph.val.dtype).contiguous())
+
+
+def propagate_sum(graph: Graph, x: Tensor, n_steps: int) -> Tensor:
+    """x + A x + ... + A^n x of a square graph, [n, d]; gradients flow to `x` alone."""
+    with torch.autocast(x.device.type, enabled=False):
+        return _PropagateSum.apply(graph, x.to(graph.val.dtype).contiguous(), n_steps)
 
 
 def edge_dot(graph: Graph, target: Tensor, source: Tensor) -> Tensor:

@@ -149,6 +149,19 @@ def test_propagate_and_its_gradients():
     assert torch.autograd.gradcheck(lambda x: graphs.propagate(graph, x), (x,))
 
 
+@pytest.mark.parametrize("n_steps", [0, 1, 3])
+def test_propagate_sum_and_its_gradient(n_steps):
+    torch.manual_seed(2)
+    row, col = torch.randint(5, (11,)), torch.randint(5, (11,))
+    a = torch.zeros(5, 5, dtype=torch.float64)
+    a[row, col] = torch.randn(11, dtype=torch.float64)
+    graph = graphs.Graph.from_edges(*a.nonzero().T, a[a != 0], a.shape)
+    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    expected = sum(torch.linalg.matrix_power(a, n) @ x for n in range(n_steps + 1))
+    assert torch.allclose(graphs.propagate_sum(graph, x, n_steps), expected)
+    assert torch.autograd.gradcheck(lambda x: graphs.propagate_sum(graph, x, n_steps), (x,))
+
+
 def test_gradients_flow_through_similarity_normalisation_and_two_steps():
     """The learned graph: features -> cosines at the edges -> symmetric normalisation -> two products."""
     torch.manual_seed(0)

@@ -90,13 +90,20 @@ SETTINGS = {
         train_neg_sample_args=[UNIFORM, OF_FOUR],
         lambda_coeff=[0.4, 0.7],
     ),
-    "FREEDOM": doubled(
-        grid(
-            {"train_batch_size": 2048, "edge_dropout": 0.8, "reg_weight": 1e-3},
-            learning_rate=[1e-3, 2e-3],
-            weight_decay=[0.0, 2e-6, 4e-6],
-        )
-    ),
+    "FREEDOM": [
+        *doubled(
+            grid(
+                {"train_batch_size": 2048, "edge_dropout": 0.8, "reg_weight": 1e-3},
+                learning_rate=[1e-3, 2e-3],
+                weight_decay=[0.0, 2e-6, 4e-6],
+            )
+        ),
+        *grid(
+            {"train_batch_size": 2048, "reg_weight": 1e-3, "learning_rate": 2e-3},
+            edge_dropout=[0.0, 0.8],
+            weight_decay=[4e-6, 8e-6],
+        ),
+    ],
     "MICRO": [
         {**CENTRE, **change}
         for change in (
@@ -164,15 +171,20 @@ def train(model: str, settings: dict, seed: int, data_path: str, validation_only
     return row | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
+def text_of(settings: dict) -> str:
+    """Settings as the tables have them: the same text for the same settings."""
+    return json.dumps(settings, sort_keys=True)
+
+
 def in_a_process(name, model, settings, seed, args) -> dict:
     """Run `train` in a new process and return its row."""
     job = json.dumps([model, settings, seed, str(Path(args.data_path).resolve()), args.trials])
     command = [sys.executable, "-W", "ignore", __file__, "--job", job]
-    print(f"{name} {json.dumps(settings)}, seed {seed} ...", flush=True)
+    print(f"{name} {text_of(settings)}, seed {seed} ...", flush=True)
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread).stdout
     row = json.loads(printed.strip().splitlines()[-1])
-    return {"row": name, "model": model, "settings": json.dumps(settings), "seed": seed, **row}
+    return {"row": name, "model": model, "settings": text_of(settings), "seed": seed, **row}
 
 
 def best_settings(model: str) -> dict:
@@ -266,7 +278,7 @@ def main() -> None:
         prepare(Path(args.source), Path(args.data_path))
         path = TRIALS if args.trials else RUNS
         for name, model, settings, seed in jobs(args):
-            if not finished(path, {"row": name, "settings": json.dumps(settings), "seed": seed}):
+            if not finished(path, {"row": name, "settings": text_of(settings), "seed": seed}):
                 keep(path, in_a_process(name, model, settings, seed, args))
     if not args.trials:
         show()

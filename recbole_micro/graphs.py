@@ -281,9 +281,10 @@ def propagate(graph: Graph, x: Tensor) -> Tensor:
 
 
 def propagate_sum(graph: Graph, x: Tensor, n_steps: int) -> Tensor:
-    """x + A x + ... + A^n x of a square graph, [n, d]; gradients flow to `x` alone."""
+    """x + A x + ... + A^n x of a square graph, [n, d]; gradients flow to `x` alone (else as `propagate`)."""
     with torch.autocast(x.device.type, enabled=False):
-        return _PropagateSum.apply(graph, x.to(graph.val.dtype).contiguous(), n_steps)
+        total = _PropagateSum.apply(graph, x.to(graph.val.dtype).contiguous(), n_steps)
+    return total.to(x.dtype)
 
 
 def edge_dot(graph: Graph, target: Tensor, source: Tensor) -> Tensor:

@@ -101,8 +101,12 @@ class GraphBackbone(Backbone):
 
     def sum_of_all(self) -> Tensor:
         """The sum of the input and of every layer's output, of all nodes, [n_users + n_items, d]."""
-        x = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
+        x = self.input_of_all()
         return self.sum_of_layers(x, [self.current] * self.n_layers, len(x))
+
+    def input_of_all(self) -> Tensor:
+        """The embeddings of users, then items, [n_users + n_items, d]."""
+        return torch.cat([self.user_embedding.weight, self.item_embedding.weight])
 
     def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` of these users and items alone, from the nodes that reach them.
@@ -150,8 +154,7 @@ class LightGCN(GraphBackbone):
     """x' = A x (He et al., SIGIR 2020)."""
 
     def sum_of_all(self):
-        x = torch.cat([self.user_embedding.weight, self.item_embedding.weight])
-        return propagate_sum(self.current, x, self.n_layers)
+        return propagate_sum(self.current, self.input_of_all(), self.n_layers)
 
     def layer(self, index, graph, x):
         x = propagate(graph, x)

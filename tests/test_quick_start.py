@@ -2,6 +2,8 @@
 
 import json
 import logging
+import mmap
+import platform
 import re
 import shutil
 import socket
@@ -263,6 +265,29 @@ def test_a_missing_part_of_a_fixed_split_counts_as_missing(given, tmp_path):
     assert hooks.missing_files(made) == []
     (folder / "tiny" / "tiny.test.inter").unlink()
     assert [path.rsplit("/", 1)[1] for path in hooks.missing_files(made)] == ["tiny.test.inter"]
+
+
+FAULTS = """
+import json, resource, sys
+import recbole_micro
+
+if sys.argv[2] == "train":
+    recbole_micro.run("BPR", "tiny", config_dict=json.loads(sys.argv[1]), saved=False)
+for _ in range(3):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    b"x" * 2**26
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
+def test_a_training_process_keeps_the_memory_that_it_frees(given, tmp_path):
+    def faults_of_a_third_block(what):
+        return int(python(FAULTS, json.dumps(given), what, cwd=tmp_path).stdout.splitlines()[-1])
+
+    pages = 2**26 // mmap.PAGESIZE
+    assert faults_of_a_third_block("train") < pages / 10 < faults_of_a_third_block("import")
 
 
 def test_a_fixed_split_trains(given, tmp_path):

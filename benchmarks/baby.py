@@ -76,9 +76,7 @@ SETTINGS = {
         *grid(learning_rate=[5e-4, 1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5, 1e-4]),
         *grid({"train_neg_sample_args": OF_FOUR}, learning_rate=[1e-3, 2e-3], weight_decay=[1e-5, 2e-5]),
     ],
-    "NGCF": doubled(
-        grid(HALF_AS_MANY_STEPS, learning_rate=[4e-3, 8e-3], weight_decay=[0.0, 4e-6, 1.2e-5])
-    ),
+    "NGCF": doubled(grid(HALF_AS_MANY_STEPS, learning_rate=[4e-3, 8e-3], weight_decay=[0.0, 4e-6, 1.2e-5])),
     "LightGCN": doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
     "SGL": doubled(  # half a minute of CPU an epoch: a trial ends after 12, the row does not
         grid(

@@ -1,5 +1,6 @@
 """The command `recbole-micro`: a table of subcommands; options of models come from the YAML files."""
 
+import os
 import shutil
 import sys
 import textwrap
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     line on stderr and code 2, an interrupt one line and code 130.
     """
     argv = sys.argv[1:] if argv is None else argv
+    code = 0
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(usage())
@@ -31,11 +33,14 @@ def main(argv: list[str] | None = None) -> int:
         elif argv[0] in COMMANDS:
             if argv[0] != "train" and distributed.torchrun():
                 raise UserError(f"{argv[0]} is one process, which may start others: leave out torchrun.")
-            return COMMANDS[argv[0]][0](argv[1:])
+            code = COMMANDS[argv[0]][0](argv[1:])
         else:
             raise UserError(f"There is no subcommand {argv[0]!r}{options.hint(argv[0], COMMANDS)}")
+        sys.stdout.flush()
     except UserError as error:
         return refuse(error)
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if error.filename is None:
             raise
@@ -49,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"\nInterrupted. {error}".rstrip(), file=sys.stderr)
         return 130
-    return 0
+    return code
 
 
 def refuse(sentence: object) -> int:

@@ -1,6 +1,8 @@
 """The command: forms of arguments, help, exit codes."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from recbole.trainer import Trainer
@@ -166,6 +168,14 @@ def test_help_and_version(capsys):
     for command in cli.COMMANDS:
         assert cli.main([command, "--help"]) == 0
         assert command in capsys.readouterr().out
+
+
+def test_a_reader_who_has_read_enough_is_no_error():
+    command = [sys.executable, ROOT / "run_recbole_micro.py", "--model=MICRO", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

@@ -13,6 +13,7 @@ shipped defaults, those of every other model the best on validation among its tr
 import argparse
 import itertools
 import json
+import math
 import os
 import resource
 import statistics
@@ -244,6 +245,23 @@ def show() -> None:
         print(f"MICRO is {ratio:.3f} x the best model without features, {best} (paper R@20).")
 
 
+def show_trials() -> None:
+    """Settings tried and the best on validation; also what as many trials as FREEDOM had would have found."""
+    scores = {row: sorted(tried["valid R@20"]) for row, tried in pd.read_csv(TRIALS).groupby("row")}
+    fair = len(scores["FREEDOM"])
+    print("\nSettings tried (validation Recall@20, one seed), expected best of as many as FREEDOM had.\n")
+    print(f"| model | settings | best | expected best of {fair} |\n|---|---|---|---|")
+    for row in sorted(scores, key=lambda row: -scores[row][-1]):
+        expected = f"{best_of(fair, scores[row]):.4f}" if len(scores[row]) >= fair else ""
+        print(f"| {row} | {len(scores[row])} | {scores[row][-1]:.4f} | {expected} |")
+
+
+def best_of(n: int, scores: list[float]) -> float:
+    """Mean of the largest over all choices of n of the ascending scores, without replacement."""
+    choices = [math.comb(below, n - 1) for below in range(len(scores))]
+    return sum(c * score for c, score in zip(choices, scores, strict=True)) / math.comb(len(scores), n)
+
+
 def prepare(source: Path, data_path: Path) -> None:
     """Convert the JSON layout once."""
     if (data_path / "baby" / "baby.train.inter").exists():
@@ -290,6 +308,7 @@ def main() -> None:
                 keep(path, in_a_process(name, model, settings, seed, args))
     if not args.trials:
         show()
+        show_trials()
 
 
 if __name__ == "__main__":

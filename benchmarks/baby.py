@@ -35,6 +35,7 @@ VARIED = (
 )
 CENTRE = {name: options.declared("MICRO", "baby")[name].default for name in VARIED}  # as shipped
 PLAIN = {**CENTRE, "knn_k": 0, "beta": 0.0}
+AS_LIGHTGCN = {"learning_rate": 4e-3, "weight_decay": 1e-5, "train_batch_size": 4096}  # RecBole's, tuned
 ROWS = {
     **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
     **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
@@ -43,6 +44,11 @@ ROWS = {
         for adjacency in ("symmetric", "mean", "mean_self_loop")
     },
     "backbone, symmetric, edge_dropout": ("MICRO", {**PLAIN, "edge_dropout": 0.8}),
+    "backbone, trained as LightGCN": ("MICRO", {**PLAIN, **AS_LIGHTGCN, "adjacency": "symmetric"}),
+    "FREEDOM, as run from MMRec": (
+        "FREEDOM",
+        {"edge_dropout": 0.8, "learning_rate": 1e-3, "weight_decay": 0.0},
+    ),
 }
 NO_EVIDENCE = ("VBPR", "MMGCN", "GRCN", "BM3")  # they read raw vectors, which are reconstructed here
 NO_FEATURES = ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL", *(row for row in ROWS if "backbone" in row))
@@ -77,7 +83,13 @@ SETTINGS = {
         *grid(learning_rate=[5e-4, 1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5, 1e-4]),
         *grid({"train_neg_sample_args": OF_FOUR}, learning_rate=[1e-3, 2e-3], weight_decay=[1e-5, 2e-5]),
     ],
-    "NGCF": doubled(grid(HALF_AS_MANY_STEPS, learning_rate=[4e-3, 8e-3], weight_decay=[0.0, 4e-6, 1.2e-5])),
+    "NGCF": doubled(
+        grid(
+            {**HALF_AS_MANY_STEPS, "epochs": 45},
+            learning_rate=[8e-3, 1.6e-2],
+            weight_decay=[0.0, 4e-6, 1.2e-5],
+        )
+    ),
     "LightGCN": doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
     "SGL": doubled(  # half a minute of CPU an epoch: a trial ends after 12, the row does not
         grid(

@@ -15,11 +15,27 @@ class HoldsTensors(nn.Module):
     """
 
     def _apply(self, fn, recurse=True):
+        fn = fn if isinstance(fn, _Once) else _Once(fn)
         super()._apply(fn, recurse)
         for name, value in vars(self).items():
             if not name.startswith("_"):  # nn.Module's own dictionaries
-                vars(self)[name] = _moved(value, fn)
+                vars(self)[name] = _moved(value, fn.once)
         return self
+
+
+class _Once:
+    """A function of tensors; `once` calls it once for a tensor that several modules hold."""
+
+    def __init__(self, fn):
+        self.fn, self.known = fn, {}
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        return self.fn(tensor)
+
+    def once(self, tensor: Tensor) -> Tensor:
+        if id(tensor) not in self.known:
+            self.known[id(tensor)] = tensor, self.fn(tensor)  # the tensor, so that its id stays its own
+        return self.known[id(tensor)][1]
 
 
 def _moved(value, fn):

@@ -26,7 +26,7 @@ COMPUTED = {
     "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "valid_metric_bigger",
     "valid_neg_sample_args", "test_neg_sample_args",
     "device", "gpu_id", "use_gpu", "single_spec", "local_rank", "nproc", "world_size", "offset", "ip", "port",
-    "join_timeout",
+    "join_timeout", "resume",
 }  # fmt: skip
 
 
@@ -81,6 +81,7 @@ def config_from_plain(values: dict):
     from recbole_micro import own_models
 
     values = copy.deepcopy(values)
+    values.pop("resume", None)  # of another run; the file is not needed
     files = values.pop("plugins", None)
     own_models.refuse_unknown(values["model"], files)
 

@@ -308,7 +308,12 @@ def _resume(original):
         if stored.lower() != ours.lower():
             self.logger.warning(f"{resume_file} belongs to {stored}, not to {ours}: loading may fail.")
         restore(self.model, checkpoint)
-        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        if checkpoint["config"].get("learner") == self.config["learner"]:
+            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            for group in self.optimizer.param_groups:  # as this run has them
+                group.update(lr=self.learning_rate, weight_decay=self.weight_decay)
+        else:
+            self.logger.warning(f"The optimiser's state in {resume_file} is another learner's: left out.")
         self.saved_model_file = str(resume_file)
         self.start_epoch = checkpoint["epoch"] + 1
         self.cur_step = checkpoint["cur_step"]

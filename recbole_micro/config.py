@@ -177,11 +177,11 @@ def _load_internal_config_dict(self, model, model_class, dataset):
         merged.update(values)
     merged.pop("models", None)
     merged.update(copy.deepcopy(options.data_defaults(model, dataset)))
+    merged.update(self.resumed)
     self.notices = []
     for values in map(copy.deepcopy, options.presets(self.external_config_dict.get("preset"))):
         self.notices += values.pop("notice", None) or []
         merged.update(values)
-    merged.update(self.resumed)
     self.internal_config_dict = merged
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -21,6 +21,11 @@ import pandas as pd
 import torch
 import yaml
 from tqdm import tqdm
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 from recbole_micro import hooks, own_models
 from recbole_micro import options as declarations
@@ -33,8 +38,7 @@ from recbole_micro.run_folder import LOG, OPTIONS, RESULT, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = (sys.executable, "-m", "recbole_micro.run_folder")
-ERROR, RESULTS = "error.txt", "results.csv"
-PATHS = ("data_path", "resume")
+ERROR, RESULTS, LOCK = "error.txt", "results.csv", "lock"
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,10 @@ def read_options(files: Sequence[str], given: Mapping) -> dict:
     for file in files:
         values.update(read_yaml(file))
     values.update(given)
-    for name in PATHS:
-        if isinstance(values.get(name), str):
-            values[name] = os.path.abspath(values[name])
+    if values.get("resume"):
+        raise UserError("resume continues one training: give it to recbole-micro train.")
+    if isinstance(values.get("data_path"), str):
+        values["data_path"] = os.path.abspath(values["data_path"])
     if values.get("plugins"):
         values["plugins"] = own_models.load(values["plugins"])
     return values
@@ -146,7 +151,29 @@ def run_all(
     the rest go on.  `command` is the program that gets a run's folder as its argument.  With `timings` (of
     `forecast`) the longest runs come first.
     """
-    out = Path(out)
+    with alone_in(Path(out)):
+        return run_missing(runs, Path(out), workers, command, timings)
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Hold the folder of a study; UserError where another process does, whose runs this one would remove."""
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / LOCK, "w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"Another process is at work in {out}: wait for it, or choose another --out."
+                ) from None
+        yield
+
+
+def run_missing(
+    runs: Sequence[Run], out: Path, workers: int | None, command: Sequence[str], timings: Mapping | None
+) -> pd.DataFrame:
+    """`run_all` in a folder that nobody else is at work in."""
     forecast = forecast_of(runs, out, timings)
     pending = forecast.longest_first(run for run in runs if not is_finished(run, out))
     pool = Pool(pending, out, *share(workers, len(runs)), command)
@@ -281,7 +308,9 @@ def write_results(runs: Sequence[Run], out: Path) -> pd.DataFrame:
 def row(run: Run, out: Path) -> dict:
     """A run's line in the table: what it is, its state, validation and test metrics."""
     folder = out / "runs" / run.folder
-    cells = {"label": run.label, "model": run.model, **run.setting, "seed": run.seed}
+    nested = {name: str(value) for name, value in run.setting.items() if isinstance(value, (list, Mapping))}
+    setting = {**run.setting, **nested}
+    cells = {"label": run.label, "model": run.model, **setting, "seed": run.seed}
     cells |= {"status": "missing", "folder": f"runs/{run.folder}", "error": ""}
     if (folder / ERROR).is_file():
         cells |= {"status": "failed", "error": (folder / ERROR).read_text(encoding="utf-8")}

@@ -61,6 +61,12 @@ def find(folder: Path, name: str) -> dict[str, Path]:
 
 def _choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[str, Path]:
     found = find(folder, name)
+    for modality in found:
+        if hasattr(torch.nn.ModuleDict, modality):
+            raise UserError(
+                f"The modality of {found[modality]} has a name that PyTorch keeps to itself: rename the file "
+                f"and its column, such as {modality}_features."
+            )
     if not modalities:
         if not found:
             raise UserError(

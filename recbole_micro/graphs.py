@@ -93,18 +93,17 @@ def both_ways(graph: Graph, values: Tensor) -> Tensor:
     return torch.cat([values, values.index_select(0, graph.t_edge)])
 
 
-def normalize(graph: Graph, how: str, values: Tensor | None = None) -> Graph:
+def normalize(graph: Graph, how: str) -> Graph:
     """Normalise with the row sums D; a row without edges stays empty.
 
     `symmetric`: D^-1/2 A D^-1/2 (MICRO Eq. 3, LightGCN); `mean`: D^-1 A; `mean_self_loop`: (D + I)^-1 (A +
-    I) (MICRO's published code).  `values` [n_edges] replaces the weights and receives gradients.
+    I) (MICRO's published code).
     """
     if how == "mean_self_loop":
         graph, how = _add_self_loops(graph), "mean"
     if how not in NORMALIZATIONS:
         raise ValueError(f"normalisation must be one of {', '.join(NORMALIZATIONS)}, not {how!r}")
-    val = graph.val if values is None else values
-    row, col = graph.row.long(), graph.col.long()
+    val, row, col = graph.val, graph.row.long(), graph.col.long()
     degree = val.new_zeros(graph.shape[0]).index_add(0, row, val)
     power = -0.5 if how == "symmetric" else -1.0
     inverse = torch.where(degree > 0, degree.clamp(min=1e-12), torch.inf).pow(power)
@@ -329,13 +328,13 @@ def knn(
     `faiss` (approximate, for very many rows).
     """
     n = len(features)
-    norm = _norms(features)
+    norm = norms(features)
     valid = (norm > 0) if mask is None else (mask.to(norm.device) & (norm > 0))
     search = {"exact": _exact_candidates, "faiss": _faiss_candidates}[backend]
     row_parts, col_parts, val_parts = [], [], []
     for row, col in search(features, norm, valid, k, memory):
         cosine = _pair_cosines(features, norm, row, col, memory)
-        keep = _top_per_row(row, col, cosine, k)
+        keep = best_per_row(row, torch.where(row == col, torch.inf, cosine), k)
         if clamp_negative:
             keep &= cosine > 0
         row_parts.append(row[keep].int())
@@ -347,7 +346,7 @@ def knn(
     return Graph.from_sorted(torch.cat(row_parts), torch.cat(col_parts), torch.cat(val_parts), (n, n))
 
 
-def _norms(features: Tensor) -> Tensor:
+def norms(features: Tensor) -> Tensor:
     """Row norms in float64 [n], block by block."""
     squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
     step = max(1, (1 << 20) // max(1, features.shape[1]))
@@ -445,13 +444,11 @@ def _pair_cosines(features: Tensor, norm: Tensor, row: Tensor, col: Tensor, memo
     return dot / (norm[row] * norm[col])
 
 
-def _top_per_row(row: Tensor, col: Tensor, value: Tensor, k: int) -> Tensor:
-    """Which pairs, sorted by (row, col), are their row's k best: itself, then value, then lower column."""
-    value = torch.where(row == col, torch.inf, value)
+def best_per_row(row: Tensor, value: Tensor, k: int) -> Tensor:
+    """Which of the pairs, sorted by row, are among their row's k largest; the earlier pair wins a tie."""
     order = torch.sort(value, descending=True, stable=True).indices
     order = order[torch.sort(row[order], stable=True).indices]
-    sorted_row = row[order]
-    first = torch.searchsorted(sorted_row, sorted_row)
+    place = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
     keep = torch.empty(len(row), dtype=torch.bool, device=row.device)
-    keep[order] = torch.arange(len(row), device=row.device) - first < k
+    keep[order] = place < k
     return keep

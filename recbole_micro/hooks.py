@@ -249,10 +249,12 @@ def memory_kept(original):
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep blocks up to 1 GB, and 2 GB in all, beyond what it uses; only glibc knows this."""
+    """Let the process keep blocks up to 1 GB, and 2 GB in all, beyond what it uses (glibc only)."""
     set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if set_option is not None:
-        set_option(M_MMAP_THRESHOLD, 2**30)
+    if set_option is None:
+        return
+    # Older releases refuse more than 32 MB; with neither, the second option alone would slow things down.
+    if set_option(M_MMAP_THRESHOLD, 2**30) or set_option(M_MMAP_THRESHOLD, 2**25):
         set_option(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
@@ -262,7 +264,7 @@ def named_losses(original):
     def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
         line = original(self, epoch_idx, s_time, e_time, losses)
         names = getattr(self.model, "loss_names", None)
-        if names is None or not isinstance(losses, tuple):
+        if not names or not isinstance(losses, tuple):
             return line
         for number, (name, _) in enumerate(zip(names, losses, strict=True), start=1):
             line = line.replace(set_color(f"train_loss{number}", "blue"), set_color(name, "blue"))

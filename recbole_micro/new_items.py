@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from recbole_micro.errors import UserError
 from recbole_micro.features import Modality
-from recbole_micro.graphs import Graph, propagate
+from recbole_micro.graphs import Graph, best_per_row, norms, propagate
 from recbole_micro.item_graph import ModalityGraph
 
 
@@ -141,18 +141,3 @@ def nearest(new: Modality, known: Modality, options: dict) -> Graph:
         rows = cols = [torch.empty(0, dtype=torch.long, device=known.values.device)]
         values = [known.values.new_empty(0)]
     return Graph.from_sorted(torch.cat(rows), torch.cat(cols), torch.cat(values), (n_new, n_known))
-
-
-def norms(values: Tensor) -> Tensor:
-    """Row norms in float64 [n], block by block."""
-    return torch.cat([block.double().norm(dim=1) for block in values.split(1024)])
-
-
-def best_per_row(row: Tensor, value: Tensor, k: int) -> Tensor:
-    """Which of the pairs, sorted by row, are among their row's k largest; the earlier pair wins a tie."""
-    order = torch.sort(value, descending=True, stable=True).indices
-    order = order[torch.sort(row[order], stable=True).indices]
-    place = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
-    keep = torch.empty(len(row), dtype=torch.bool, device=row.device)
-    keep[order] = place < k
-    return keep

@@ -21,9 +21,10 @@ def load(files: str | list[str] | None) -> list[str]:
     """Run the files that `plugins` names and register their models; the files' absolute paths.
 
     A model is a class, defined in the file, that inherits from RecBole's GeneralRecommender
-    (MultimodalRecommender does).  Its default options are the sibling file `<Model>.yaml`, or its class
-    attribute `defaults`. A file that is loaded already and has not changed is not run again.  Raises
-    UserError for a file that is missing, has no model, or takes the name of another model.
+    (MultimodalRecommender does).  Its default options are those of the known model that it inherits from, if
+    any, then the sibling file `<Model>.yaml` or its class attribute `defaults`.  A file that is loaded
+    already and has not changed is not run again.  Raises UserError for a file that is missing, has no model,
+    or takes the name of another model.
     """
     names = parse_strings(files) if isinstance(files, str) else files or []
     paths = [Path(name).expanduser().resolve() for name in names]
@@ -100,7 +101,7 @@ def _defaults(path: Path, name: str, model: type) -> str:
     """The text of a model's default options, checked; empty where it has none."""
     file = path.with_name(f"{name}.yaml")
     if not file.is_file():
-        return yaml.safe_dump(dict(getattr(model, "defaults", {})), sort_keys=False)
+        return _inherited(model) + _dump(dict(getattr(model, "defaults", {})))
     text = file.read_text(encoding="utf-8")
     try:
         if not isinstance(yaml.load(text, Loader=Loader) or {}, dict):
@@ -110,4 +111,19 @@ def _defaults(path: Path, name: str, model: type) -> str:
         reason = " ".join(str(error).split())
         remedy = "write `option: default  # (kind) help`"
         raise UserError(f"{file} cannot be read ({reason}): {remedy}.") from None
-    return text
+    return _inherited(model) + text
+
+
+def _inherited(model: type) -> str:
+    """The text of the default options of the nearest base class that is a model; later lines go before."""
+    known = options.model_names()
+    base = next((base.__name__ for base in model.__mro__[1:] if base.__name__ in known), None)
+    if base is None:
+        return ""
+    recbole = options.RECBOLE_PROPERTIES / "model" / f"{base}.yaml"
+    text = _dump(options.read_defaults(str(recbole))) if recbole.is_file() else ""
+    return text + options.plugin_text(f"model/{base}.yaml").rstrip() + "\n"
+
+
+def _dump(values: dict) -> str:
+    return yaml.safe_dump(values, sort_keys=False) if values else ""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from dataset_tools.errors import DataError
-from dataset_tools.feature_file import FeatureFile
+from dataset_tools.feature_file import ID_COLUMN, FeatureFile, check_finite, feature_column
 from recbole_micro.errors import UserError
 from recbole_micro.features import Modality
 from recbole_micro.new_items import encode_new_items
@@ -137,10 +138,17 @@ def read_new_items(folder: str | Path, dataset) -> NewItems:
     try:
         for path, modality in feature_files(Path(folder)):
             names, blocks = [], []
-            for tokens, block in FeatureFile(path, modality).blocks():
+            file = FeatureFile(path, modality, (ID_COLUMN, f"{dataset.iid_field}:token"))
+            for tokens, block in file.blocks():
+                check_finite(tokens, block, f"column {feature_column(modality)!r} of {path}, row(s)")
                 new = [row for row, token in enumerate(tokens.to_pylist()) if token not in known]
                 names += [tokens[row].as_py() for row in new]
                 blocks.append(block[new])
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            if twice:
+                raise DataError(
+                    f"{path}: item id(s) {', '.join(twice[:3])} have more than one row; keep one."
+                )
             if names:
                 found[modality] = names, np.concatenate(blocks)
     except DataError as error:

@@ -60,7 +60,7 @@ def draw(results: pd.DataFrame, summary: tables.Summary, out: Path, dataset: str
     """Every plot that the study has data for, with its caption."""
     done = results[results["status"] == "finished"]
     folder = out / "figures"
-    plain = [metric for metric in summary.metrics if ":" not in metric]
+    plain = [metric for metric in summary.metrics if ":" not in metric] or summary.metrics
     varied = varied_options(done)
     labels, note = short_labels(done, varied)
     mean, std = summary.mean.rename(index=labels), summary.std.rename(index=labels)
@@ -151,7 +151,7 @@ def validation_curves(done: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataF
 
 def best_curves(curves: dict[str, pd.DataFrame], metric: str) -> dict[str, pd.DataFrame]:
     """As many of the curves as the eye can tell apart, the best ones, in their order."""
-    sign = -1 if tables.smaller_is_better(metric) else 1
+    sign = -1 if significance.smaller_is_better(metric) else 1
     peaks = {label: (sign * table.mean(axis=1)).max() for label, table in curves.items()}
     best = sorted(peaks, key=peaks.get, reverse=True)[: len(plots.SHADES)]
     return {label: table for label, table in curves.items() if label in best}

@@ -111,6 +111,11 @@ def reproduce_table(
     `fixed` names the data set, `title` says it for people; `more` goes to `experiment.run_all`.
     """
     title = title or str(fixed["dataset"])
+    for name in ("protocol", "ndcg_ideal", "metrics", "topk"):
+        if name in fixed:
+            raise UserError(
+                f"Leave out {name}: the paper has Recall, Precision and NDCG@20 under protocol paper."
+            )
     rows = rows_of(table, str(fixed["dataset"]), literal)
     runs = runs_of(rows, seeds, fixed)
     heading = f"Table {table} on {title}"

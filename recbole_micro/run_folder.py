@@ -137,14 +137,15 @@ def write_users(path: Path, test_data, values: dict[str, np.ndarray], test_resul
     """
     if not test_data:
         return
-    loader = next(iter(getattr(test_data, "rankings", {}).values()), test_data)
+    ranking, loader = next(iter(getattr(test_data, "rankings", {}).items()), ("all", test_data))
+    front = "" if ranking == "all" else f"{ranking}:"
     dataset = loader._dataset
     if getattr(loader, "is_sequential", False):
         users = dataset.inter_feat[dataset.uid_field]
     else:
         users = loader.uid_list
     columns = {"user": list(dataset.id2token(dataset.uid_field, np.asarray(users)))}
-    known = [name for name in values if not math.isnan(test_result[name])]
+    known = [name for name in values if not math.isnan(test_result[front + name])]
     columns |= {name: np.asarray(values[name], dtype=np.float64) for name in known}
     part = path.with_suffix(".part")
     pq.write_table(pa.table(columns), part)

@@ -118,7 +118,7 @@ def measure_winner(
     """Write the winner and the plot, train it in a process of its own, test it; its row of results."""
     best = journal.best()
     score = best["result"]["best_valid_score"]
-    fixed = {name: value for name, value in options.items() if name not in experiment.PATHS}
+    fixed = {name: value for name, value in options.items() if name != "data_path"}
     head = f"# The best of {len(journal.trials)} trials, validation score {score:.6f}"
     head += f" [protocol: {best['result']['protocol']}]; for --config_files.\n"
     write_text(out / BEST, head + yaml.safe_dump(plain({**fixed, **best["params"]})))

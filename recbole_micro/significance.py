@@ -5,9 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from recbole.evaluator.register import metrics_dict
 from scipy.stats import ttest_rel, wilcoxon
 
 ALPHA = 0.05
+
+
+def smaller_is_better(metric: str) -> bool:
+    """Whether RecBole says so of the metric, e.g. of `giniindex@20`."""
+    return metrics_dict[metric.rpartition(":")[2].partition("@")[0].lower()].smaller
 
 
 def user_means(files: Sequence[str | Path]) -> pd.DataFrame:
@@ -51,7 +57,8 @@ def best_against_others(files: Mapping[str, Sequence[str | Path]], metrics: Sequ
         known = {label: table[metric].dropna() for label, table in means.items() if metric in table}
         if not known:
             continue
-        best = max(known, key=lambda label: known[label].mean())
+        choose = min if smaller_is_better(metric) else max
+        best = choose(known, key=lambda label: known[label].mean())
         for other in known:
             users = known[best].index.intersection(known[other].index)
             if other == best or len(users) < 2:

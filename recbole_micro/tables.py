@@ -5,9 +5,8 @@ import math
 from dataclasses import dataclass
 
 import pandas as pd
-from recbole.evaluator.register import metrics_dict
 
-from recbole_micro.significance import ALPHA
+from recbole_micro.significance import ALPHA, smaller_is_better
 
 LATEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"$\sim$"}
 PROTOCOLS = {
@@ -51,11 +50,6 @@ class Summary:
             return math.nan
         best, second = (self.mean.loc[by_rank[rank], metric] for rank in (1, 2))
         return 100 * abs(best - second) / abs(second)
-
-
-def smaller_is_better(metric: str) -> bool:
-    """Whether RecBole says so of the metric, e.g. of `giniindex@20`."""
-    return metrics_dict[metric.rpartition(":")[2].partition("@")[0].lower()].smaller
 
 
 def summarize(results: pd.DataFrame, dataset: str, marks: set[tuple[str, str]] = frozenset()) -> Summary:

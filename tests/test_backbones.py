@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import leaky_relu, normalize
 
-from recbole_micro.backbones import BACKBONES
+from recbole_micro.backbones import BACKBONES, HoldsTensors
 
 N_USERS, N_ITEMS, SIZE = 5, 6, 4
 USER = torch.tensor([0, 0, 1, 2, 3, 3, 4])
@@ -90,6 +90,14 @@ def test_ngcf_drops_out_only_in_training():
     assert not torch.equal(torch.cat(model.train()()), torch.cat(model()))
     model.eval()
     assert torch.equal(torch.cat(model()), torch.cat(model()))
+
+
+def test_a_tensor_that_two_modules_hold_stays_one():
+    outer, inner = HoldsTensors(), HoldsTensors()
+    outer.inner, outer.values = inner, torch.ones(3)
+    inner.values = outer.values
+    outer.double()
+    assert outer.values.dtype == torch.float64 and outer.values is inner.values
 
 
 def test_graphs_follow_the_module_and_stay_out_of_its_state():

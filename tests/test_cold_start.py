@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from recbole.config import Config
@@ -13,7 +14,9 @@ from dataset_tools.dataset import Dataset
 from recbole_micro import cold_start, protocol, run
 from recbole_micro.errors import UserError
 from recbole_micro.quick_start import prepare
+from recbole_micro.run_folder import train_in
 from tests import world
+from tests.tiny import write_tiny
 
 QUICK = {"topk": [5], "valid_metric": "Recall@5", "metric_decimal_place": 10, "embedding_size": 16}
 
@@ -308,6 +311,16 @@ def test_withheld_items_of_the_world_are_ranked_by_their_features(tmp_path):
     chance = 5 / len(made.cluster)
     assert found["recall@5"] > 2 * chance
     assert found["cold:recall@5"] > 0.6  # 5 of 24 by chance
+
+
+def test_a_run_of_a_study_without_cold_items_to_rank_keeps_its_users(tmp_path):
+    tiny = {**QUICK, "model": "BPR", "dataset": "tiny", "epochs": 1, "gpu_id": "", "cold_start": True}
+    (tmp_path / "options.yaml").write_text(
+        json.dumps({**tiny, "data_path": str(write_tiny(tmp_path / "data"))})
+    )
+    result = train_in(tmp_path)
+    users = pd.read_parquet(tmp_path / "users.parquet")
+    assert result["test"]["warm:recall@5"] == pytest.approx(users["recall@5"].mean())
 
 
 def test_sampled_rankings_are_refused(data):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from recbole.utils.case_study import full_sort_topk
 
-from recbole_micro import cli, experiment, quick_start, run_folder
+from recbole_micro import cli, experiment, quick_start, report, run_folder
 from recbole_micro.errors import UserError
 from tests.tiny import QUICK, python, write_tiny
 
@@ -195,6 +195,23 @@ def test_results_of_other_options_are_not_mixed_in(stand_in, tmp_path):
         experiment.run_all(others, tmp_path, command=command)
 
 
+def test_one_process_at_a_time_is_at_work_in_a_folder(stand_in, tmp_path):
+    command, _ = stand_in
+    with experiment.alone_in(tmp_path), pytest.raises(UserError, match="Another process is at work in"):
+        experiment.run_all(runs(), tmp_path, command=command)
+    assert (experiment.run_all(runs(), tmp_path, command=command)["status"] == "finished").all()
+
+
+def test_options_that_are_lists_can_be_varied(stand_in, tmp_path):
+    command, _ = stand_in
+    vary = experiment.read_vary("modalities='[visual]','[visual, textual]'")
+    table = experiment.run_all(
+        experiment.grid(["MICRO"], [1], vary, dataset="tiny"), tmp_path, command=command
+    )
+    assert list(table["modalities"]) == ["['visual']", "['visual', 'textual']"]
+    report.write(table, tmp_path, "tiny")
+
+
 @pytest.mark.parametrize(("text", "seeds"), [("3", [7, 8, 9]), ("1,5", [1, 5]), ("4,", [4])])
 def test_seeds(text, seeds):
     assert experiment.read_seeds(text, first=7) == seeds
@@ -290,6 +307,7 @@ def test_compare_says_when_a_run_has_failed(tmp_path, stand_in, monkeypatch, cap
         (["--models=BPR", "--dataset=tiny", "--epoch=3"], "no option --epoch; did you mean epochs"),
         (["--models=BPR", "--models=BPR"], "--models is given twice"),
         (["--models"], "--models needs a value"),
+        (["--models=BPR", "--dataset=tiny", "--resume=x.pth"], "resume continues one training"),
         (["--models=BPR", "--dataset=tiny", "--workers=0"], "Option workers is '0'"),
         (["--models=BPR", "--dataset=absent"], "The data set absent is not in "),
         (["--models=BPR", "--dataset=tiny", "--vary=seed=1,2"], "use --models and --seeds"),

@@ -140,6 +140,12 @@ def test_a_modality_without_a_file_is_refused(tmp_path):
         features.load(config(tmp_path, ["visual", "audio"]), dataset())
 
 
+def test_a_name_that_no_module_may_have_is_refused(tmp_path):
+    write(tmp_path, "type", ITEMS, rows(5))
+    with pytest.raises(UserError, match=r"toy.type.parquet .*rename the file.* type_features"):
+        features.load(config(tmp_path), dataset())
+
+
 def test_no_feature_file_at_all_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no feature file .*python -m dataset_tools features"):
         features.load(config(tmp_path), dataset())

@@ -171,7 +171,7 @@ def test_gradients_flow_through_similarity_normalisation_and_two_steps():
     x = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
 
     def sparse(features, x):
-        learned = graphs.normalize(graph, "symmetric", graphs.edge_similarity(graph, features))
+        learned = graphs.normalize(graph.with_values(graphs.edge_similarity(graph, features)), "symmetric")
         return graphs.propagate(learned, graphs.propagate(learned, x))
 
     def dense(features, x):

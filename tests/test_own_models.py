@@ -105,6 +105,28 @@ def test_the_readme_shows_this_model():
     assert BLEND in readme.read_text(encoding="utf-8")
 
 
+def test_a_model_that_inherits_from_a_known_one_has_its_options(blend, tmp_path):
+    heirs = """
+        from recbole.model.general_recommender.lightgcn import LightGCN
+        from recbole_micro.models.micro import MICRO
+
+
+        class Heir(MICRO):
+            defaults = {"knn_k": 3}
+
+
+        class Light(LightGCN):
+            pass
+    """
+    blend.write_text(textwrap.dedent(heirs))
+    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
+    for name, chosen in {"Heir": {"knn_k": 3, "tau": 0.5, "beta": 0.03}, "Light": {"n_layers": 2}}.items():
+        config = recbole_micro.Config(name, "tiny", config_dict=fixed)
+        assert {option: config[option] for option in chosen} == chosen
+        assert recbole_micro.run(name, "tiny", config_dict=fixed, saved=False)["test_result"]
+    assert options.declared("Heir", "tiny")["cf_model"].kinds[0].choices == ("MF", "NGCF", "LightGCN")
+
+
 def test_run_and_recommend(blend, tmp_path, capsys):
     fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
     result = recbole_micro.run("Blend", "tiny", config_dict=fixed)
@@ -200,6 +222,6 @@ def test_a_recommender_of_recbole_s_own_kind(blend):
     own = "class Plain(BPR):\n    defaults = {'plain_x': 3}\n"
     blend.write_text("from recbole.model.general_recommender import BPR\n\n\n" + own)
     own_models.load(str(blend))
-    assert options.plugin_defaults("model/Plain.yaml") == {"plain_x": 3}
+    assert options.plugin_defaults("model/Plain.yaml") == {"embedding_size": 64, "plain_x": 3}
     assert recbole_micro.config.find_model("Plain").__name__ == "Plain"
     assert "BPR" not in MODELS

@@ -3,6 +3,7 @@
 import json
 import logging
 import mmap
+import os
 import platform
 import re
 import shutil
@@ -14,6 +15,7 @@ import torch
 from recbole_micro import Config, hooks, load, objective, run
 from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
+from recbole_micro.quick_start import prepare
 from tests.tiny import QUICK, free_port, python, write_tiny
 
 # isort: split
@@ -123,6 +125,8 @@ def test_names_and_losses_must_agree():
     assert "train loss" in line(Trained(), 0, 0, 1, 1.0)
     with pytest.raises(ValueError, match="longer"):
         line(Trained(), 0, 0, 1, (1.0, 2.0, 3.0))
+    Model.loss_names = ()
+    assert "train_loss3" in line(Trained(), 0, 0, 1, (1.0, 2.0, 3.0))
 
 
 def test_each_run_has_a_log_of_its_own(given, tmp_path, monkeypatch):
@@ -146,11 +150,32 @@ def test_resuming_continues_and_leaves_the_file(given, tmp_path, caplog):
     assert resumed["checkpoint"] != str(kept)
     after = load_checkpoint(resumed["checkpoint"])
     assert after["config"]["learning_rate"] == 0.01
-    assert "resume" not in after["config"], "the new checkpoint stands for itself"
     assert resumed["best_valid_score"] >= trained["best_valid_score"]
     assert resumed["best_valid_result"]["recall@5"] == resumed["best_valid_score"]
     epochs = re.findall(r"epoch (\d+) training", plain(caplog.text))
     assert epochs == [str(epoch) for epoch in range(trained["epoch"] + 1, 5)]
+
+
+def test_a_resumed_checkpoint_stands_for_itself(given, monkeypatch):
+    first = run("BPR", "tiny", config_dict={**given, "epochs": 1})["checkpoint"]
+    monkeypatch.setattr("recbole.trainer.trainer.calculate_valid_score", lambda *_: 1.0)  # so it is written
+    second = run(config_dict={"resume": first, "epochs": 2, "gpu_id": ""})["checkpoint"]
+    assert load_checkpoint(second)["epoch"] == 1
+    os.unlink(first)
+    load(second)
+
+
+def test_resuming_takes_the_options_of_this_run(given):
+    first = run("MICRO", "tiny", config_dict=given)["checkpoint"]
+    changed = {"learning_rate": 0.5, "weight_decay": 0.25, "preset": "without_contrast", "epochs": 9}
+    config = Config(config_dict={"resume": first, "gpu_id": "", **changed})
+    assert config["beta"] == 0
+    trainer = prepare(config)[0]
+    trainer.resume_checkpoint(first)
+    group = trainer.optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
+    assert len(trainer.optimizer.state_dict()["state"]) > 0
+    assert run(config_dict={"resume": first, "epochs": 9, "gpu_id": "", "learner": "sgd"})["test_result"]
 
 
 def test_resuming_without_gain_keeps_the_resumed_state(given, monkeypatch):

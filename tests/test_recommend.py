@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -119,6 +121,22 @@ def test_new_items_come_from_feature_files(micro, tmp_path):
     assert found.features["visual"].mask.tolist() == [True, False, True]
     assert np.array_equal(found.features["textual"].values[:2], given["textual"][[2, 1]])
     assert np.array_equal(found.features["visual"].values[2], given["visual"][0])
+
+
+def test_feature_files_of_new_items_are_read_as_those_of_the_data_set(micro, tmp_path):
+    def write(names, values):
+        vectors = pa.array(values, pa.list_(pa.float32(), WIDTHS["textual"]))
+        columns = {"item_id:token": names, "textual:float_seq": vectors}
+        pq.write_table(pa.table(columns), tmp_path / "more.textual.parquet")
+
+    rows = new_features(2)["textual"].tolist()
+    write(["a", "a"], rows)
+    with pytest.raises(UserError, match="item id.s. a have more than one row"):
+        read_new_items(tmp_path, micro[2])
+    rows[1][0] = float("nan")
+    write(["a", "b"], rows)
+    with pytest.raises(UserError, match="b"):
+        read_new_items(tmp_path, micro[2])
 
 
 def test_the_command_writes_csv_and_json(checkpoints, tmp_path, capsys):

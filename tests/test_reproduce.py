@@ -138,6 +138,11 @@ def test_figure_4_changes_one_option_at_a_time_and_draws_it(tmp_path, monkeypatc
     assert "17 runs, 17 finished" in capsys.readouterr().err
 
 
+def test_a_preset_for_all_is_the_centre_of_a_figure():
+    runs = paper_figures.runs_of(4, [1], {"dataset": "baby", "preset": "paper"}, {})
+    assert [run.setting["lambda_coeff"] for run in runs if run.setting["knn_k"] == 0] == [0.7]
+
+
 @pytest.mark.parametrize(("literal", "value"), [(False, 0.4), (True, 0.7)])
 def test_the_centre_of_a_figure_is_the_setting_of_micro(literal, value):
     runs = paper_figures.runs_of(4, [1], {"dataset": "baby"}, reproduce.micro(literal))
@@ -184,6 +189,8 @@ def test_figure_3_has_settings_of_its_own_for_micro_unless_told_otherwise(fixed,
         (["--dataset=baby"], "needs --table=4, 5 or 6 or --figure=3, 4 or 5"),
         (["--table=4", "--figure=4", "--dataset=baby"], "needs --table=4, 5 or 6 or --figure=3, 4 or 5"),
         (["--figure=6", "--dataset=baby"], "There is no figure 6 to reproduce"),
+        (["--table=4", "--dataset=baby", "--topk=10"], "Leave out topk"),
+        (["--table=4", "--dataset=baby", "--protocol=recbole"], "Leave out protocol"),
         (["--table=7", "--dataset=baby"], "There is no table 7 to reproduce"),
         (
             ["--table=4", "--dataset=tiny"],

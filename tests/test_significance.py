@@ -55,6 +55,16 @@ def test_tests_are_scipys(files):
     assert table.loc[smallest, "p t-test Holm"] == pytest.approx(4 * table.loc[smallest, "p t-test"])
 
 
+def test_the_best_is_the_smallest_where_smaller_is_better(tmp_path):
+    files = {}
+    for label, shift in {"low": 0.5, "high": 5.5}.items():
+        files[label] = [tmp_path / f"{label}.parquet"]
+        values = shift + np.arange(20) / 100
+        pd.DataFrame({"user": range(20), "averagepopularity@5": values}).to_parquet(files[label][0])
+    table = significance.best_against_others(files, ["averagepopularity@5"])
+    assert list(table["best"]) == ["low"]
+
+
 def test_holm_by_hand():
     assert significance.holm([0.04, 0.01, 0.03, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
     assert significance.holm([0.5, 0.6]) == pytest.approx([1, 1])

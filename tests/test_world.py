@@ -75,8 +75,9 @@ def test_the_same_seed_gives_identical_scores(tmp_path):
     [
         {"train_neg_sample_args": {"distribution": "uniform", "dynamic": True, "candidate_num": 3}},
         {"enable_amp": True},
+        {"learner": "adamw"},
     ],
-    ids=["dynamic negatives", "mixed precision"],
+    ids=["dynamic negatives", "mixed precision", "adamw"],
 )
 def test_micro_learns_under_recbole_s_training_options(tmp_path, options):
     world = worlds.build(tmp_path, 2)

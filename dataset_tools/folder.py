@@ -30,9 +30,10 @@ class DatasetFolder:
     Of several processes that make the same data set, one goes on and the others wait for it.
     """
 
-    def __init__(self, data_path: str | Path, name: str, force: bool = False):
+    def __init__(self, data_path: str | Path, name: str, force: bool = False, foreign: bool = False):
+        """`foreign`: the caller carries over what else the old folder holds, which is refused otherwise."""
         check_name(name)
-        self.name, self._force, self._lock = name, force, -1
+        self.name, self._force, self._foreign, self._lock = name, force, foreign, -1
         self.target = Path(data_path) / name
         self.path = self.target.with_name(f".{name}.partial")
         self._old = self.target.with_name(f".{name}.old")
@@ -48,14 +49,25 @@ class DatasetFolder:
             raise DataError(
                 f"{self.target} is there already; replace it with --force or choose another name."
             )
-        refuse_foreign(self.target, f"{self.name}.*")
+        if not self._foreign:
+            refuse_foreign(self.target, f"{self.name}.*")
+            self._refuse_others()
+
+    def _refuse_others(self) -> None:
+        inside = self.target.iterdir() if self.target.exists() else ()
+        others = sorted(path.name for path in inside if not path.name.startswith((f"{self.name}.", ".")))
+        if others:
+            raise DataError(
+                f"{self.target} holds {', '.join(others[:3])} as well, which would be lost: move it away or "
+                "choose another name."
+            )
 
     def __enter__(self) -> "DatasetFolder":
         self._lock = _lock(self.path)
         try:
             self._refuse_existing()
             for leftover in self.path.iterdir():
-                leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         except BaseException:
             self._give_up()
             raise
@@ -169,9 +181,9 @@ def _lock(folder: Path) -> int:
 
 def refuse_foreign(target: Path, pattern: str) -> None:
     """Refuse to replace what no converter made: a file, or a folder with other things than a data set."""
-    if target.is_dir() and (any(target.glob(pattern)) or not any(target.iterdir())):
+    if not target.exists():
         return
-    if target.exists():
+    if not target.is_dir() or (any(target.iterdir()) and not any(target.glob(pattern))):
         raise DataError(
             f"{target} is no data set, so it is not replaced; move it away or choose another name."
         )

@@ -49,6 +49,15 @@ class ItemTable:
                 self._texts[row[0]] = [clean(text) for text in joined]
         return list(self._texts)
 
+    def refuse_strangers(self, used: Sequence[str], interactions: str | Path) -> None:
+        """Raise DataError where the table has no row of any item that `interactions` name."""
+        if self.path is None or any(item in self._texts for item in used):
+            return
+        known = f" (first: {next(iter(self._texts))})" if self._texts else ""
+        raise DataError(
+            f"No id of {self.path}{known} is an item of {interactions} (first: {used[0]}): write both alike."
+        )
+
     def columns(self, items: Iterable[str]) -> dict[str, list[str]]:
         """For `<name>.item`: by `name:type`, one text per item, empty where the table has no row."""
         rows = [self._texts.get(item, [""] * len(self._sources)) for item in items]

@@ -130,6 +130,11 @@ class CsvColumns:
         _, header = next(csv_rows(path, self._delimiter, True, bad), (1, []))
         if len(header) < 2:
             raise DataError(f"{path} needs a header with an id column and one column per number.")
+        if key is None and not header[0].strip():
+            raise DataError(
+                f"{path} begins with a column without a name, as pandas writes its index: name the column of "
+                f"ids with --key, one of {', '.join(header[1:8])}."
+            )
         if key is not None and key not in header:
             raise DataError(f"{path} has no column {key!r}; its columns are {', '.join(header[:8])}.")
         self._place = header.index(key) if key else 0

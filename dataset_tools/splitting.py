@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 from dataset_tools import cold, provenance, splits, summary
+from dataset_tools.atomic import read_header
 from dataset_tools.dataset import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.interactions import PARTS
 
+COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 HOW = ("paper", "ratio", "time", "cold", "none")
 
 
@@ -35,6 +37,9 @@ def split_dataset(
     target = name or dataset.name
     if name is None and dataset.interactions.part is not None and not force:
         raise DataError(f"{dataset.name} has a fixed split; replace it with --force or choose a --to-name.")
+    in_place = target == dataset.name
+    if in_place and not force:
+        refuse_columns(dataset)
     found, record = dataset.interactions, None
     if how in ("ratio", "time"):
         found = splits.by_ratio(found, ratios, seed, by_time=how == "time")
@@ -42,8 +47,9 @@ def split_dataset(
         found, record = cold.split(found, seed, cold_share, keep_warm)
     else:
         found = splits.apply(found, how, seed)
-    with DatasetFolder(dataset.folder.parent, target, force or name is None) as folder:
-        _take_along(dataset, folder)
+    replace = force or name is None
+    with DatasetFolder(dataset.folder.parent, target, replace, foreign=in_place) as folder:
+        _take_along(dataset, folder, everything=in_place)
         folder.write_interactions(found)
         if record:
             cold.write(folder.path, target, record)
@@ -54,16 +60,33 @@ def split_dataset(
     return folder.target
 
 
-def _take_along(dataset: Dataset, folder: DatasetFolder) -> None:
-    """Everything but the interactions: linked where the disk can, copied elsewhere."""
+def refuse_columns(dataset: Dataset) -> None:
+    """Raise DataError where the interactions have columns that a split does not carry over."""
+    others = [name for name, _ in read_header(dataset.inter_files[0]) if name not in COLUMNS]
+    if others:
+        raise DataError(
+            f"{dataset.inter_files[0]} has the column(s) {', '.join(others)}, which a split leaves out: "
+            "choose a --to-name, or lose them with --force."
+        )
+
+
+def _take_along(dataset: Dataset, folder: DatasetFolder, everything: bool) -> None:
+    """The data set's files but the interactions, or all that its folder has: linked, or copied elsewhere."""
     parts = {f"{dataset.name}.{part}.inter" for part in PARTS}
     parts |= {f"{dataset.name}.inter", f"{dataset.name}.cold.json"}
     for path in dataset.folder.iterdir():
         unfinished = path.suffix == ".partial"  # what a killed run left behind
         mine = path.is_file() and path.name.startswith(f"{dataset.name}.")
         if mine and path.name not in parts and not unfinished:
-            target = folder.path / (folder.name + path.name[len(dataset.name) :])
-            try:
-                os.link(path, target)
-            except OSError:
-                shutil.copy2(path, target)
+            _link(path, folder.path / (folder.name + path.name[len(dataset.name) :]))
+        elif not mine and everything and path.is_dir():
+            shutil.copytree(path, folder.path / path.name, symlinks=True, copy_function=_link)
+        elif not mine and everything:
+            _link(path, folder.path / path.name)
+
+
+def _link(path: str | Path, target: str | Path) -> None:
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(path, target, follow_symlinks=False)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+import numpy as np
+
 from dataset_tools import splits
 from dataset_tools.atomic import finite
 from dataset_tools.errors import DataError
@@ -61,6 +63,8 @@ def convert(
         found = found.compact(keep_items=True)
         if core:
             table.read(item, bad, frozenset(found.items))
+        used = [found.items[index] for index in np.unique(found.item)]
+        table.refuse_strangers(used, interactions)
         folder.write_interactions(splits.apply(found, split, seed))
         columns = table.columns(found.items)
         folder.write_items(found.items, columns)

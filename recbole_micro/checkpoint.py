@@ -5,6 +5,7 @@ plain values, SciPy and NumPy objects are tensors, and `torch.load(weights_only=
 """
 
 import copy
+import hashlib
 import os
 import pickle
 import uuid
@@ -70,6 +71,13 @@ def plain_config(config) -> dict:
     return values
 
 
+def as_given(values: dict) -> dict:
+    """A checkpoint's options with null for the sampling that RecBole makes of it and does not read again."""
+    if (values.get("train_neg_sample_args") or {}).get("distribution") == "none":
+        return {**values, "train_neg_sample_args": None}
+    return values
+
+
 def config_from_plain(values: dict):
     """A RecBole Config from a checkpoint's plain values, which win; the device is chosen afresh.
 
@@ -82,6 +90,7 @@ def config_from_plain(values: dict):
 
     values = copy.deepcopy(values)
     values.pop("resume", None)  # of another run; the file is not needed
+    values = as_given(values)
     files = values.pop("plugins", None)
     own_models.refuse_unknown(values["model"], files)
 
@@ -99,7 +108,9 @@ def config_from_plain(values: dict):
         config.final_config_dict["plugins"] = files
     config._set_default_parameters()
     config._init_device()
-    for phase in ("valid", "test"):  # the negatives of training are stored as RecBole rewrote them
+    if config["train_neg_sample_args"] is None:  # others are stored as RecBole rewrote them
+        config._set_train_neg_sample_args()
+    for phase in ("valid", "test"):
         config._set_eval_neg_sample_args(phase)
     return config
 
@@ -137,6 +148,24 @@ def unpack(value):
     return value
 
 
+def fingerprint(dataset) -> str:
+    """SHA-256 of the ids of users and items in RecBole's order: what the rows of a model stand for."""
+    digest = hashlib.sha256()
+    for field in (dataset.uid_field, dataset.iid_field):
+        for token in dataset.field2id_token.get(field, ()):
+            digest.update(str(token).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def check_ids(checkpoint: dict, dataset) -> None:
+    """Raise UserError where the data set has other users or items, or in another order, than in training."""
+    if checkpoint.get("ids") not in (None, fingerprint(dataset)):
+        raise UserError(
+            f"The data set {dataset.dataset_name} has other users or items, or in another order, than when "
+            "this checkpoint was trained: put its files back as they were, or train again."
+        )
+
+
 def trainer_state(trainer, epoch: int, **more) -> dict:
     """What a checkpoint holds, under RecBole's keys.
 
@@ -147,6 +176,7 @@ def trainer_state(trainer, epoch: int, **more) -> dict:
         "epoch": int(epoch),
         "cur_step": int(trainer.cur_step),
         "best_valid_score": float(trainer.best_valid_score),
+        "ids": getattr(trainer, "ids", None),
     }
     if more:
         return state | more
@@ -200,6 +230,13 @@ def load_checkpoint(path, map_location="cpu") -> dict:
 
 
 def restore(model, checkpoint: dict) -> None:
-    """Put a checkpoint's weights, and what else the model keeps, into `model`."""
-    model.load_state_dict(checkpoint["state_dict"])
+    """Put a checkpoint's weights, and what else the model keeps, into `model`; UserError for another's."""
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split(":\n", 1)[-1].split("\n")[0].split())
+        raise UserError(
+            f"The checkpoint does not fit {type(model).__name__} as it is here ({reason}): data, modalities "
+            "or options such as embedding_size differ from those that it was trained with."
+        ) from error
     model.load_other_parameter(checkpoint.get("other_parameter"))

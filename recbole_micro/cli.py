@@ -268,7 +268,8 @@ def recommend(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(lists.HELP)
         return 0
-    own, rest = split_arguments(argv, ("checkpoint", "users", "topk", "out", "new_items", "plugins"))
+    names = ("checkpoint", "users", "topk", "out", "new_items", "data_path", "plugins")
+    own, rest = split_arguments(argv, names)
     if rest:
         raise UserError(f"The argument {rest[0]!r} is unknown; recbole-micro recommend --help lists them.")
     return lists.main(own, positive(own, "topk"))

@@ -23,7 +23,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from recbole_micro.checkpoint import config_from_plain, load_checkpoint, restore, trainer_state, write
+from recbole_micro.checkpoint import (
+    check_ids,
+    config_from_plain,
+    load_checkpoint,
+    restore,
+    trainer_state,
+    write,
+)
 from recbole_micro.distributed import from_first
 
 __all__ = ["apply", "config_from_plain", "load_checkpoint", "load_data_and_model"]
@@ -348,8 +355,8 @@ def pickled_pretraining() -> None:
     _wrap(PretrainTrainer, "save_pretrained_model", make)
 
 
-def load_data_and_model(model_file) -> tuple:
-    """RecBole's function of this name for plain checkpoints.
+def load_data_and_model(model_file, data_path=None) -> tuple:
+    """RecBole's function of this name for plain checkpoints; `data_path`: where the data set is now.
 
     Returns (config, model, dataset, train_data, valid_data, test_data); UserError as in `load_checkpoint`.
     """
@@ -357,7 +364,8 @@ def load_data_and_model(model_file) -> tuple:
     from recbole.utils import get_model, init_logger, init_seed
 
     checkpoint = load_checkpoint(model_file)
-    config = config_from_plain(checkpoint["config"])
+    moved = {} if data_path is None else {"data_path": str(data_path)}
+    config = config_from_plain({**checkpoint["config"], **moved})
     if config["device"].type != "cpu":
         checkpoint = load_checkpoint(model_file, map_location=config["device"])
     init_seed(config["seed"], config["reproducibility"])
@@ -368,6 +376,7 @@ def load_data_and_model(model_file) -> tuple:
     loaders = data_preparation(config, dataset)
     init_seed(config["seed"], config["reproducibility"])
     model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
+    check_ids(checkpoint, loaders[0]._dataset)
     restore(model, checkpoint)
     return config, model, dataset, *loaders
 

@@ -21,13 +21,18 @@ from recbole.evaluator.register import metrics_dict
 from recbole.utils import get_model, set_color
 
 from recbole_micro import distributed, options, own_models
-from recbole_micro.checkpoint import load_checkpoint
+from recbole_micro.checkpoint import as_given, load_checkpoint, plain
 from recbole_micro.errors import UserError, install_command
 from recbole_micro.parsing import Loader, read_yaml
 from recbole_micro.protocol import metrics_of
 
 ARGUMENTS = "among the program's arguments"
 OWN_NAMES = ("plugins", "preset", "resume")
+DATA_OPTIONS = (
+    *("benchmark_filename", "val_interval", "user_inter_num_interval", "item_inter_num_interval"),
+    *("filter_inter_by_user_or_item", "rm_dup_inter", "threshold"),
+)
+SPLIT_OPTIONS = ("split", "order", "group_by")
 SPLIT_PARTS = ["train", "valid", "test"]
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 
@@ -133,11 +138,7 @@ def _get_model_and_dataset(self, model, dataset):
 
 def resumed_options(values: dict) -> dict:
     """A checkpoint's options as defaults for the run that continues it."""
-    known = {name: value for name, value in values.items() if name in options.known_names()}
-    sampling = known.get("train_neg_sample_args")
-    if sampling and sampling["distribution"] == "none":  # what RecBole makes of null, and does not read again
-        known["train_neg_sample_args"] = None
-    return known
+    return as_given({name: value for name, value in values.items() if name in options.known_names()})
 
 
 def find_model(name: str) -> type:
@@ -196,6 +197,8 @@ def _get_final_config_dict(self):
             if where != ARGUMENTS:
                 raise UserError(problem)
             getLogger().warning(problem)
+        if strict and name not in declared and name in options.names_of_models():
+            getLogger().warning(f"{self.model} has no option {name} ({where}): it changes nothing.")
         self.external_config_dict[name] = options.read_value(name, value, declared.get(name), where)
     return {**self.internal_config_dict, **self.external_config_dict}
 
@@ -222,6 +225,21 @@ def _set_default_parameters(self):
         and all(map(os.path.isfile, parts))
     ):
         final["benchmark_filename"] = list(SPLIT_PARTS)
+    if self.resumed:
+        check_same_data(self.resumed, final)
+
+
+def check_same_data(resumed: Mapping, final: Mapping) -> None:
+    """Raise UserError where a run continues a checkpoint on another split: it would test what it has seen."""
+    names = set(DATA_OPTIONS) | (set() if final["benchmark_filename"] else {"seed"})
+    changed = {name for name in names if plain(final.get(name)) != resumed.get(name)}
+    was, now = (values.get("eval_args") or {} for values in (resumed, final))
+    changed |= {f"{part} in eval_args" for part in SPLIT_OPTIONS if plain(now.get(part)) != was.get(part)}
+    if changed:
+        raise UserError(
+            f"The checkpoint was trained with another {', '.join(sorted(changed))}: the data would be split "
+            "in another way, and the model tested on what it has seen.  Leave the option out, or train anew."
+        )
 
 
 @contextmanager

@@ -74,8 +74,11 @@ def grid(models: Sequence[str], seeds: Iterable[int], vary: Mapping | None = Non
     A model that does not have an option of `vary` runs without it.  `options` are the same for all runs.
     """
     runs: dict[str, Run] = {}
-    for model in models:
-        declared = declarations.declared(model, str(options.get("dataset", "")))
+    everywhere = [declarations.declared(model, str(options.get("dataset", ""))) for model in models]
+    for name in vary or {}:
+        if not any(name in declared for declared in everywhere):
+            raise UserError(f"None of {', '.join(models)} has the option {name} that --vary names.")
+    for model, declared in zip(models, everywhere, strict=True):
         names = [name for name in vary or {} if name in declared]
         for values in product(*((vary or {})[name] for name in names)):
             for seed in seeds:
@@ -106,7 +109,11 @@ def read_vary(text: str) -> dict[str, list]:
             )
         if name in ("model", "dataset", "seed"):
             raise UserError(f"--vary has {name}: a study has one data set; use --models and --seeds.")
+        if name in found:
+            raise UserError(f"--vary has {name} twice: write its values in one list.")
         found[name] = [parse(value) for value in parse_strings(values)]
+        if not found[name]:
+            raise UserError(f"--vary has no value for {name}: write {name}=value,value.")
     return found
 
 

@@ -39,6 +39,7 @@ def load(config: Mapping[str, Any], dataset: Any) -> dict[str, Modality]:
     folder, name = Path(config["data_path"]), dataset.dataset_name
     tokens = dataset.field2id_token[dataset.iid_field]
     paths = _choose(folder, name, config["modalities"])
+    config["modalities"] = list(paths)  # so a checkpoint knows them, whatever files come later
     try:
         return {
             modality: _load(path, modality, tokens, dataset.iid_field) for modality, path in paths.items()

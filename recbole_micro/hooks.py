@@ -24,6 +24,7 @@ from torch.optim import Adam
 from dataset_tools.atomic import read_header
 from dataset_tools.errors import DataError
 from recbole_micro import cold_start, options, protocol, shared_evaluation
+from recbole_micro.checkpoint import fingerprint
 from recbole_micro.errors import UserError
 
 RECBOLE_EVAL_BATCH = 4096
@@ -46,6 +47,7 @@ def install() -> None:
         (Trainer, "_generate_train_loss_output", named_losses),
         (Trainer, "_build_optimizer", fused_adam),
         (Trainer, "fit", memory_kept),
+        (Trainer, "fit", ids_known),
         (TraditionalTrainer, "__init__", evaluated_once),
         *shared_evaluation.WRAPS,
         *protocol.WRAPS,
@@ -84,6 +86,8 @@ def check_header(config) -> None:
         except DataError as error:
             raise UserError(f"{error} Write it with python -m dataset_tools convert.") from error
         columns = (config["load_col"] or {}).get("inter")
+        if (config["eval_args"] or {}).get("order") == "TO":
+            check_loaded(config["TIME_FIELD"], names, columns, "eval_args with order: TO", path)
         for field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
             if columns is not None and field not in columns:
                 raise UserError(f"load_col reads no {field} of the interactions: add it to {columns}.")
@@ -92,6 +96,15 @@ def check_header(config) -> None:
                     f"{path} has no column {field}:token, only {', '.join(names)}: rename a column, or set "
                     "USER_ID_FIELD and ITEM_ID_FIELD."
                 )
+
+
+def check_loaded(field: str, names: list[str], columns: list[str] | None, what: str, path: str) -> None:
+    """Raise UserError where `what` needs a column of the interactions that is not there or not read."""
+    if field not in names:
+        raise UserError(f"{what} needs the column {field}, which {path} does not have.")
+    if columns is not None and field not in columns:
+        loaded = ", ".join([*columns, field])
+        raise UserError(f"{what} needs the column {field}: read it with load_col: {{inter: [{loaded}]}}.")
 
 
 def known_threshold(original):
@@ -244,6 +257,16 @@ def memory_kept(original):
         if torch.device(self.device).type == "cpu":
             keep_freed_memory()
         return original(self, *arguments, **named)
+
+    return fit
+
+
+def ids_known(original):
+    """The trainer's checkpoints say which users and items their rows stand for."""
+
+    def fit(self, train_data, *arguments, **named):
+        self.ids = fingerprint(train_data._dataset)
+        return original(self, train_data, *arguments, **named)
 
     return fit
 

@@ -276,7 +276,7 @@ def properties():
 def add_text(file: str, text: str) -> None:
     """Let `text` be one of the plugin's YAML files: the defaults of a user's own model."""
     _added[file] = text
-    for cached in (plugin_defaults, model_names, known_names, declared):
+    for cached in (plugin_defaults, model_names, known_names, names_of_models, declared):
         cached.cache_clear()
 
 
@@ -350,6 +350,15 @@ def known_names() -> frozenset[str]:
     for file in _added:
         names.update(plugin_defaults(file))
     return frozenset(names - {"notice", "models"})
+
+
+@lru_cache
+def names_of_models() -> frozenset[str]:
+    """Every option that some model's own file has."""
+    names = {name for model in MODELS for name in plugin_defaults(f"model/{model}.yaml")}
+    for file in (RECBOLE_PROPERTIES / "model").glob("*.yaml"):
+        names.update(read_defaults(str(file)) or {})
+    return frozenset(names)
 
 
 @lru_cache

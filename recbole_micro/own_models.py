@@ -14,6 +14,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.models import ALIAS_PACKAGE, MODELS
 from recbole_micro.parsing import Loader, parse_strings
 
+KINDS = {bool: "bool", int: "int or float", float: "float"}
 _loaded: dict[Path, tuple[str, tuple[str, ...]]] = {}  # file -> (digest of its text, its models)
 
 
@@ -101,7 +102,7 @@ def _defaults(path: Path, name: str, model: type) -> str:
     """The text of a model's default options, checked; empty where it has none."""
     file = path.with_name(f"{name}.yaml")
     if not file.is_file():
-        return _inherited(model) + _dump(dict(getattr(model, "defaults", {})))
+        return _inherited(model) + _declared(dict(getattr(model, "defaults", {})))
     text = file.read_text(encoding="utf-8")
     try:
         if not isinstance(yaml.load(text, Loader=Loader) or {}, dict):
@@ -123,6 +124,18 @@ def _inherited(model: type) -> str:
     recbole = options.RECBOLE_PROPERTIES / "model" / f"{base}.yaml"
     text = _dump(options.read_defaults(str(recbole))) if recbole.is_file() else ""
     return text + options.plugin_text(f"model/{base}.yaml").rstrip() + "\n"
+
+
+def _declared(defaults: dict) -> str:
+    """Default options as lines of a YAML file, each with the kind of its value where that is plain."""
+    lines = []
+    for name, value in defaults.items():
+        kind = KINDS.get(type(value))
+        if kind:
+            lines.append(_dump({name: value}).rstrip("\n") + f"  # ({kind})\n")
+        else:
+            lines.append(_dump({name: value}))
+    return "".join(lines)
 
 
 def _dump(values: dict) -> str:

@@ -16,10 +16,13 @@ from recbole.utils import get_environment, get_model, get_trainer, init_logger, 
 from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro import compat, distributed, options, own_models
+from recbole_micro.checkpoint import check_ids, load_checkpoint
 from recbole_micro.config import command_line, own_command_line
 from recbole_micro.errors import UserError
 
 ALONE = {"nproc": 1, "world_size": -1, "ip": "localhost", "port": 5678, "offset": 0}
+
+WITHOUT = {"validation": "the last epoch is kept", "test": "nothing is measured"}
 
 
 def run(
@@ -72,7 +75,16 @@ def spawn(group: dict, arguments: tuple) -> dict | None:
     """Train in `nproc` processes; the result of the first.  Where one fails, the others are ended."""
     queue = mp.get_context("spawn").SimpleQueue()
     try:
-        mp.spawn(train_process, (queue, group, command_line(), arguments), nprocs=group["nproc"])
+        started = mp.spawn(
+            train_process, (queue, group, command_line(), arguments), nprocs=group["nproc"], join=False
+        )
+        try:
+            while not started.join():
+                pass
+        except KeyboardInterrupt:  # it may have reached this process alone
+            for process in started.processes:
+                process.terminate()
+            raise
     except mp.ProcessExitedException as error:
         # The first message is that of the process that failed first, whichever was seen to end first.
         kind, message = ("none", "") if queue.empty() else queue.get()
@@ -116,6 +128,9 @@ def train_one(config, saved: bool) -> dict:
     logger.info(sys.argv)
     logger.info(config)
     trainer, train_data, valid_data, test_data = prepare(config)
+    for part, data in (("validation", valid_data), ("test", test_data)):
+        if not data:
+            logger.warning(f"The data set {config['dataset']} has no {part} interactions: {WITHOUT[part]}.")
     if config["resume"]:
         resume(trainer, config["resume"], train_data, valid_data)
     try:
@@ -178,6 +193,7 @@ def resume(trainer, checkpoint: str, train_data, valid_data) -> None:
     own_file = trainer.saved_model_file
     if not trainer.config["single_spec"]:  # each process names it by its own clock
         own_file = distributed.from_first(own_file)
+    check_ids(load_checkpoint(checkpoint), train_data._dataset)
     trainer.resume_checkpoint(checkpoint)
     if trainer.start_epoch >= trainer.epochs:
         raise UserError(
@@ -202,14 +218,16 @@ def how_to_resume(trainer) -> str:
     return f"The best epoch so far is in {file}: go on from there with --resume={file}."
 
 
-def load(checkpoint: str, plugins: str | list[str] | None = None) -> tuple:
+def load(
+    checkpoint: str, plugins: str | list[str] | None = None, data_path: str | os.PathLike | None = None
+) -> tuple:
     """(config, model, dataset, train_data, valid_data, test_data) of a checkpoint.
 
     `plugins`: Python files with models of the user's own; the checkpoint of such a model runs no file by
-    itself.
+    itself.  `data_path`: the folder that holds the data set's, where it has moved since the training.
     """
     own_models.load(plugins)
-    return compat.load_data_and_model(checkpoint)
+    return compat.load_data_and_model(checkpoint, data_path)
 
 
 def objective(
@@ -226,6 +244,11 @@ def objective(
     config = Config(config_dict=config_dict, config_file_list=config_file_list)
     start_log(config)
     trainer, train_data, valid_data, test_data = prepare(config)
+    if not valid_data:
+        raise UserError(
+            f"The data set {config['dataset']} has no validation interactions to choose options by: split it "
+            "with python -m dataset_tools split, or set eval_args."
+        )
 
     def result() -> dict:
         return {

@@ -198,6 +198,7 @@ The best items of each user that the user has no interaction with, with the data
   --topk=N           length of a list (default: 20)
   --out=FILE         a .csv or .json file (default: CSV on the screen)
   --new_items=DIR    also rank new items, those of the feature files DIR/*.<modality>.parquet (MICRO)
+  --data_path=DIR    the folder that holds the data set's, if it has moved since the training
   --plugins=FILE     the Python file of a model of your own"""
 
 
@@ -208,9 +209,11 @@ def main(own: dict[str, str], k: int | None) -> int:
     out = own.get("out")
     if out and Path(out).suffix not in (".csv", ".json"):
         raise UserError(f"--out is {out}: choose a .csv or a .json file.")
+    if out and not Path(out).parent.is_dir():
+        raise UserError(f"There is no folder {Path(out).parent} for --out={out}: make it first.")
     from recbole_micro.quick_start import load
 
-    source = load(own["checkpoint"], own.get("plugins"))
+    source = load(own["checkpoint"], own.get("plugins"), own.get("data_path"))
     new = read_new_items(own["new_items"], source[2]) if "new_items" in own else None
     lists = recommend(source, own.get("users", "all"), k or 20, new_items=new)
     if out:

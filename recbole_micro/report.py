@@ -189,6 +189,9 @@ def page_text(
     if len(tests):
         parts += ["<h2>Significance</h2>", frame(tests, "{:.3g}", "Paired tests over users, Holm-corrected.")]
     shown = results.drop(columns="error") if not results["error"].any() else results
+    for name in shown.select_dtypes("number"):
+        if not name.startswith(("valid ", "test ")):  # options and counts as they are
+            shown = shown.assign(**{name: shown[name].map("{:g}".format, na_action="ignore")})
     parts += ["<h2>Runs</h2>", frame(shown, "{:.4f}", "One training each; the folder has its log.")]
     return document(heading, "".join(parts))
 

@@ -165,7 +165,7 @@ def test_the_dictionary_is_not_changed():
         ({"train_neg_sample_args": {"dynamic": True}}, "dynamic: True without candidates"),
         ({"train_neg_sample_args": {"candidate_num": -2}}, "candidate_num is -2 .*whole number >= 0"),
         ({"train_neg_sample_args": {"sample_num": 0}}, "sample_num is 0 .*whole number > 0"),
-        ({"learner": "adamm"}, "learner is 'adamm' .*one of adam, sgd"),
+        ({"learner": "adamm"}, "learner is 'adamm' .*one of adam, adamw"),
         ({"embedding_size": -1}, "embedding_size is -1 .*whole number >= 1"),
         ({"metrics": ""}, "metrics is empty"),
         ({"metrics": ["Recall", "AUC"]}, "can not be used at the same time"),

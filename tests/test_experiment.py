@@ -310,6 +310,8 @@ def test_compare_says_when_a_run_has_failed(tmp_path, stand_in, monkeypatch, cap
         (["--models=BPR", "--dataset=tiny", "--resume=x.pth"], "resume continues one training"),
         (["--models=BPR", "--dataset=tiny", "--workers=0"], "Option workers is '0'"),
         (["--models=BPR", "--dataset=absent"], "The data set absent is not in "),
+        (["--models=BPR", "--dataset=tiny", "--vary=knn_k=1,2"], "None of BPR has the option knn_k"),
+        (["--models=BPR", "--dataset=tiny", "--vary=embedding_size="], "no value for embedding_size"),
         (["--models=BPR", "--dataset=tiny", "--vary=seed=1,2"], "use --models and --seeds"),
     ],
 )

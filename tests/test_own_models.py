@@ -127,6 +127,14 @@ def test_a_model_that_inherits_from_a_known_one_has_its_options(blend, tmp_path)
     assert options.declared("Heir", "tiny")["cf_model"].kinds[0].choices == ("MF", "NGCF", "LightGCN")
 
 
+def test_a_default_tells_the_kind(blend, tmp_path):
+    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
+    with pytest.raises(UserError, match="blend_share is 'abc' .*allowed: number"):
+        recbole_micro.Config("Blend", "tiny", config_dict={**fixed, "blend_share": "abc"})
+    config = recbole_micro.Config("Blend", "tiny", config_dict={**fixed, "embedding_size": "16"})
+    assert config["embedding_size"] == 16 and type(config["embedding_size"]) is int
+
+
 def test_run_and_recommend(blend, tmp_path, capsys):
     fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
     result = recbole_micro.run("Blend", "tiny", config_dict=fixed)

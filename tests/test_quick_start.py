@@ -9,11 +9,12 @@ import re
 import shutil
 import socket
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from recbole_micro import Config, hooks, load, objective, run
-from recbole_micro.checkpoint import load_checkpoint
+from recbole_micro.checkpoint import config_from_plain, load_checkpoint, plain_config
 from recbole_micro.errors import UserError
 from recbole_micro.quick_start import prepare
 from tests.tiny import QUICK, free_port, python, write_tiny
@@ -176,6 +177,68 @@ def test_resuming_takes_the_options_of_this_run(given):
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
     assert len(trainer.optimizer.state_dict()["state"]) > 0
     assert run(config_dict={"resume": first, "epochs": 9, "gpu_id": "", "learner": "sgd"})["test_result"]
+
+
+def test_resuming_on_another_split_is_refused(given):
+    first = run("BPR", "tiny", config_dict={**given, "epochs": 1})["checkpoint"]
+    again = {"resume": first, "epochs": 2, "gpu_id": ""}
+    with pytest.raises(UserError, match="trained with another seed: the data would be split"):
+        run(config_dict={**again, "seed": 7})
+    with pytest.raises(UserError, match="another split in eval_args"):
+        run(config_dict={**again, "eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}}})
+    assert run(config_dict={**again, "seed": 2020})["test_result"]
+
+
+def test_a_checkpoint_knows_its_users_and_items(given, tmp_path):
+    folder = write_tiny(tmp_path / "data")
+    trained = run("MICRO", "tiny", config_dict={**given, "data_path": str(folder)})["checkpoint"]
+    moved = folder.rename(tmp_path / "moved")
+    assert load(trained, data_path=moved)[1].modalities.keys() == {"textual", "visual"}
+    extra = moved / "tiny" / "tiny.extra.parquet"  # a later feature file changes nothing
+    table = pq.read_table(moved / "tiny" / "tiny.visual.parquet")
+    pq.write_table(table.rename_columns(["item_id:token", "extra:float_seq"]), extra)
+    assert load(trained, data_path=moved)[1].modalities.keys() == {"textual", "visual"}
+    file = moved / "tiny" / "tiny.inter"
+    head, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([head, *rows[::-1]]) + "\n")
+    with pytest.raises(UserError, match="tiny has other users or items, or in another order"):
+        load(trained, data_path=moved)
+    with pytest.raises(UserError, match="or in another order"):
+        run(config_dict={"resume": trained, "epochs": 9, "gpu_id": "", "data_path": str(moved)})
+
+
+def test_a_checkpoint_of_another_size_is_one_sentence(given):
+    first = run("BPR", "tiny", config_dict=given)["checkpoint"]
+    with pytest.raises(UserError, match="does not fit BPR as it is here .size mismatch"):
+        run(config_dict={"resume": first, "epochs": 9, "gpu_id": "", "embedding_size": 16})
+
+
+def test_the_options_of_a_model_without_negatives_are_read_again(given):
+    config = Config("GRU4Rec", "tiny", config_dict={**given, "train_neg_sample_args": None})
+    again = config_from_plain(plain_config(config))
+    assert again["train_neg_sample_args"] == config["train_neg_sample_args"]
+
+
+def test_an_option_of_another_model_is_said_to_change_nothing(given, caplog):
+    with caplog.at_level(logging.WARNING):
+        Config("BPR", "tiny", config_dict={**given, "knn_k": 5})
+        Config("MICRO", "tiny", config_dict={**given, "knn_k": 5})
+    said = [line for line in caplog.messages if "changes nothing" in line]
+    assert said == ["BPR has no option knn_k (in config_dict): it changes nothing."]
+
+
+def test_an_order_by_time_needs_the_times(given):
+    with pytest.raises(UserError, match="order: TO needs the column timestamp, which .*tiny.inter"):
+        run("BPR", "tiny", config_dict={**given, "eval_args": {"order": "TO"}})
+
+
+def test_without_validation_nothing_is_tuned_and_training_says_so(given, caplog):
+    options = {**given, "eval_args": {"split": {"RS": [0.8, 0.0, 0.2]}}}
+    with caplog.at_level(logging.WARNING):
+        assert run("BPR", "tiny", config_dict=options)["test_result"]
+    assert "no validation interactions: the last epoch is kept" in plain(caplog.text)
+    with pytest.raises(UserError, match="no validation interactions to choose options by"):
+        objective({**options, "model": "BPR", "dataset": "tiny"})
 
 
 def test_resuming_without_gain_keeps_the_resumed_state(given, monkeypatch):

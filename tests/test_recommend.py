@@ -165,6 +165,8 @@ def test_the_command_writes_csv_and_json(checkpoints, tmp_path, capsys):
         ([], "--checkpoint=FILE"),
         (["--checkpoint=none.pth"], "no checkpoint none.pth"),
         (["--checkpoint=F", "--out=x.txt"], "x.txt: choose a .csv or a .json"),
+        (["--checkpoint=F", "--out=nowhere/x.csv"], "no folder nowhere for --out"),
+        (["--checkpoint=F", "--data_path=nowhere"], "data set tiny is not in nowhere"),
         (["--checkpoint=F", "--users=u1,zz"], "tiny has no user zz"),
         (["--checkpoint=F", "--topk=0"], "topk is '0'"),
         (["--checkpoint=F", "--model=MICRO"], "'--model=MICRO' is unknown"),

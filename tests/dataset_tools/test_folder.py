@@ -54,6 +54,15 @@ def test_force_replaces_nothing_but_data_sets(tmp_path, kind):
     assert kept.read_text() == "mine"
 
 
+def test_force_loses_nothing_that_is_no_part_of_the_data_set(tmp_path):
+    make(tmp_path, "old")
+    (tmp_path / "toy" / "images").mkdir()
+    (tmp_path / "toy" / "images" / "a.jpg").write_text("mine")
+    with pytest.raises(DataError, match="toy holds images as well, which would be lost"):
+        make(tmp_path, "new", force=True)
+    assert items(tmp_path) == "old" and (tmp_path / "toy" / "images" / "a.jpg").is_file()
+
+
 KILLED = """
 import os, signal, sys
 from dataset_tools.folder import DatasetFolder

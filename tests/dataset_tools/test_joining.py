@@ -246,6 +246,11 @@ def broken_csv_header(path):
     return path / "f.csv", "f.csv begins with numbers; put a header line"
 
 
+def broken_csv_index(path):
+    frame().to_csv(path / "f.csv")
+    return path / "f.csv", "f.csv begins with a column without a name, .* with --key, one of "
+
+
 def broken_csv_columns(path):
     (path / "f.csv").write_text("id\nB01\n")
     return path / "f.csv", "f.csv needs a header with an id column and one column per number"

@@ -73,6 +73,35 @@ def test_cold_items_are_never_trained_on():
     assert sorted(part.pop() for part in parts.values()) == [0] * 24 + [1] * 3 + [2] * 3
 
 
+def test_a_split_in_place_keeps_what_else_is_in_the_folder(tmp_path):
+    with DatasetFolder(tmp_path, "toy") as folder:
+        folder.write_interactions(build([(user, item) for user in range(5) for item in range(30)]))
+    home = tmp_path / "toy"
+    (home / "images" / "deep").mkdir(parents=True)
+    (home / "images" / "deep" / "a.jpg").write_text("mine")
+    (home / "NOTES.txt").write_text("mine")
+    split_dataset(Dataset("toy", tmp_path), "paper")
+    split_dataset(Dataset("toy", tmp_path), "ratio", force=True)
+    names = {path.name for path in home.iterdir()}
+    assert names >= {"images", "NOTES.txt", "toy.train.inter"} and "toy.inter" not in names
+    assert (home / "images" / "deep" / "a.jpg").read_text() == "mine"
+    split_dataset(Dataset("toy", tmp_path), "paper", name="other")
+    assert not (tmp_path / "other" / "images").exists()
+
+
+def test_columns_that_a_split_would_lose_are_refused(tmp_path):
+    home = tmp_path / "toy"
+    home.mkdir()
+    rows = "".join(f"u{user}\ti{item}\tfine\n" for user in range(5) for item in range(30))
+    (home / "toy.inter").write_text("user_id:token\titem_id:token\treview:token_seq\n" + rows)
+    with pytest.raises(DataError, match="has the column.s. review, which a split leaves out"):
+        split_dataset(Dataset("toy", tmp_path), "paper")
+    assert (home / "toy.inter").is_file()
+    split_dataset(Dataset("toy", tmp_path), "paper", name="other")
+    split_dataset(Dataset("toy", tmp_path), "paper", force=True)
+    assert (home / "toy.train.inter").is_file()
+
+
 @pytest.mark.parametrize("share, words", [(0.05, "is 1 cold item"), (0, "between"), (1.2, "between")])
 def test_shares_that_leave_nothing_to_split_are_refused(share, words):
     with pytest.raises(DataError, match=words):

@@ -141,6 +141,16 @@ def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, text, message
     assert not data.exists() or list(data.iterdir()) == []
 
 
+@pytest.mark.parametrize("core", [[], ["--k-core", "1"]])
+def test_a_table_of_other_items_is_refused(tmp_path, core, capsys):
+    items = save(tmp_path, "csv", {"what": ["12", "13"], "name": ["A", "B"]}, "items")
+    args = ["--user", "who", "--item", "what", "--items", str(items), "--title", "name", "--name", "toy"]
+    args += ["--interactions", str(save(tmp_path, "csv")), "--data-path", str(tmp_path / "data"), *core]
+    assert main(["convert", "table", *args]) == 2
+    assert "items.csv" in (said := capsys.readouterr().err) and "is an item of" in said
+    assert not (tmp_path / "data" / "toy").exists()
+
+
 def test_skip_bad_counts(tmp_path, capsys):
     (tmp_path / "inter.csv").write_text("who,what,stars\na,b,1\na,c\nb,b,x\nNA,b,1\nb,c,2\na,b,3\n")
     args = [

@@ -8,12 +8,13 @@ import platform
 import re
 import shutil
 import socket
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from recbole_micro import Config, hooks, load, objective, run
+from recbole_micro import Config, hooks, load, objective, quick_start, run
 from recbole_micro.checkpoint import config_from_plain, load_checkpoint, plain_config
 from recbole_micro.errors import UserError
 from recbole_micro.quick_start import prepare
@@ -239,6 +240,21 @@ def test_without_validation_nothing_is_tuned_and_training_says_so(given, caplog)
     assert "no validation interactions: the last epoch is kept" in plain(caplog.text)
     with pytest.raises(UserError, match="no validation interactions to choose options by"):
         objective({**options, "model": "BPR", "dataset": "tiny"})
+
+
+def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
+    ended = []
+
+    class Started:
+        processes = [SimpleNamespace(terminate=lambda: ended.append("one"))]
+
+        def join(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(quick_start.mp, "spawn", lambda *arguments, **named: Started())
+    with pytest.raises(KeyboardInterrupt):
+        run("BPR", "tiny", nproc=2)
+    assert ended == ["one"]
 
 
 def test_resuming_without_gain_keeps_the_resumed_state(given, monkeypatch):

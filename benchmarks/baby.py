@@ -5,7 +5,8 @@
     python benchmarks/baby.py --show                        the table of what is there
 
 Reads `../shared/data/baby` (or --from DIR), converts it once into --data-path.  Each training runs in a
-process of its own with one thread; finished ones are kept in benchmarks/baby_trials.csv and
+process of its own with one thread, on the CPU or on a CUDA device (--gpu-id 0; its cost and memory are then
+no part of the table: compare_epochs.py has them); finished ones are kept in benchmarks/baby_trials.csv and
 benchmarks/baby_runs.csv and not repeated, so several sittings add up.  MICRO's settings in the table are the
 shipped defaults, those of every other model the best on validation among its trials.
 """
@@ -43,6 +44,10 @@ ROWS = {
         f"backbone, {adjacency}": ("MICRO", {**PLAIN, "adjacency": adjacency})
         for adjacency in ("symmetric", "mean", "mean_self_loop")
     },
+    "MICRO, the best of its trials": (
+        "MICRO",
+        {"train_batch_size": 4096, "learning_rate": 4e-3, "n_item_layers": 3, "knn_k": 20},
+    ),
     "backbone, symmetric, edge_dropout": ("MICRO", {**PLAIN, "edge_dropout": 0.8}),
     "backbone, trained as LightGCN": ("MICRO", {**PLAIN, **AS_LIGHTGCN, "adjacency": "symmetric"}),
     "FREEDOM, as run from MMRec": (
@@ -77,6 +82,8 @@ def doubled(settings: list[dict]) -> list[dict]:
 
 UNIFORM = {"distribution": "uniform"}
 OF_FOUR = {"distribution": "uniform", "dynamic": True, "candidate_num": 4}
+RECBOLES_SGL = {**SLOW, "n_layers": 2, "ssl_tau": 0.2, "learning_rate": 4e-3}
+LATTICES = {"learning_rate": 2e-3, "adjacency": "symmetric", "reg_weight": 0.0}
 SETTINGS = {
     "ItemKNN": grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
     "BPR": [
@@ -91,24 +98,46 @@ SETTINGS = {
         )
     ),
     "LightGCN": doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
-    "SGL": doubled(  # half a minute of CPU an epoch: a trial ends after 12, the row does not
+    "SGL": [  # its loss is a sum over the batch: weight decay counts 4096 times less than elsewhere
+        *grid(RECBOLES_SGL, ssl_weight=[0.02, 0.05], weight_decay=[0.0, 5e-3, 2e-2, 8e-2]),
+        *grid(
+            {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR},
+            ssl_weight=[0.005, 0.02, 0.05],
+            weight_decay=[1e-2, 2e-2],
+        ),
+        {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR, "ssl_weight": 0.005, "weight_decay": 4e-2},
+    ],
+    "VBPR": doubled(
+        [
+            *grid({"learning_rate": 1e-3}, weight_decay=[1e-6, 1e-5, 1e-4, 4e-6]),
+            *grid(learning_rate=[5e-4, 2e-3], weight_decay=[1e-6, 1e-5]),
+        ]
+    ),
+    "MMGCN": doubled(
+        grid(SLOW, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4, 1e-2], weight_decay=[0.0, 4e-6])
+    ),
+    "GRCN": doubled(
         grid(
-            {**SLOW, "n_layers": 2, "ssl_tau": 0.2, "epochs": 12},
-            learning_rate=[4e-3],
-            ssl_weight=[0.02, 0.05],
-            weight_decay=[0.0, 4e-6, 1.2e-5],
+            HALF_AS_MANY_STEPS,
+            learning_rate=[1e-3, 4e-3],
+            reg_weight=[1e-3, 1e-1],
+            weight_decay=[0.0, 4e-6],
         )
     ),
-    "VBPR": doubled(grid({"learning_rate": 1e-3}, weight_decay=[1e-6, 1e-5, 1e-4])),
-    "MMGCN": grid(SLOW, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4, 1e-2]),
-    "GRCN": grid(HALF_AS_MANY_STEPS, learning_rate=[1e-3, 4e-3], reg_weight=[1e-3, 1e-1]),
-    "BM3": grid(n_ui_layers=[1, 2], dropout=[0.3, 0.5], reg_weight=[1e-2, 1e-1]),
-    "LATTICE": grid(
-        {"learning_rate": 2e-3, "adjacency": "symmetric", "reg_weight": 0.0},
-        weight_decay=[4e-6, 8e-6],
-        train_neg_sample_args=[UNIFORM, OF_FOUR],
-        lambda_coeff=[0.4, 0.7],
-    ),
+    "BM3": [
+        *grid({"n_ui_layers": 1}, dropout=[0.3, 0.5], reg_weight=[1e-2, 1e-1], learning_rate=[1e-3, 4e-3]),
+        *grid({"learning_rate": 1e-3}, n_ui_layers=[1, 2], dropout=[0.3, 0.5], reg_weight=[1e-3]),
+        *grid({"learning_rate": 1e-3}, n_ui_layers=[2], dropout=[0.3, 0.5], reg_weight=[1e-2]),
+    ],
+    "LATTICE": [
+        *grid(LATTICES, weight_decay=[4e-6], lambda_coeff=[0.4, 0.7], n_item_layers=[1, 2]),
+        *grid(
+            {**LATTICES, "train_neg_sample_args": OF_FOUR},
+            weight_decay=[4e-6, 8e-6],
+            lambda_coeff=[0.4, 0.7],
+            n_item_layers=[1, 2],
+        ),
+    ],
     "FREEDOM": [
         *doubled(
             grid(
@@ -143,7 +172,9 @@ SETTINGS = {
 }
 
 
-def train(model: str, settings: dict, seed: int, data_path: str, validation_only: bool) -> dict:
+def train(
+    model: str, settings: dict, seed: int, data_path: str, validation_only: bool, gpu_id: str = ""
+) -> dict:
     """One training through RecBole's trainer; both maskings from one checkpoint."""
     import torch
     from recbole.data import create_dataset, data_preparation
@@ -153,13 +184,13 @@ def train(model: str, settings: dict, seed: int, data_path: str, validation_only
 
     # Baby's defaults for single models come from these trials: here, settings are told in full.
     options.data_defaults = lambda model, dataset: {}
-    fixed = {"data_path": data_path, "seed": seed, "gpu_id": "", "state": "ERROR", "show_progress": False}
+    fixed = {"data_path": data_path, "seed": seed, "gpu_id": gpu_id, "state": "ERROR", "show_progress": False}
     config = Config(model, "baby", config_dict={**fixed, **settings})
     init_seed(config["seed"], config["reproducibility"])
     train_data, valid_data, test_data = data_preparation(config, create_dataset(config))
     init_seed(config["seed"], config["reproducibility"])
     start = time.perf_counter()
-    recommender = get_model(model)(config, train_data._dataset)
+    recommender = get_model(model)(config, train_data._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, recommender)
     looks, epochs = [], []
     one_epoch = trainer._train_epoch
@@ -179,7 +210,6 @@ def train(model: str, settings: dict, seed: int, data_path: str, validation_only
         "epochs": len(epochs),
         "seconds": round(time.perf_counter() - start),
         "threads": torch.get_num_threads(),
-        "epoch, CPU s": round(statistics.median(epochs), 2),
     }
     if not validation_only:
         trainer.evaluate(test_data, load_best_model=True)
@@ -187,7 +217,10 @@ def train(model: str, settings: dict, seed: int, data_path: str, validation_only
             result = protocol.evaluate(trainer, test_data, name)
             row |= {f"{name} R@20": result["recall@20"], f"{name} N@20": result["ndcg@20"]}
     os.remove(trainer.saved_model_file)
-    return row | {"peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    if config["device"].type == "cuda":
+        return row | {"device": torch.cuda.get_device_name()}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return row | {"device": "CPU", "epoch, CPU s": round(statistics.median(epochs), 2), "peak MB": peak}
 
 
 def text_of(settings: dict) -> str:
@@ -197,7 +230,7 @@ def text_of(settings: dict) -> str:
 
 def in_a_process(name, model, settings, seed, args) -> dict:
     """Run `train` in a new process and return its row."""
-    job = json.dumps([model, settings, seed, str(Path(args.data_path).resolve()), args.trials])
+    job = json.dumps([model, settings, seed, str(Path(args.data_path).resolve()), args.trials, args.gpu_id])
     command = [sys.executable, "-W", "ignore", __file__, "--job", job]
     print(f"{name} {text_of(settings)}, seed {seed} ...", flush=True)
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -305,6 +338,7 @@ def main() -> None:
         "--models", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="MODEL"
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--gpu-id", default="", metavar="ID", help="CUDA device (default: the CPU)")
     parser.add_argument("--trials", action="store_true", help="try settings instead")
     parser.add_argument("--show", action="store_true", help="train nothing")
     parser.add_argument("--job", help=argparse.SUPPRESS)

@@ -1,6 +1,6 @@
 """Seconds of an epoch and of a full evaluation on Baby: MICRO beside RecBole's LightGCN.
 
-    python benchmarks/speed.py [--epochs 5] [--threads 2] [--data-path dataset]
+    python benchmarks/speed.py [--epochs 5] [--threads 2] [--gpu-id 0] [--data-path dataset]
 
 Same batch size, MICRO's shipped defaults, LightGCN with RecBole's plain negatives; medians and their ratio.
 MICRO's evaluation includes rebuilding its graphs.  The data set is converted from `../shared/data/baby` where
@@ -30,7 +30,7 @@ def ready(model: str, data_path: str, **options):
         config = Config(model, "baby", config_dict=options)
     init_seed(config["seed"], config["reproducibility"])
     train_data, _, test_data = data_preparation(config, create_dataset(config))
-    recommender = get_model(model)(config, train_data._dataset)
+    recommender = get_model(model)(config, train_data._dataset).to(config["device"])
     if config["train_neg_sample_args"]["dynamic"]:
         train_data.get_model(recommender)  # as Trainer.fit does
     trainer = get_trainer(config["MODEL_TYPE"], model)(config, recommender)
@@ -41,6 +41,8 @@ def ready(model: str, data_path: str, **options):
 def seconds(action) -> float:
     start = time.perf_counter()
     action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -50,14 +52,14 @@ def main() -> None:
     )
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--gpu-id", default="", metavar="ID", help="CUDA device (default: the CPU)")
     parser.add_argument("--data-path", default="dataset", metavar="DIR")
     parser.add_argument("--from", dest="source", default=HERE.parents[1] / "shared/data/baby", metavar="DIR")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     prepare(Path(args.source), Path(args.data_path))
-    parts = {
-        model: ready(model, args.data_path, train_batch_size=1024, **own) for model, own in MODELS.items()
-    }
+    fixed = {"train_batch_size": 1024, "gpu_id": args.gpu_id}
+    parts = {model: ready(model, args.data_path, **fixed, **own) for model, own in MODELS.items()}
     epoch, evaluation = ({model: [] for model in MODELS} for _ in range(2))
     for number in range(args.epochs + 1):  # the first is a warm-up
         for model, (trainer, train_data, test_data) in parts.items():
@@ -68,7 +70,9 @@ def main() -> None:
             if number:
                 epoch[model].append(times[0])
                 evaluation[model].append(times[1])
-    print(f"{args.threads} thread(s), batch 1024, medians of {args.epochs}, seconds")
+    device = parts["MICRO"][0].device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {args.threads} thread(s)"
+    print(f"{name}, batch 1024, medians of {args.epochs}, seconds")
     for name, table in (("epoch", epoch), ("evaluation", evaluation)):
         ours, theirs = (statistics.median(table[model]) for model in MODELS)
         print(f"{name:12} MICRO {ours:6.2f}   LightGCN {theirs:6.2f}   ratio {ours / theirs:.2f}")

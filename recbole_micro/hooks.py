@@ -200,10 +200,29 @@ def negatives_of_an_epoch(original):
 
     def _neg_sampling(self, inter_feat):
         model = getattr(self, "model", None)  # set by Trainer.fit where sampling is dynamic
-        with getattr(model, "choosing_negatives", nullcontext)():
+        if model is None:
             return original(self, inter_feat)
+        self.model = ScoresOnTheCPU(model)
+        try:
+            with getattr(model, "choosing_negatives", nullcontext)():
+                return original(self, inter_feat)
+        finally:
+            self.model = model
 
     return _neg_sampling
+
+
+class ScoresOnTheCPU:
+    """A model whose `predict` answers on the CPU, where RecBole's dynamic sampling indexes the candidates."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+    def predict(self, interaction):
+        return self._model.predict(interaction).cpu()
 
 
 def any_process_group(original):

@@ -387,24 +387,3 @@ def test_eval_batch_is_bounded_by_memory():
     assert eval_batch_size(made, 10**6) == 67 * 10**6
     assert eval_batch_size(made, 10**9) == 10**9
     assert eval_batch_size(make("NeuMF"), 1000) == 4096
-
-
-@pytest.mark.cuda
-def test_scores_are_the_same_on_both_devices(tmp_path):
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
-    from recbole_micro import load, run
-
-    write_tiny(tmp_path)
-    given = {**QUICK, "data_path": str(tmp_path), "checkpoint_dir": str(tmp_path / "saved")}
-    trained = run("MICRO", "tiny", config_dict={**given, "gpu_id": "0"})
-    on_cuda = load(trained["checkpoint"])
-    assert on_cuda[0]["device"].type == "cuda"
-    on_cpu = Config("MICRO", "tiny", config_dict=given)
-    model = type(on_cuda[1])(on_cpu, on_cuda[3]._dataset)
-    model.load_state_dict(on_cuda[1].state_dict())
-    from recbole.data.interaction import Interaction
-
-    users = Interaction({"user_id": torch.arange(1, 25)})
-    scores = on_cuda[1].eval().full_sort_predict(users.to(on_cuda[0]["device"])).cpu()
-    torch.testing.assert_close(model.eval().full_sort_predict(users), scores, atol=1e-5, rtol=1e-4)

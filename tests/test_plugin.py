@@ -1,12 +1,14 @@
 """Registration: RecBole finds the plugin's models, in this process and in others."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 from recbole.config import Config
 from recbole.utils import get_model
 
-from recbole_micro import plugin
+from recbole_micro import hooks, plugin
 from recbole_micro.models import MODELS
 from tests.tiny import python
 
@@ -46,3 +48,13 @@ def test_a_spawned_worker_finds_the_models(tmp_path):
     """The worker imports nothing of the plugin by itself: what is sent to it does."""
     ran = python(SPAWN, cwd=tmp_path)
     assert ran.stdout.split() == ["lazy", "True", "recbole_micro.models.micro", "1"], ran.stderr
+
+
+def test_dynamic_sampling_gets_its_scores_on_the_cpu():
+    """RecBole indexes candidates, which are there, by them: on a CUDA device that would end in an error."""
+    on_a_device = SimpleNamespace(cpu=lambda: torch.zeros(3))
+    model = SimpleNamespace(predict=lambda interaction: on_a_device)
+    loader = SimpleNamespace(model=model)
+    sampled = hooks.negatives_of_an_epoch(lambda self, interaction: self.model.predict(interaction))
+    assert torch.equal(sampled(loader, None), torch.zeros(3))
+    assert loader.model is model

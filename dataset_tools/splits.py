@@ -29,7 +29,11 @@ def per_user(interactions: Interactions, seed: int = 0) -> Interactions:
 def by_ratio(
     interactions: Interactions, ratios: tuple[float, float, float], seed: int = 0, by_time: bool = False
 ) -> Interactions:
-    """Shares of each user's interactions, at random or with the latest in the test set."""
+    """Shares of each user's interactions, at random or with the latest in the test set.
+
+    Shares are rounded down; one that comes to less than an interaction is one, the test's first, as long as
+    training keeps one (RecBole's `Dataset._calcu_split_ids`).
+    """
     if len(ratios) != 3 or min(ratios) < 0 or abs(sum(ratios) - 1) > 1e-6:
         raise DataError(f"The ratios {ratios} must be three shares that add up to 1.")
     if by_time:
@@ -39,9 +43,10 @@ def by_ratio(
     else:
         order = _random_keys(interactions, seed)
     rank, count = _ranks(interactions, order)
-    test = np.floor(ratios[2] * count + 1e-9).astype(np.int64)
-    withheld = test + np.floor(ratios[1] * count + 1e-9).astype(np.int64)
-    return _parts(interactions, rank, test, withheld)
+    test, valid = (np.floor(ratio * count + 1e-9).astype(np.int64) for ratio in (ratios[2], ratios[1]))
+    for part, ratio in ((test, ratios[2]), (valid, ratios[1])):
+        part += (ratio > 0) & (part == 0) & (count - test - valid > 1)
+    return _parts(interactions, rank, test, test + valid)
 
 
 def cold(interactions: Interactions, seed: int = 0, share: float = WITHHELD) -> Interactions:

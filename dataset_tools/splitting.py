@@ -28,9 +28,9 @@ def split_dataset(
 ) -> Path:
     """Split all interactions anew, into the data set `name` or in place; returns the folder.
 
-    `how`: paper (80/10/10 per user, 1 + 1 of fewer than 10), ratio (shares per user at random), time (the
-    same, the latest in the test set), cold (a share of the items withheld; `keep_warm` leaves all other
-    interactions in training), none (RecBole splits).
+    `how`: paper (80/10/10 per user, 1 + 1 of fewer than 10), ratio (shares per user at random, rounded as
+    RecBole does), time (the same, the latest in the test set), cold (a share of the items withheld;
+    `keep_warm` leaves all other interactions in training), none (RecBole splits).
     """
     if how not in HOW:
         raise DataError(f"There is no split {how!r}; choose {', '.join(HOW)}.")

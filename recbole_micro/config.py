@@ -18,7 +18,7 @@ from recbole.config import Config
 from recbole.evaluator import metric_types
 from recbole.evaluator.base_metric import TopkMetric
 from recbole.evaluator.register import metrics_dict
-from recbole.utils import get_model, set_color
+from recbole.utils import EvaluatorType, get_model, set_color
 
 from recbole_micro import distributed, options, own_models
 from recbole_micro.checkpoint import as_given, load_checkpoint, plain
@@ -209,9 +209,9 @@ def _set_default_parameters(self):
     check_metrics(final)
     if not final.get("benchmark_filename"):
         check_split(final["eval_args"])
-    check_modes((final["eval_args"] or {}).get("mode", "full"))
     check_negatives(final["train_neg_sample_args"] or {})
     final["metrics"] = metrics_of(final)
+    check_modes((final["eval_args"] or {}).get("mode", "full"), final["metrics"])
     data_path = os.path.join(final["data_path"] or "", self.dataset)
     with recbole_checks():
         self.recbole_set_default_parameters()
@@ -288,13 +288,19 @@ def check_split(eval_args) -> None:
             )
 
 
-def check_modes(mode) -> None:
-    """Raise UserError where `mode` is no ranking that RecBole knows."""
+def check_modes(mode, metrics: list[str]) -> None:
+    """Raise UserError where `mode` is no evaluation that RecBole knows, or knows for other metrics only."""
     for one in mode.values() if isinstance(mode, Mapping) else [mode]:
         if not re.fullmatch("full|labeled|(uni|pop)[1-9][0-9]*", str(one)):
             raise UserError(
                 f"The mode {one!r} in eval_args is not supported: choose full, labeled, or uniN or popN with "
                 "the number of sampled items."
+            )
+        ranking = [m for m in metrics if metric_types[m.lower()] == EvaluatorType.RANKING]
+        if one == "labeled" and ranking:
+            raise UserError(
+                f"eval_args has mode: labeled, in which nothing is ranked, so {', '.join(ranking)} cannot be "
+                "measured: choose metrics among AUC, LogLoss, MAE and RMSE, and valid_metric among them."
             )
 
 

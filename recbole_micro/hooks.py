@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import re
 import sys
 from contextlib import nullcontext
 from logging import getLogger
@@ -13,9 +14,10 @@ from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoa
 from recbole.data.dataloader.abstract_dataloader import NegSampleDataLoader
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.sampler import Sampler
 from recbole.trainer import TraditionalTrainer, Trainer
 from recbole.trainer.trainer import AbstractTrainer
-from recbole.utils import ModelType, get_model, set_color
+from recbole.utils import FeatureType, ModelType, get_model, set_color
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
@@ -26,6 +28,8 @@ from recbole_micro import cold_start, options, protocol, shared_evaluation
 from recbole_micro.checkpoint import fingerprint
 from recbole_micro.errors import UserError
 
+NUMBER = r"([+-]?(?:[0-9.]+(?:e[+-]?[0-9]+)?|inf))"
+INTERVAL = re.compile(rf"[\[(]\s*{NUMBER}\s*,\s*{NUMBER}\s*[\])]", re.IGNORECASE)
 RECBOLE_EVAL_BATCH = 4096
 EVAL_USERS = 256
 EVAL_SCORES = 2**26  # 256 MB of float32, and RecBole holds a few copies
@@ -38,7 +42,10 @@ def install() -> None:
     for owner, name, wrap in (
         (Dataset, "_load_data", present_dataset),
         (Dataset, "_reset_index", something_left),
+        (Dataset, "_filter_by_field_value", known_values),
+        (Dataset, "_parse_intervals_str", readable_intervals),
         (Dataset, "_set_label_by_threshold", known_threshold),
+        (Sampler, "get_used_ids", room_for_negatives),
         (FullSortEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (NegSampleEvalDataLoader, "_init_batch_size_and_step", chosen_eval_batch),
         (NegSampleDataLoader, "_neg_sampling", negatives_of_an_epoch),
@@ -85,8 +92,11 @@ def check_header(config) -> None:
         except DataError as error:
             raise UserError(f"{error} Write it with python -m dataset_tools convert.") from error
         columns = (config["load_col"] or {}).get("inter")
-        if (config["eval_args"] or {}).get("order") == "TO":
+        asked = config["eval_args"] or {}
+        if asked.get("order") == "TO":
             check_loaded(config["TIME_FIELD"], names, columns, "eval_args with order: TO", path)
+        if "labeled" in asked["mode"].values() and not config["threshold"]:
+            check_loaded(config["LABEL_FIELD"], names, columns, "eval_args with mode: labeled", path)
         for field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
             if columns is not None and field not in columns:
                 raise UserError(f"load_col reads no {field} of the interactions: add it to {columns}.")
@@ -116,6 +126,53 @@ def known_threshold(original):
             raise UserError(f"Option threshold is {self.config['threshold']}: {error}") from error
 
     return _set_label_by_threshold
+
+
+def known_values(original):
+    """Say which field or value of `val_interval` cannot be filtered by."""
+
+    def _filter_by_field_value(self):
+        for field, kept in (self.config["val_interval"] or {}).items():
+            if field not in self.field2type:
+                raise UserError(
+                    f"val_interval names {field}, but only {', '.join(self.field2type)} are loaded: name it "
+                    "in load_col, where a file of the data set has it."
+                )
+            number = self.field2type[field] in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ)
+            if not number and not isinstance(kept, (list, tuple, set)):
+                raise UserError(f"val_interval of {field} is {kept!r}: give a list of the values to keep.")
+        original(self)
+
+    return _filter_by_field_value
+
+
+def readable_intervals(original):
+    """Refuse an interval that RecBole would skip, or end with a traceback of."""
+
+    def _parse_intervals_str(self, text):
+        for one in [] if text is None else str(text).split(";"):
+            found = INTERVAL.fullmatch(one.strip())
+            if not found or float(found[1]) > float(found[2]):
+                raise UserError(
+                    f"The interval {one.strip()!r} of a filter (user_inter_num_interval, "
+                    "item_inter_num_interval, val_interval) cannot be read: write [5,inf) or (0,3], and "
+                    "several with ; between them."
+                )
+        return original(self, text)
+
+    return _parse_intervals_str
+
+
+def room_for_negatives(original):
+    """A user without a negative is a matter of the user's data."""
+
+    def get_used_ids(self):
+        try:
+            return original(self)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    return get_used_ids
 
 
 def something_left(original):

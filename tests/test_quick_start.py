@@ -343,6 +343,30 @@ def test_interactions_that_recbole_cannot_read_are_one_sentence(given, tmp_path,
         run("BPR", "tiny", config_dict={**given, "data_path": str(folder)})
 
 
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (
+            {"val_interval": {"rating": "[3,inf)"}},
+            "val_interval names rating, but only .*item_id.* are loaded",
+        ),
+        ({"val_interval": {"item_id": "i3"}}, "val_interval of item_id is 'i3': give a list"),
+        ({"user_inter_num_interval": 50}, "The interval '50' .* cannot be read: write .5,inf."),
+        ({"item_inter_num_interval": "[1,5);[9,7]"}, "The interval '.9,7.' .* cannot be read"),
+        ({"item_inter_num_interval": "[a,b]"}, "The interval '.a,b.' .* cannot be read"),
+        ({"eval_args": {"mode": "labeled"}}, "mode: labeled, in which nothing is ranked, so Recall, NDCG"),
+        (
+            {"eval_args": {"mode": "labeled"}, "metrics": "AUC", "valid_metric": "AUC"},
+            "mode: labeled needs the column label",
+        ),
+        ({"val_interval": {"item_id": ["i3"]}}, "interacted with all items"),
+    ],
+)
+def test_filters_and_evaluations_that_do_not_fit_the_data_are_one_sentence(given, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        run("BPR", "tiny", config_dict={**given, **options})
+
+
 def test_filters_that_leave_nothing_are_one_sentence(given):
     with pytest.raises(UserError, match="no row left .*user_inter_num_interval"):
         run("BPR", "tiny", config_dict={**given, "user_inter_num_interval": "[99,inf)"})

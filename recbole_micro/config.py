@@ -180,7 +180,12 @@ def _load_internal_config_dict(self, model, model_class, dataset):
     merged.update(copy.deepcopy(options.data_defaults(model, dataset)))
     merged.update(self.resumed)
     self.notices = []
-    for values in map(copy.deepcopy, options.presets(self.external_config_dict.get("preset"))):
+    family = {base.__name__ for base in model_class.__mro__}
+    for name, values in copy.deepcopy(options.presets(self.external_config_dict.get("preset"))).items():
+        meant = values.pop("models", None)
+        if meant and not family.intersection(meant):
+            self.notices.append(f"The preset {name} is for {', '.join(meant)}: {model} is as without it.")
+            continue
         self.notices += values.pop("notice", None) or []
         merged.update(values)
     self.internal_config_dict = merged

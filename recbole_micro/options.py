@@ -308,17 +308,18 @@ def data_defaults(model: str, dataset: str) -> dict:
     return data_defaults(model, models) if isinstance(models, str) else models.get(model, {})
 
 
-def presets(value: str | list | None) -> list[dict]:
-    """The content of the presets that `--preset NAME[,NAME]` names, in this order.
+def presets(value: str | list | None) -> dict[str, dict]:
+    """The presets that `--preset NAME[,NAME]` names, in this order, and what their files hold.
 
-    Raises UserError for an unknown one.
+    `models` there: the models that a preset is for; without it, it is for all.  Raises UserError for an
+    unknown one.
     """
-    contents = []
+    contents = {}
     for name in parse_strings(value) if isinstance(value, str) else value or []:
         if name not in stems("preset"):
             near = hint(name, stems("preset"), f"; there are {', '.join(stems('preset'))}.")
             raise UserError(f"There is no preset {name!r}{near}")
-        contents.append(plugin_defaults(f"preset/{name}.yaml"))
+        contents[name] = plugin_defaults(f"preset/{name}.yaml")
     return contents
 
 

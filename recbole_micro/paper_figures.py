@@ -80,6 +80,6 @@ def usual(name: str, base: Mapping, fixed: Mapping):
     """The value that MICRO's option has in this study where the figure does not change it."""
     option = options.declared("MICRO", "")[name]
     values = {name: option.default}
-    for content in (*options.presets(base.get("preset") or fixed.get("preset")), base, fixed):
+    for content in (*options.presets(base.get("preset") or fixed.get("preset")).values(), base, fixed):
         values.update({name: content[name]} if name in content else {})
     return option.read(values[name], "in this study")

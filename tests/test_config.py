@@ -45,7 +45,7 @@ def test_order_of_defaults(monkeypatch, tmp_path):
         "overall.yaml": "plugin overall",
         "model/BPR.yaml": "plugin model",
         "dataset/ml-100k.yaml": "plugin data",
-        "preset/paper.yaml": "preset",
+        "preset/textual.yaml": "preset",
     }
     read_defaults, plugin_defaults = options.read_defaults, options.plugin_defaults
 
@@ -63,7 +63,7 @@ def test_order_of_defaults(monkeypatch, tmp_path):
         for name in ("file", "second file")
     ]
     with config.own_command_line(layer("command line")):
-        made = Config("BPR", "ml-100k", files, {**layer("dictionary"), "preset": "paper"})
+        made = Config("BPR", "ml-100k", files, {**layer("dictionary"), "preset": "textual"})
     assert [made[keys[name]] for name in names] == names
 
 
@@ -241,11 +241,26 @@ def test_items_can_be_set_freely():
 
 
 def test_notices_of_a_preset_are_in_the_printed_configuration():
-    text = str(make("BPR", preset=["paper", "official"]))
+    text = str(make("MICRO", preset=["paper", "official"]))
     assert text.count("Notice: ") == 4
     for row in ("O1", "O3", "G7", "G8", "E1", "E2", "S2"):  # rows of method.md that are no options
         assert row in text
-    assert "Notice: " not in str(make("BPR"))
+    assert "Notice: " not in str(make("MICRO"))
+
+
+def test_a_preset_for_micro_leaves_other_models_alone(tmp_path):
+    own = write(
+        tmp_path / "own.py",
+        "from recbole_micro.models.micro import MICRO\n\n\nclass Own(MICRO):\n    pass\n",
+    )
+    plain, with_preset = (make("BPR", **given) for given in ({}, {"preset": ["textual", "paper"]}))
+    assert with_preset.notices == ["The preset paper is for MICRO: BPR is as without it."]
+    changed = {"preset", "modalities"}
+    assert {k: v for k, v in with_preset.final_config_dict.items() if k not in changed} == {
+        k: v for k, v in plain.final_config_dict.items() if k not in changed
+    }
+    assert make("MICRO", preset="paper")["learning_rate"] == 5e-4
+    assert make("Own", preset="paper", plugins=own)["learning_rate"] == 5e-4
 
 
 def test_data_path_of_ml_100k_is_ours(tmp_path):

@@ -208,6 +208,7 @@ def test_data_sets_give_models_options_that_they_have_and_values_that_are_allowe
 def test_presets_hold_known_options_and_allowed_values(name):
     values = dict(options.plugin_defaults(f"preset/{name}.yaml"))
     assert all(isinstance(line, str) for line in values.pop("notice", []))
+    assert set(values.pop("models", [])) <= set(MODELS)
     every = {}
     for model in MODELS:
         every.update(options.declared(model, ""))
@@ -231,7 +232,7 @@ def test_known_names_come_from_everywhere():
 
 def test_presets_in_order_and_unknown():
     chosen = options.presets("paper,official")
-    assert [values["adjacency"] for values in chosen] == ["symmetric", "mean_self_loop"]
-    assert options.presets(None) == []
+    assert [chosen[name]["adjacency"] for name in chosen] == ["symmetric", "mean_self_loop"]
+    assert options.presets(None) == {}
     with pytest.raises(UserError, match=r"no preset 'offical'; did you mean official\?"):
         options.presets(["offical"])

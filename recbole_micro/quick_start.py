@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from recbole_micro.config import command_line, own_command_line
 from recbole_micro.errors import UserError
 
 ALONE = {"nproc": 1, "world_size": -1, "ip": "localhost", "port": 5678, "offset": 0}
+
+TIME_TO_END = 15  # seconds that interrupted processes have
 
 WITHOUT = {"validation": "the last epoch is kept", "test": "nothing is measured"}
 
@@ -81,10 +84,8 @@ def spawn(group: dict, arguments: tuple) -> dict | None:
         try:
             while not started.join():
                 pass
-        except KeyboardInterrupt:  # it may have reached this process alone
-            for process in started.processes:
-                process.terminate()
-            raise
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(end(started.processes, queue)) from None
     except mp.ProcessExitedException as error:
         # The first message is that of the process that failed first, whichever was seen to end first.
         kind, message = ("none", "") if queue.empty() else queue.get()
@@ -99,12 +100,32 @@ def spawn(group: dict, arguments: tuple) -> dict | None:
     return None if queue.empty() else queue.get()[1]
 
 
+def end(processes: list, queue) -> str:
+    """Interrupt the processes that an interrupt has not reached; what the first says of its checkpoint."""
+    for process in processes:
+        process.join(1)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+    for process in processes:
+        process.join(TIME_TO_END)
+        process.terminate()
+    said = {}
+    while not queue.empty():
+        kind, message = queue.get()
+        said[kind] = message
+    return said.get("interrupted", "")
+
+
 def train_process(rank: int, queue, group: dict, line: dict, arguments: tuple) -> None:
     """One of several training processes; its mistake or crash, or the first's result, goes to the queue."""
     model, dataset, files, given, saved = arguments
     try:
         with own_command_line(line):
             result = train(model, dataset, files, {**given, **group, "local_rank": rank}, saved)
+    except KeyboardInterrupt as error:
+        if rank == 0:
+            queue.put(("interrupted", str(error)))
+        sys.exit(130)
     except UserError as error:
         queue.put(("mistake", str(error)))
         sys.exit(2)

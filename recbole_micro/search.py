@@ -20,6 +20,7 @@ from recbole_micro.checkpoint import plain
 from recbole_micro.config import own_command_line
 from recbole_micro.errors import UserError
 from recbole_micro.journal import FAILED, Journal
+from recbole_micro.options import declared
 from recbole_micro.protocol import Metrics
 from recbole_micro.ray_search import measured
 from recbole_micro.run_folder import write_text
@@ -58,6 +59,7 @@ def tune(
     with own_command_line({}):
         config = Config(config_dict=dict(options))
     study = {"space": tuning.read_space(space), "options": options, "algo": algo, "engine": engine}
+    tuning.check_options(study["space"], declared(config.model, config.dataset))
     seed = int(config["seed"])
     if engine == "ray":
         study["grace"] = more["grace"] = ray_search.grace_period(config, more.get("grace"))

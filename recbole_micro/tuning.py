@@ -88,6 +88,15 @@ def check_values(shape: str, name: str, values) -> None:
         raise UserError(f"The search space has {name}: {values!r} under {shape}, which wants {wanted}.")
 
 
+def check_options(space: Mapping, declared: Mapping[str, options.Option]) -> None:
+    """Raise UserError where a value, or an end of a range, is none that its option may have."""
+    for shape, parameters in space.items():
+        for name, values in parameters.items():
+            ends = values if shape == "choice" else values[:2]
+            for value in map(math.exp, ends) if shape == "loguniform" else ends:
+                options.read_value(name, value, declared.get(name), "in the search space")
+
+
 def algorithm(name: str) -> str:
     """RecBole's name of a search (`tpe` is bayes); UserError where there is none."""
     name = "bayes" if name == "tpe" else name

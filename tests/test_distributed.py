@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -361,3 +363,24 @@ def test_torchrun_ends_with_a_failing_process(given, tmp_path):
     (printed,) = outputs(process)
     assert process.returncode != 0
     assert "ArithmeticError: broken on purpose" in printed
+
+
+def test_an_interrupt_of_several_processes_names_the_checkpoint(data, tmp_path):
+    """As of Ctrl-C in a notebook or a queue, which reaches the parent alone."""
+    given = {**QUICK, "epochs": 10**6, "stopping_step": 10**6, "data_path": str(data), "port": free_port()}
+    options = [f"--{name}={value}" for name, value in given.items()]
+    command = [sys.executable, str(ROOT / "run_recbole_micro.py"), "--nproc=2", *options]
+    command += ["--model=MICRO", "--dataset=tiny"]
+    pipes = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
+    try:
+        until = time.monotonic() + 100
+        while not list(tmp_path.glob("saved/*.pth")) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=100)[1]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130, said
+    assert re.search(r"Interrupted. The best epoch so far is in saved/MICRO-\S+.pth: go on", said), said

@@ -147,6 +147,15 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypa
     assert tested["best_valid_score"] == pytest.approx(trials["score"].max(), abs=1e-6)
 
 
+def test_values_that_an_option_cannot_have_are_refused_before_the_first_trial(tmp_path):
+    write_tiny(tmp_path)
+    given = {**OPTIONS, "model": "MICRO", "dataset": "tiny", "data_path": str(tmp_path)}
+    for space in ({"choice": {"adjacency": ["mean", "sym"]}}, {"uniform": {"beta": [-1, 1]}}):
+        with pytest.raises(UserError, match="in the search space"):
+            search.tune(space, given, tmp_path / "out", objective=None)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [

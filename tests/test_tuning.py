@@ -6,7 +6,7 @@ import math
 import pytest
 from recbole.trainer import HyperTuning
 
-from recbole_micro import objective, tuning
+from recbole_micro import objective, options, tuning
 from recbole_micro.errors import UserError
 from tests.tiny import QUICK, write_tiny
 
@@ -127,3 +127,9 @@ def test_refused_spaces(space, sentence):
 def test_an_unknown_algorithm():
     with pytest.raises(UserError, match="no search 'grid': choose one of exhaustive, random, bayes"):
         tuning.hyper_tuning({"choice": {"knn_k": [1]}}, "grid")
+
+
+@pytest.mark.parametrize("model", options.stems("space"))
+def test_shipped_spaces_hold_values_that_the_options_may_have(model):
+    space = tuning.read_space(options.properties() / "space" / f"{model}.yaml")
+    tuning.check_options(space, options.declared(model, "baby"))

@@ -7,8 +7,8 @@ import os
 import platform
 import re
 import shutil
+import signal
 import socket
-from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -243,18 +243,32 @@ def test_without_validation_nothing_is_tuned_and_training_says_so(given, caplog)
 
 
 def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
-    ended = []
+    """One that an interrupt of its own does not end is terminated."""
+    done = []
+
+    class Stubborn:
+        pid = 7
+
+        def join(self, timeout):
+            pass
+
+        def is_alive(self):
+            return True
+
+        def terminate(self):
+            done.append("terminated")
 
     class Started:
-        processes = [SimpleNamespace(terminate=lambda: ended.append("one"))]
+        processes = [Stubborn()]
 
         def join(self):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(quick_start.mp, "spawn", lambda *arguments, **named: Started())
+    monkeypatch.setattr(quick_start.os, "kill", lambda *arguments: done.append(arguments))
     with pytest.raises(KeyboardInterrupt):
         run("BPR", "tiny", nproc=2)
-    assert ended == ["one"]
+    assert done == [(7, signal.SIGINT), "terminated"]
 
 
 def test_resuming_without_gain_keeps_the_resumed_state(given, monkeypatch):

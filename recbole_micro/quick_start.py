@@ -76,16 +76,12 @@ def run(
 
 def spawn(group: dict, arguments: tuple) -> dict | None:
     """Train in `nproc` processes; the result of the first.  Where one fails, the others are ended."""
-    queue = mp.get_context("spawn").SimpleQueue()
+    queue, others = mp.get_context("spawn").SimpleQueue(), mp.active_children()
     try:
-        started = mp.spawn(
-            train_process, (queue, group, command_line(), arguments), nprocs=group["nproc"], join=False
-        )
-        try:
-            while not started.join():
-                pass
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(end(started.processes, queue)) from None
+        mp.spawn(train_process, (queue, group, command_line(), arguments), nprocs=group["nproc"])
+    except KeyboardInterrupt:  # perhaps while they are started
+        started = [process for process in mp.active_children() if process not in others]
+        raise KeyboardInterrupt(end(started, queue)) from None
     except mp.ProcessExitedException as error:
         # The first message is that of the process that failed first, whichever was seen to end first.
         kind, message = ("none", "") if queue.empty() else queue.get()

@@ -374,11 +374,11 @@ def test_an_interrupt_of_several_processes_names_the_checkpoint(data, tmp_path):
     pipes = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
     try:
-        until = time.monotonic() + 100
+        until = time.monotonic() + 200
         while not list(tmp_path.glob("saved/*.pth")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=100)[1]
+        said = process.communicate(timeout=200)[1]
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -258,13 +258,11 @@ def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
         def terminate(self):
             done.append("terminated")
 
-    class Started:
-        processes = [Stubborn()]
+    def interrupted(*arguments, **named):
+        monkeypatch.setattr(quick_start.mp, "active_children", lambda: [Stubborn()])
+        raise KeyboardInterrupt
 
-        def join(self):
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(quick_start.mp, "spawn", lambda *arguments, **named: Started())
+    monkeypatch.setattr(quick_start.mp, "spawn", interrupted)
     monkeypatch.setattr(quick_start.os, "kill", lambda *arguments: done.append(arguments))
     with pytest.raises(KeyboardInterrupt):
         run("BPR", "tiny", nproc=2)

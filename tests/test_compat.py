@@ -326,7 +326,7 @@ def test_scipy_dok_update():
 
 def load_columns(data_path, **options):
     """The training data set with item and user columns; a warning that users would see is an error."""
-    config = make_config(data_path, "FM", load_col=COLUMNS, **options)
+    config = make_config(data_path, "FM", load_col=COLUMNS, eval_args={"mode": "full"}, **options)
     torch.set_warn_always(True)
     try:
         with warnings.catch_warnings():

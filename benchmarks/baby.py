@@ -2,13 +2,15 @@
 
     python benchmarks/baby.py --trials [--models BPR ...]   the settings, seed 1, validation set only
     python benchmarks/baby.py [--rows MICRO ...]            the rows of the table, 3 seeds, then the table
+    python benchmarks/baby.py --costs [--rows MICRO ...]    seconds of an epoch and memory of those rows
+    python benchmarks/baby.py --ablations                   what features and published quirks are worth
     python benchmarks/baby.py --show                        the table of what is there
 
 Reads `../shared/data/baby` (or --from DIR), converts it once into --data-path.  Each training runs in a
-process of its own with one thread, on the CPU or on a CUDA device (--gpu-id 0; its cost and memory are then
-no part of the table: compare_epochs.py has them); finished ones are kept in benchmarks/baby_trials.csv and
-benchmarks/baby_runs.csv and not repeated, so several sittings add up.  MICRO's settings in the table are the
-shipped defaults, those of every other model the best on validation among its trials.
+process of its own with one thread, on the CPU or on a CUDA device (--gpu-id 0); finished ones are kept in
+benchmarks/baby_*.csv and not repeated, so several sittings add up.  MICRO's settings in the table are the
+shipped defaults, those of every other model the best on validation among its trials.  Costs are measured
+apart, on the CPU: three epochs and one evaluation, with nothing else running.
 """
 
 import argparse
@@ -17,19 +19,26 @@ import json
 import math
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from kept import finished, keep
 
 from recbole_micro import options
 
-HERE = Path(__file__).parent
-RUNS, TRIALS = HERE / "baby_runs.csv", HERE / "baby_trials.csv"
+HERE = Path(__file__).resolve().parent
+RUNS, TRIALS, ABLATIONS, COSTS = (
+    HERE / f"baby_{kind}.csv" for kind in ("runs", "trials", "ablations", "costs")
+)
+COST = ["epoch, CPU s", "peak MB"]
 VARIED = (
     *("learning_rate", "weight_decay", "reg_weight", "train_neg_sample_args", "edge_dropout"),
     *("n_ui_layers", "n_item_layers", "lambda_coeff", "beta", "tau"),
@@ -37,6 +46,7 @@ VARIED = (
 CENTRE = {name: options.declared("MICRO", "baby")[name].default for name in VARIED}  # as shipped
 PLAIN = {**CENTRE, "knn_k": 0, "beta": 0.0}
 AS_LIGHTGCN = {"learning_rate": 4e-3, "weight_decay": 1e-5, "train_batch_size": 4096}  # RecBole's, tuned
+FASTER = {"train_batch_size": 4096, "learning_rate": 4e-3}
 ROWS = {
     **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
     **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
@@ -44,10 +54,7 @@ ROWS = {
         f"backbone, {adjacency}": ("MICRO", {**PLAIN, "adjacency": adjacency})
         for adjacency in ("symmetric", "mean", "mean_self_loop")
     },
-    "MICRO, the best of its trials": (
-        "MICRO",
-        {"train_batch_size": 4096, "learning_rate": 4e-3, "n_item_layers": 3, "knn_k": 20},
-    ),
+    "MICRO, the best of its trials": ("MICRO", {**FASTER, "n_item_layers": 4, "knn_k": 20}),
     "backbone, symmetric, edge_dropout": ("MICRO", {**PLAIN, "edge_dropout": 0.8}),
     "backbone, trained as LightGCN": ("MICRO", {**PLAIN, **AS_LIGHTGCN, "adjacency": "symmetric"}),
     "FREEDOM, as run from MMRec": (
@@ -84,20 +91,41 @@ UNIFORM = {"distribution": "uniform"}
 OF_FOUR = {"distribution": "uniform", "dynamic": True, "candidate_num": 4}
 RECBOLES_SGL = {**SLOW, "n_layers": 2, "ssl_tau": 0.2, "learning_rate": 4e-3}
 LATTICES = {"learning_rate": 2e-3, "adjacency": "symmetric", "reg_weight": 0.0}
+FREEDOMS = {
+    **{"train_batch_size": 2048, "reg_weight": 1e-3, "edge_dropout": 0.0},
+    **{"learning_rate": 2e-3, "weight_decay": 4e-6},
+}
 SETTINGS = {
-    "ItemKNN": grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
+    "ItemKNN": [
+        *grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
+        *grid(k=[200, 400], shrink=[1000.0, 2000.0]),
+    ],
     "BPR": [
         *grid(learning_rate=[5e-4, 1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5, 1e-4]),
-        *grid({"train_neg_sample_args": OF_FOUR}, learning_rate=[1e-3, 2e-3], weight_decay=[1e-5, 2e-5]),
+        *grid(
+            {"train_neg_sample_args": OF_FOUR}, learning_rate=[1e-3, 2e-3], weight_decay=[1e-5, 2e-5, 4e-5]
+        ),
     ],
-    "NGCF": doubled(
-        grid(
-            {**HALF_AS_MANY_STEPS, "epochs": 45},
-            learning_rate=[8e-3, 1.6e-2],
-            weight_decay=[0.0, 4e-6, 1.2e-5],
-        )
-    ),
-    "LightGCN": doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
+    "NGCF": [
+        *doubled(
+            grid(
+                {**HALF_AS_MANY_STEPS, "epochs": 45},
+                learning_rate=[8e-3, 1.6e-2],
+                weight_decay=[0.0, 4e-6, 1.2e-5],
+            )
+        ),
+        *grid(
+            {**SLOW, "train_neg_sample_args": OF_FOUR}, learning_rate=[2e-3, 4e-3], weight_decay=[0.0, 1e-6]
+        ),
+    ],
+    "LightGCN": [
+        *doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
+        *grid(
+            {**WHOLE_GRAPH, "train_neg_sample_args": OF_FOUR},
+            learning_rate=[2e-3, 4e-3],
+            weight_decay=[2e-5, 4e-5],
+        ),
+    ],
     "SGL": [  # its loss is a sum over the batch: weight decay counts 4096 times less than elsewhere
         *grid(RECBOLES_SGL, ssl_weight=[0.02, 0.05], weight_decay=[0.0, 5e-3, 2e-2, 8e-2]),
         *grid(
@@ -105,7 +133,12 @@ SETTINGS = {
             ssl_weight=[0.005, 0.02, 0.05],
             weight_decay=[1e-2, 2e-2],
         ),
-        {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR, "ssl_weight": 0.005, "weight_decay": 4e-2},
+        *grid(
+            {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR},
+            ssl_weight=[0.002, 0.005, 0.01, 0.02, 0.05],
+            weight_decay=[4e-2],
+        ),
+        {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR, "ssl_weight": 0.005, "weight_decay": 6e-2},
     ],
     "VBPR": doubled(
         [
@@ -113,21 +146,31 @@ SETTINGS = {
             *grid(learning_rate=[5e-4, 2e-3], weight_decay=[1e-6, 1e-5]),
         ]
     ),
-    "MMGCN": doubled(
-        grid(SLOW, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4, 1e-2], weight_decay=[0.0, 4e-6])
-    ),
-    "GRCN": doubled(
-        grid(
-            HALF_AS_MANY_STEPS,
-            learning_rate=[1e-3, 4e-3],
-            reg_weight=[1e-3, 1e-1],
-            weight_decay=[0.0, 4e-6],
-        )
-    ),
+    "MMGCN": [
+        *doubled(grid(SLOW, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4, 1e-2], weight_decay=[0.0, 4e-6])),
+        *grid({**SLOW, "train_neg_sample_args": OF_FOUR}, learning_rate=[1e-4, 2e-4], reg_weight=[1e-4]),
+    ],
+    "GRCN": [
+        *doubled(
+            grid(
+                HALF_AS_MANY_STEPS,
+                learning_rate=[1e-3, 4e-3],
+                reg_weight=[1e-3, 1e-1],
+                weight_decay=[0.0, 4e-6],
+            )
+        ),
+        *grid(HALF_AS_MANY_STEPS, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4], weight_decay=[0.0]),
+        *grid(HALF_AS_MANY_STEPS, learning_rate=[5e-4], reg_weight=[1e-3], weight_decay=[0.0, 1e-6]),
+    ],
     "BM3": [
         *grid({"n_ui_layers": 1}, dropout=[0.3, 0.5], reg_weight=[1e-2, 1e-1], learning_rate=[1e-3, 4e-3]),
         *grid({"learning_rate": 1e-3}, n_ui_layers=[1, 2], dropout=[0.3, 0.5], reg_weight=[1e-3]),
         *grid({"learning_rate": 1e-3}, n_ui_layers=[2], dropout=[0.3, 0.5], reg_weight=[1e-2]),
+        *grid({"n_ui_layers": 1, "dropout": 0.3, "learning_rate": 1e-3}, reg_weight=[1e-4, 3e-4]),
+        *grid(
+            {"n_ui_layers": 1, "dropout": 0.3, "learning_rate": 1e-3, "reg_weight": 0.0},
+            weight_decay=[0.0, 1e-6, 4e-6, 1e-5],
+        ),
     ],
     "LATTICE": [
         *grid(LATTICES, weight_decay=[4e-6], lambda_coeff=[0.4, 0.7], n_item_layers=[1, 2]),
@@ -136,6 +179,11 @@ SETTINGS = {
             weight_decay=[4e-6, 8e-6],
             lambda_coeff=[0.4, 0.7],
             n_item_layers=[1, 2],
+        ),
+        *grid(
+            {**LATTICES, "train_neg_sample_args": OF_FOUR, "weight_decay": 8e-6, "lambda_coeff": 0.4},
+            n_item_layers=[2, 3],
+            knn_k=[20],
         ),
     ],
     "FREEDOM": [
@@ -151,11 +199,18 @@ SETTINGS = {
             edge_dropout=[0.0, 0.8],
             weight_decay=[4e-6, 8e-6],
         ),
+        *(
+            {**FREEDOMS, **change}
+            for change in one_by_one(learning_rate=[4e-3], n_item_layers=[2], knn_k=[20])
+        ),
     ],
     "MICRO": [
         {**CENTRE, **change}
         for change in (
             {},
+            {"n_item_layers": 3, "knn_k": 20},
+            *grid({**FASTER, "knn_k": 20}, n_item_layers=[3, 4]),
+            {**FASTER, "n_item_layers": 3, "knn_k": 20, "beta": 0.01},
             *one_by_one(
                 learning_rate=[1e-3, 4e-3],
                 weight_decay=[0.0, 2e-6],
@@ -170,6 +225,19 @@ SETTINGS = {
         )
     ],
 }
+
+
+SHUFFLED = "features of other items"  # every modality's vectors, exchanged among the items
+READ_FEATURES = ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")
+MMGCNS = {"learning_rate": 5e-4, "stopping_step": 7}  # batch 2048, plain negatives
+
+
+def ablations() -> list[tuple[str, str, dict]]:
+    """(what, model, settings): each model at its best, and MMGCN one change at a time."""
+    changes = ({}, {"train_id": False}, {"concat": False}, {"learning_rate": 1e-4}, {"latent": 0})
+    found = [("MMGCN, plain", "MMGCN", {**MMGCNS, **change}) for change in changes]
+    found += [(f"MMGCN, plain, {SHUFFLED}", "MMGCN", MMGCNS)]
+    return found + [(f"{model}, {SHUFFLED}", model, best_settings(model)) for model in READ_FEATURES]
 
 
 def train(
@@ -217,10 +285,10 @@ def train(
             result = protocol.evaluate(trainer, test_data, name)
             row |= {f"{name} R@20": result["recall@20"], f"{name} N@20": result["ndcg@20"]}
     os.remove(trainer.saved_model_file)
-    if config["device"].type == "cuda":
-        return row | {"device": torch.cuda.get_device_name()}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return row | {"device": "CPU", "epoch, CPU s": round(statistics.median(epochs), 2), "peak MB": peak}
+    row |= dict(zip(COST, (round(statistics.median(epochs), 2), peak), strict=True))
+    on_cuda = config["device"].type == "cuda"
+    return row | {"device": torch.cuda.get_device_name() if on_cuda else "CPU"}
 
 
 def text_of(settings: dict) -> str:
@@ -230,13 +298,20 @@ def text_of(settings: dict) -> str:
 
 def in_a_process(name, model, settings, seed, args) -> dict:
     """Run `train` in a new process and return its row."""
-    job = json.dumps([model, settings, seed, str(Path(args.data_path).resolve()), args.trials, args.gpu_id])
-    command = [sys.executable, "-W", "ignore", __file__, "--job", job]
+    data_path = Path(args.data_path).resolve() / ("shuffled" if SHUFFLED in name else "")
+    validation_only = args.trials or args.ablations or args.costs
+    options = settings | ({"epochs": 3, "eval_step": 3} if args.costs else {})
+    job = json.dumps([model, options, seed, str(data_path), validation_only, args.gpu_id])
+    command = [sys.executable, "-W", "ignore", str(HERE / "baby.py"), "--job", job]
     print(f"{name} {text_of(settings)}, seed {seed} ...", flush=True)
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread).stdout
-    row = json.loads(printed.strip().splitlines()[-1])
-    return {"row": name, "model": model, "settings": text_of(settings), "seed": seed, **row}
+    with tempfile.TemporaryDirectory() as folder:  # for RecBole's logs
+        ran = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread, cwd=folder
+        )
+    row = json.loads(ran.stdout.strip().splitlines()[-1])
+    kept = {name: value for name, value in row.items() if (name in COST) == args.costs}
+    return {"row": name, "model": model, "settings": text_of(settings), "seed": seed, **kept}
 
 
 def best_settings(model: str) -> dict:
@@ -259,26 +334,30 @@ def show() -> None:
     """Mean and 95 % interval over the seeds, rank, cost; the ratio to the best row that reads no features."""
     from scipy.stats import t
 
-    runs = pd.read_csv(RUNS)
-    runs = runs[runs.row.isin(ROWS)]
+    key = ["row", "settings"]
+    asked = pd.DataFrame([(row, text_of(settings)) for row, (_, settings) in rows().items()], columns=key)
+    runs = asked.merge(pd.read_csv(RUNS))
     metrics = [column for column in runs if column.endswith("@20")]
-    groups = runs.groupby(["row", "settings"])  # other settings under the same name are a line of their own
-    mean, seeds = groups[[*metrics, "epochs", "epoch, CPU s", "peak MB"]].mean(), groups.size()
+    groups = runs.groupby(key)
+    mean, seeds = groups[[*metrics, "epochs"]].mean(), groups.size()
     half = groups[metrics].std().mul(t.ppf(0.975, seeds - 1) / seeds.pow(0.5), axis=0)
+    mean = mean.join(pd.read_csv(COSTS).set_index(key)[COST])
     mean = mean.sort_values("paper R@20", ascending=False)
     print(
         "\nBaby, reconstructed features: test set, selection on validation Recall@20, mean ± 95 % interval "
         "over seeds.\nMasked at test: training and validation items (recbole), training items (paper).\n"
     )
-    head = ["rank", "model", "seeds", *metrics, "epochs", "epoch, CPU s", "peak MB"]
+    head = ["rank", "model", "seeds", *metrics, "epochs", *COST, "x MICRO"]
+    costs = mean[COST[0]] / mean[COST[0]].get("MICRO").iloc[0]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for rank, row in enumerate(mean.index, start=1):
         spread = (f" ± {half.loc[row, m]:.4f}" if seeds[row] > 1 else "" for m in metrics)
         cells = [f"{mean.loc[row, m]:.4f}{s}" for m, s in zip(metrics, spread, strict=True)]
         cost = (
             f"{mean.loc[row, 'epochs']:.0f}",
-            f"{mean.loc[row, 'epoch, CPU s']:.1f}",
-            f"{mean.loc[row, 'peak MB']:.0f}",
+            f"{mean.loc[row, COST[0]]:.1f}",
+            f"{mean.loc[row, COST[1]]:.0f}",
+            f"{costs[row]:.2f}",
         )
         mark = "*" if row[0] in NO_EVIDENCE else ""
         print(f"| {' | '.join([str(rank), row[0] + mark, str(seeds[row]), *cells, *cost])} |")
@@ -301,6 +380,13 @@ def show_trials() -> None:
         print(f"| {row} | {len(scores[row])} | {scores[row][-1]:.4f} | {expected} |")
 
 
+def show_ablations() -> None:
+    """Validation Recall@20, one seed."""
+    print("\n| ablation | settings | valid R@20 |\n|---|---|---|")
+    for one in pd.read_csv(ABLATIONS).itertuples():
+        print(f"| {one.row} | {one.settings} | {one._5:.4f} |")
+
+
 def best_of(n: int, scores: list[float]) -> float:
     """Mean of the largest over all choices of n of the ascending scores, without replacement."""
     choices = [math.comb(below, n - 1) for below in range(len(scores))]
@@ -315,16 +401,35 @@ def prepare(source: Path, data_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "dataset_tools", *command], check=True)
 
 
+def shuffle(data_path: Path) -> None:
+    """Copy the data set, once, and exchange the items' features, in all modalities alike."""
+    import pyarrow.parquet as pq
+
+    folder, copy = data_path / "baby", data_path / "shuffled" / "baby"
+    if not copy.exists():
+        partial = copy.with_name("partial")
+        shutil.copytree(folder, partial, dirs_exist_ok=True)
+        for path in partial.glob("*.parquet"):
+            table = pq.read_table(path)
+            ids = table["item_id:token"].take(np.random.default_rng(1).permutation(len(table)))
+            pq.write_table(table.set_column(0, table.schema.field(0), ids), path)
+        partial.rename(copy)
+
+
+def rows(asked: Sequence[str] = tuple(ROWS)) -> dict[str, tuple[str, dict]]:
+    """Model and settings of the rows of the table."""
+    chosen = {row: ROWS[row] for row in ROWS if row in asked}
+    return {row: (model, {**best_settings(model), **fixed}) for row, (model, fixed) in chosen.items()}
+
+
 def jobs(args) -> list[tuple[str, str, dict, int]]:
     """(row, model, settings, seed) of what was asked for."""
     if args.trials:
         return [(model, model, settings, 1) for model in args.models for settings in SETTINGS[model]]
-    rows = {
-        row: (model, {**best_settings(model), **fixed})
-        for row, (model, fixed) in ROWS.items()
-        if row in args.rows
-    }
-    return [(row, *rows[row], seed) for seed in range(1, args.seeds + 1) for row in rows]
+    if args.ablations:
+        return [(*ablation, 1) for ablation in ablations()]
+    seeds = 1 if args.costs else args.seeds
+    return [(row, *what, seed) for seed in range(1, seeds + 1) for row, what in rows(args.rows).items()]
 
 
 def main() -> None:
@@ -339,8 +444,11 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--gpu-id", default="", metavar="ID", help="CUDA device (default: the CPU)")
-    parser.add_argument("--trials", action="store_true", help="try settings instead")
-    parser.add_argument("--show", action="store_true", help="train nothing")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--trials", action="store_true", help="try settings instead")
+    instead.add_argument("--ablations", action="store_true", help="run the ablations instead")
+    instead.add_argument("--costs", action="store_true", help="measure epochs and memory instead")
+    instead.add_argument("--show", action="store_true", help="train nothing")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
@@ -348,13 +456,15 @@ def main() -> None:
         return
     if not args.show:
         prepare(Path(args.source), Path(args.data_path))
-        path = TRIALS if args.trials else RUNS
+        if args.ablations:
+            shuffle(Path(args.data_path))
+        path = TRIALS if args.trials else ABLATIONS if args.ablations else COSTS if args.costs else RUNS
         for name, model, settings, seed in jobs(args):
             if not finished(path, {"row": name, "settings": text_of(settings), "seed": seed}):
                 keep(path, in_a_process(name, model, settings, seed, args))
-    if not args.trials:
-        show()
-        show_trials()
+    show()
+    show_trials()
+    show_ablations()
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from recbole_micro import cold_start, options, protocol, shared_evaluation
 from recbole_micro.checkpoint import fingerprint
 from recbole_micro.errors import UserError
 
-NUMBER = r"([+-]?(?:[0-9.]+(?:e[+-]?[0-9]+)?|inf))"
+NUMBER = r"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf))"
 INTERVAL = re.compile(rf"[\[(]\s*{NUMBER}\s*,\s*{NUMBER}\s*[\])]", re.IGNORECASE)
 RECBOLE_EVAL_BATCH = 4096
 EVAL_USERS = 256

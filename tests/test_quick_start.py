@@ -366,6 +366,7 @@ def test_interactions_that_recbole_cannot_read_are_one_sentence(given, tmp_path,
         ({"user_inter_num_interval": 50}, "The interval '50' .* cannot be read: write .5,inf."),
         ({"item_inter_num_interval": "[1,5);[9,7]"}, "The interval '.9,7.' .* cannot be read"),
         ({"item_inter_num_interval": "[a,b]"}, "The interval '.a,b.' .* cannot be read"),
+        ({"item_inter_num_interval": "[1.2.3,5]"}, "The interval .*1.2.3.* cannot be read"),
         ({"eval_args": {"mode": "labeled"}}, "mode: labeled, in which nothing is ranked, so Recall, NDCG"),
         (
             {"eval_args": {"mode": "labeled"}, "metrics": "AUC", "valid_metric": "AUC"},

@@ -145,9 +145,6 @@ def train_one(config, saved: bool) -> dict:
     logger.info(sys.argv)
     logger.info(config)
     trainer, train_data, valid_data, test_data = prepare(config)
-    for part, data in (("validation", valid_data), ("test", test_data)):
-        if not data:
-            logger.warning(f"The data set {config['dataset']} has no {part} interactions: {WITHOUT[part]}.")
     if config["resume"]:
         resume(trainer, config["resume"], train_data, valid_data)
     try:
@@ -179,6 +176,9 @@ def prepare(config) -> tuple:
     dataset = create_dataset(config)
     logger.info(dataset)
     train_data, valid_data, test_data = data_preparation(config, dataset)
+    for part, data in (("validation", valid_data), ("test", test_data)):
+        if not data:
+            logger.warning(f"The data set {config['dataset']} has no {part} interactions: {WITHOUT[part]}.")
     rank = config["local_rank"] + (config["offset"] or 0)
     init_seed(config["seed"] + rank, config["reproducibility"])
     model = get_model(config["model"])(config, train_data._dataset).to(config["device"])

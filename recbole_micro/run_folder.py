@@ -72,6 +72,11 @@ def train_in(folder: Path) -> dict:
         config = Config(config_dict={**options, "checkpoint_dir": str(folder), "show_progress": False})
     write_text(folder / "config.yaml", yaml.safe_dump(plain_config(config), allow_unicode=True))
     trainer, train_data, valid_data, test_data = quick_start.prepare(config)
+    if not test_data:
+        raise UserError(
+            f"The data set {config['dataset']} has no test interactions to compare models by: split it with "
+            "python -m dataset_tools split, or set eval_args."
+        )
     validations = record_validations(trainer)
     score, valid_result = trainer.fit(train_data, valid_data)
     write_epochs(folder / EPOCHS, trainer.train_loss_dict, validations)

@@ -267,6 +267,14 @@ def test_per_user_metrics_are_what_recbole_averages(tiny, tmp_path):
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["embedding_size"] == 8
 
 
+def test_a_run_without_test_interactions_ends_before_training(tiny, tmp_path):
+    split = {"split": {"RS": [0.8, 0.2, 0.0]}}
+    (tmp_path / "options.yaml").write_text(yaml.safe_dump({**tiny, "model": "BPR", "eval_args": split}))
+    with pytest.raises(UserError, match="tiny has no test interactions to compare models by"):
+        run_folder.train_in(tmp_path)
+    assert not list(tmp_path.glob("*.pth"))
+
+
 def test_epochs_without_validation_have_empty_cells(tmp_path):
     run_folder.write_epochs(tmp_path / "epochs.csv", {0: 1.5, 1: 1.25}, {1: {"recall@5": 0.5}})
     text = (tmp_path / "epochs.csv").read_text()

@@ -14,7 +14,6 @@ apart, on the CPU: three epochs and one evaluation, with nothing else running.
 """
 
 import argparse
-import itertools
 import json
 import math
 import os
@@ -30,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from baby_settings import CENTRE, NO_EVIDENCE, NO_FEATURES, ROWS, SETTINGS
 from kept import finished, keep
 
 from recbole_micro import options
@@ -39,194 +39,6 @@ RUNS, TRIALS, ABLATIONS, COSTS = (
     HERE / f"baby_{kind}.csv" for kind in ("runs", "trials", "ablations", "costs")
 )
 COST = ["epoch, CPU s", "peak MB"]
-VARIED = (
-    *("learning_rate", "weight_decay", "reg_weight", "train_neg_sample_args", "edge_dropout"),
-    *("n_ui_layers", "n_item_layers", "lambda_coeff", "beta", "tau"),
-)
-CENTRE = {name: options.declared("MICRO", "baby")[name].default for name in VARIED}  # as shipped
-PLAIN = {**CENTRE, "knn_k": 0, "beta": 0.0}
-AS_LIGHTGCN = {"learning_rate": 4e-3, "weight_decay": 1e-5, "train_batch_size": 4096}  # RecBole's, tuned
-FASTER = {"train_batch_size": 4096, "learning_rate": 4e-3}
-ROWS = {
-    **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
-    **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
-    **{
-        f"backbone, {adjacency}": ("MICRO", {**PLAIN, "adjacency": adjacency})
-        for adjacency in ("symmetric", "mean", "mean_self_loop")
-    },
-    "MICRO, the best of its trials": ("MICRO", {**FASTER, "n_item_layers": 4, "knn_k": 20}),
-    "backbone, symmetric, edge_dropout": ("MICRO", {**PLAIN, "edge_dropout": 0.8}),
-    "backbone, trained as LightGCN": ("MICRO", {**PLAIN, **AS_LIGHTGCN, "adjacency": "symmetric"}),
-    "FREEDOM, as run from MMRec": (
-        "FREEDOM",
-        {"edge_dropout": 0.8, "learning_rate": 1e-3, "weight_decay": 0.0},
-    ),
-}
-NO_EVIDENCE = ("VBPR", "MMGCN", "GRCN", "BM3")  # they read raw vectors, which are reconstructed here
-NO_FEATURES = ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL", *(row for row in ROWS if "backbone" in row))
-WHOLE_GRAPH = {"train_batch_size": 4096}  # every step goes through the whole graph, whatever the batch
-SLOW = {**WHOLE_GRAPH, "stopping_step": 3}  # 10 s of CPU an epoch and more; their curves have no early bump
-HALF_AS_MANY_STEPS = {**SLOW, "train_batch_size": 8192}
-
-
-def grid(fixed: dict | None = None, **values) -> list[dict]:
-    """Every combination of the values, each with the fixed ones."""
-    return [
-        {**dict(zip(values, chosen, strict=True)), **(fixed or {})}
-        for chosen in itertools.product(*values.values())
-    ]
-
-
-def one_by_one(**values) -> list[dict]:
-    """One change of the defaults at a time."""
-    return [{name: value} for name, choices in values.items() for value in choices]
-
-
-def doubled(settings: list[dict]) -> list[dict]:
-    """Each setting with plain uniform negatives, and with the highest-scoring of 4 (MICRO's default)."""
-    return [*settings, *({**one, "train_neg_sample_args": OF_FOUR} for one in settings)]
-
-
-UNIFORM = {"distribution": "uniform"}
-OF_FOUR = {"distribution": "uniform", "dynamic": True, "candidate_num": 4}
-RECBOLES_SGL = {**SLOW, "n_layers": 2, "ssl_tau": 0.2, "learning_rate": 4e-3}
-LATTICES = {"learning_rate": 2e-3, "adjacency": "symmetric", "reg_weight": 0.0}
-FREEDOMS = {
-    **{"train_batch_size": 2048, "reg_weight": 1e-3, "edge_dropout": 0.0},
-    **{"learning_rate": 2e-3, "weight_decay": 4e-6},
-}
-SETTINGS = {
-    "ItemKNN": [
-        *grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
-        *grid(k=[200, 400], shrink=[1000.0, 2000.0]),
-    ],
-    "BPR": [
-        *grid(learning_rate=[5e-4, 1e-3, 2e-3], weight_decay=[0.0, 1e-6, 1e-5, 1e-4]),
-        *grid(
-            {"train_neg_sample_args": OF_FOUR}, learning_rate=[1e-3, 2e-3], weight_decay=[1e-5, 2e-5, 4e-5]
-        ),
-    ],
-    "NGCF": [
-        *doubled(
-            grid(
-                {**HALF_AS_MANY_STEPS, "epochs": 45},
-                learning_rate=[8e-3, 1.6e-2],
-                weight_decay=[0.0, 4e-6, 1.2e-5],
-            )
-        ),
-        *grid(
-            {**SLOW, "train_neg_sample_args": OF_FOUR}, learning_rate=[2e-3, 4e-3], weight_decay=[0.0, 1e-6]
-        ),
-    ],
-    "LightGCN": [
-        *doubled(grid(WHOLE_GRAPH, learning_rate=[1e-3, 4e-3], weight_decay=[0.0, 1e-6, 1e-5])),
-        *grid(
-            {**WHOLE_GRAPH, "train_neg_sample_args": OF_FOUR},
-            learning_rate=[2e-3, 4e-3],
-            weight_decay=[2e-5, 4e-5],
-        ),
-    ],
-    "SGL": [  # its loss is a sum over the batch: weight decay counts 4096 times less than elsewhere
-        *grid(RECBOLES_SGL, ssl_weight=[0.02, 0.05], weight_decay=[0.0, 5e-3, 2e-2, 8e-2]),
-        *grid(
-            {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR},
-            ssl_weight=[0.005, 0.02, 0.05],
-            weight_decay=[1e-2, 2e-2],
-        ),
-        *grid(
-            {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR},
-            ssl_weight=[0.002, 0.005, 0.01, 0.02, 0.05],
-            weight_decay=[4e-2],
-        ),
-        {**RECBOLES_SGL, "train_neg_sample_args": OF_FOUR, "ssl_weight": 0.005, "weight_decay": 6e-2},
-    ],
-    "VBPR": doubled(
-        [
-            *grid({"learning_rate": 1e-3}, weight_decay=[1e-6, 1e-5, 1e-4, 4e-6]),
-            *grid(learning_rate=[5e-4, 2e-3], weight_decay=[1e-6, 1e-5]),
-        ]
-    ),
-    "MMGCN": [
-        *doubled(grid(SLOW, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4, 1e-2], weight_decay=[0.0, 4e-6])),
-        *grid({**SLOW, "train_neg_sample_args": OF_FOUR}, learning_rate=[1e-4, 2e-4], reg_weight=[1e-4]),
-    ],
-    "GRCN": [
-        *doubled(
-            grid(
-                HALF_AS_MANY_STEPS,
-                learning_rate=[1e-3, 4e-3],
-                reg_weight=[1e-3, 1e-1],
-                weight_decay=[0.0, 4e-6],
-            )
-        ),
-        *grid(HALF_AS_MANY_STEPS, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4], weight_decay=[0.0]),
-        *grid(HALF_AS_MANY_STEPS, learning_rate=[5e-4], reg_weight=[1e-3], weight_decay=[0.0, 1e-6]),
-    ],
-    "BM3": [
-        *grid({"n_ui_layers": 1}, dropout=[0.3, 0.5], reg_weight=[1e-2, 1e-1], learning_rate=[1e-3, 4e-3]),
-        *grid({"learning_rate": 1e-3}, n_ui_layers=[1, 2], dropout=[0.3, 0.5], reg_weight=[1e-3]),
-        *grid({"learning_rate": 1e-3}, n_ui_layers=[2], dropout=[0.3, 0.5], reg_weight=[1e-2]),
-        *grid({"n_ui_layers": 1, "dropout": 0.3, "learning_rate": 1e-3}, reg_weight=[1e-4, 3e-4]),
-        *grid(
-            {"n_ui_layers": 1, "dropout": 0.3, "learning_rate": 1e-3, "reg_weight": 0.0},
-            weight_decay=[0.0, 1e-6, 4e-6, 1e-5],
-        ),
-    ],
-    "LATTICE": [
-        *grid(LATTICES, weight_decay=[4e-6], lambda_coeff=[0.4, 0.7], n_item_layers=[1, 2]),
-        *grid(
-            {**LATTICES, "train_neg_sample_args": OF_FOUR},
-            weight_decay=[4e-6, 8e-6],
-            lambda_coeff=[0.4, 0.7],
-            n_item_layers=[1, 2],
-        ),
-        *grid(
-            {**LATTICES, "train_neg_sample_args": OF_FOUR, "weight_decay": 8e-6, "lambda_coeff": 0.4},
-            n_item_layers=[2, 3],
-            knn_k=[20],
-        ),
-    ],
-    "FREEDOM": [
-        *doubled(
-            grid(
-                {"train_batch_size": 2048, "edge_dropout": 0.8, "reg_weight": 1e-3},
-                learning_rate=[1e-3, 2e-3],
-                weight_decay=[0.0, 2e-6, 4e-6],
-            )
-        ),
-        *grid(
-            {"train_batch_size": 2048, "reg_weight": 1e-3, "learning_rate": 2e-3},
-            edge_dropout=[0.0, 0.8],
-            weight_decay=[4e-6, 8e-6],
-        ),
-        *(
-            {**FREEDOMS, **change}
-            for change in one_by_one(learning_rate=[4e-3], n_item_layers=[2], knn_k=[20])
-        ),
-    ],
-    "MICRO": [
-        {**CENTRE, **change}
-        for change in (
-            {},
-            {"n_item_layers": 3, "knn_k": 20},
-            *grid({**FASTER, "knn_k": 20}, n_item_layers=[3, 4]),
-            {**FASTER, "n_item_layers": 3, "knn_k": 20, "beta": 0.01},
-            *one_by_one(
-                learning_rate=[1e-3, 4e-3],
-                weight_decay=[0.0, 2e-6],
-                train_neg_sample_args=[UNIFORM],
-                edge_dropout=[0.6, 0.9],
-                n_ui_layers=[3],
-                n_item_layers=[1, 3],
-                lambda_coeff=[0.7, 1.0],
-                beta=[0.01],
-                modalities=[["textual"]],
-            ),
-        )
-    ],
-}
-
-
 SHUFFLED = "features of other items"  # every modality's vectors, exchanged among the items
 READ_FEATURES = ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")
 MMGCNS = {"learning_rate": 5e-4, "stopping_step": 7}  # batch 2048, plain negatives

@@ -193,10 +193,21 @@ def show_trials() -> None:
 
 
 def show_ablations() -> None:
-    """Validation Recall@20, one seed."""
-    print("\n| ablation | settings | valid R@20 |\n|---|---|---|")
-    for one in pd.read_csv(ABLATIONS).itertuples():
-        print(f"| {one.row} | {one.settings} | {one._5:.4f} |")
+    """Validation Recall@20, one seed, with the items' own features and with those of others."""
+    key, score = ["model", "settings"], "valid R@20"
+    found = pd.read_csv(ABLATIONS)
+    shuffled = found.row.str.contains(SHUFFLED)
+    own = pd.concat([found[~shuffled], pd.read_csv(TRIALS)]).drop_duplicates(key).set_index(key)[score]
+    others = found[shuffled].set_index(key)[score]
+    best = {model: text_of(best_settings(model)) for model in READ_FEATURES}
+    print(f"\nValidation Recall@20, one seed.\n\n| model | settings | own features | {SHUFFLED} |")
+    print("|---|---|---|---|")
+    for model, settings in found[key].drop_duplicates().itertuples(index=False):
+        values = (
+            f"{table[model, settings]:.4f}" if (model, settings) in table else "" for table in (own, others)
+        )
+        shown = "as in the table above" if settings == best[model] else settings
+        print(f"| {model} | {shown} | {' | '.join(values)} |")
 
 
 def best_of(n: int, scores: list[float]) -> float:

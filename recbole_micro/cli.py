@@ -150,6 +150,11 @@ def tune(argv: list[str]) -> int:
     out = own.get("out") or f"results/tune-{model}-{fixed['dataset']}"
     space = own.get("space") or options.plugin_defaults(f"space/{model}.yaml")
     experiment.check(experiment.grid([model], [0], **fixed))
+    if not space:
+        raise UserError(
+            f"There is no search space for {model}: write {{shape: {{option: values}}}} into a YAML file and "
+            "name it with --space=FILE."
+        )
     trials = positive(own, "trials") or 20
     engine = own.get("engine", "hyperopt")
     more = {name: positive(own, name) for name in RAY_ONLY if name in own and name != "address"}

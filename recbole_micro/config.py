@@ -154,7 +154,8 @@ def find_model(name: str) -> type:
     except (ValueError, AttributeError):
         if name in known:
             raise
-    raise UserError(f"There is no model {name!r}{options.hint(name, known)}")
+    otherwise = "; --help lists them, --plugins=FILE brings one of your own."
+    raise UserError(f"There is no model {name!r}{options.hint(name, known, otherwise)}")
 
 
 def _update_internal_config_dict(self, file):

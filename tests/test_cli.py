@@ -82,6 +82,7 @@ def test_train_hands_over_what_was_given(tmp_path, monkeypatch):
     [
         (["trian"], "There is no subcommand 'trian'; did you mean train?"),
         (["train", "--model=Micro", "--dataset=tiny"], "There is no model 'Micro'; did you mean MICRO?"),
+        (["train", "--model=Blend", "--dataset=tiny"], "no model 'Blend'; --help lists them, --plugins=FILE"),
         (["train", "--model=Micro", "--help"], "There is no model 'Micro'; did you mean MICRO?"),
         (["train", "--dataset=tiny"], "No model is chosen"),
         (

@@ -114,6 +114,7 @@ SETTINGS = {
     "MMGCN": [
         *doubled(grid(SLOW, learning_rate=[5e-4, 1e-3], reg_weight=[1e-4, 1e-2], weight_decay=[0.0, 4e-6])),
         *grid({**SLOW, "train_neg_sample_args": OF_FOUR}, learning_rate=[1e-4, 2e-4], reg_weight=[1e-4]),
+        {**SLOW, "learning_rate": 5e-4, "train_id": False},
     ],
     "GRCN": [
         *doubled(

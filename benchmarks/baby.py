@@ -112,8 +112,8 @@ def in_a_process(name, model, settings, seed, args) -> dict:
     """Run `train` in a new process and return its row."""
     data_path = Path(args.data_path).resolve() / ("shuffled" if SHUFFLED in name else "")
     validation_only = args.trials or args.ablations or args.costs
-    options = settings | ({"epochs": 3, "eval_step": 3} if args.costs else {})
-    job = json.dumps([model, options, seed, str(data_path), validation_only, args.gpu_id])
+    given = settings | ({"epochs": 3, "eval_step": 3} if args.costs else {})
+    job = json.dumps([model, given, seed, str(data_path), validation_only, args.gpu_id])
     command = [sys.executable, "-W", "ignore", str(HERE / "baby.py"), "--job", job]
     print(f"{name} {text_of(settings)}, seed {seed} ...", flush=True)
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -122,7 +122,7 @@ def in_a_process(name, model, settings, seed, args) -> dict:
             command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread, cwd=folder
         )
     row = json.loads(ran.stdout.strip().splitlines()[-1])
-    kept = {name: value for name, value in row.items() if (name in COST) == args.costs}
+    kept = {column: value for column, value in row.items() if (column in COST) == args.costs}
     return {"row": name, "model": model, "settings": text_of(settings), "seed": seed, **kept}
 
 
@@ -274,6 +274,8 @@ def main() -> None:
     instead.add_argument("--show", action="store_true", help="train nothing")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.costs and args.gpu_id:
+        parser.error("--costs measures on the CPU: leave --gpu-id out")
     if args.job:
         print(json.dumps(train(*json.loads(args.job))))
         return

@@ -60,7 +60,8 @@ def train(
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 
-    from recbole_micro import Config, protocol
+    from recbole_micro import Config
+    from recbole_micro.evaluation import protocol
 
     # Baby's defaults for single models come from these trials: here, settings are told in full.
     options.data_defaults = lambda model, dataset: {}

@@ -21,9 +21,10 @@ from pathlib import Path
 import pandas as pd
 from kept import finished, keep
 
-from recbole_micro import cold_start, run
-from recbole_micro.paper_figures import COLD, cold_split
-from recbole_micro.parsing import parse
+from recbole_micro import run
+from recbole_micro.evaluation import ranking as ranking_module
+from recbole_micro.options.values import parse
+from recbole_micro.studies.paper_figures import COLD, cold_split
 
 ROWS = {**COLD, **{model: (model, {}) for model in ("LATTICE", "FREEDOM")}}
 METRICS = ("recall@20", "ndcg@20", "precision@20")
@@ -44,8 +45,8 @@ def show(file: Path) -> None:
     """Means over the seeds: Recall / NDCG / Precision of the three rankings."""
     runs = pd.read_csv(file)
     print("Means over seeds: Recall / NDCG / Precision@20, protocol recbole\n")
-    print(f"| data set | options | model | seeds | {' | '.join(cold_start.RANKINGS.values())} |")
-    print("|---|---|---|---:|" + "---|" * len(cold_start.RANKINGS))
+    print(f"| data set | options | model | seeds | {' | '.join(ranking_module.RANKINGS.values())} |")
+    print("|---|---|---|---:|" + "---|" * len(ranking_module.RANKINGS))
     for (dataset, options), group in runs.groupby(["dataset", "options"], sort=False):
         for row in (row for row in ROWS if row in set(group.row)):
             part = group[group.row == row]

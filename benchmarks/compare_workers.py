@@ -13,7 +13,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from recbole_micro import experiment
+from recbole_micro.studies import pool as pool_module
+from recbole_micro.studies import results
+from recbole_micro.studies import runs as runs_module
 
 WAYS = {"one after the other, 2 threads": (1, 2), "two at a time, 1 thread each": (2, 1)}
 DEFAULT = "compare by itself"
@@ -29,11 +31,11 @@ def seconds(action) -> float:
     return elapsed
 
 
-def pooled(runs: Sequence[experiment.Run], out: Path, workers: int, threads: int):
+def pooled(runs: Sequence[runs_module.Run], out: Path, workers: int, threads: int):
     """Run the study with a chosen number of processes and threads; the table."""
-    pool = experiment.Pool(runs, out, workers, threads, experiment.WORKER)
+    pool = pool_module.Pool(runs, out, workers, threads, pool_module.WORKER)
     pool.finish()
-    return experiment.write_results(runs, out)
+    return results.write_results(runs, out)
 
 
 def main() -> None:
@@ -44,16 +46,16 @@ def main() -> None:
     parser.add_argument("--data-path", default="dataset", metavar="DIR")
     args = parser.parse_args()
     options = {"dataset": "ml-100k", "epochs": args.epochs, "gpu_id": "", "data_path": args.data_path}
-    runs = experiment.grid(["BPR", "MICRO"], [1, 2, 3], **experiment.read_options([], options))
-    experiment.check(runs)
+    runs = runs_module.grid(["BPR", "MICRO"], [1, 2, 3], **runs_module.read_options([], options))
+    runs_module.check_runs(runs)
     times = {}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         pooled(runs[:1], out / "warm-up", 1, 2)  # the data set's files are in memory from here on
-        times[DEFAULT] = seconds(lambda: experiment.run_all(runs, out / "default"))
+        times[DEFAULT] = seconds(lambda: pool_module.run_all(runs, out / "default"))
         for number, (name, (workers, threads)) in enumerate(WAYS.items()):
             times[name] = seconds(lambda p=out / str(number), w=workers, t=threads: pooled(runs, p, w, t))
-    workers, threads = experiment.share(None, len(runs))
+    workers, threads = pool_module.share_cores(None, len(runs))
     print(f"6 runs (BPR, MICRO, 3 seeds) of {args.epochs} epochs on ml-100k; wall-clock seconds")
     for name, value in times.items():
         more = f" ({workers} at a time, {threads} thread(s) each)" if name == DEFAULT else ""

@@ -26,7 +26,7 @@ def reset_high_water_mark() -> None:
 def measure(rows: int, width: int, k: int, memory: float) -> None:
     import torch
 
-    from recbole_micro.graphs import knn
+    from recbole_micro.nn.knn import knn
 
     knn(torch.randn(200, width), k)  # libraries' own buffers
     features = torch.randn(rows, width)

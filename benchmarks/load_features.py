@@ -64,7 +64,7 @@ def _write(folder: Path, items: int, width: int, half: bool) -> None:
 
 def _measure(folder: Path, items: int) -> dict[str, float]:
     """Time and growth of the peak of one `features.load`, libraries already imported."""
-    from recbole_micro import features
+    from recbole_micro.data import features
 
     tokens = np.array(["[PAD]"] + [f"item{row}" for row in range(items)])
     dataset = SimpleNamespace(dataset_name=NAME, iid_field="item_id", field2id_token={"item_id": tokens})

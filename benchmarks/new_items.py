@@ -25,9 +25,9 @@ from dataset_tools.dataset import Dataset
 from dataset_tools.folder import DatasetFolder
 from dataset_tools.splitting import split_dataset
 from recbole_micro import load, run
-from recbole_micro.features import Modality
-from recbole_micro.parsing import parse
-from recbole_micro.recommend import NewItems, recommend
+from recbole_micro.data.features import Modality
+from recbole_micro.inference.recommend import NewItems, recommend
+from recbole_micro.options.values import parse
 
 K = 20
 KEY = ["dataset", "row", "seed", "options"]

@@ -18,7 +18,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
 from recbole_micro import Config
-from recbole_micro.config import own_command_line
+from recbole_micro.options.config import own_command_line
 
 MODELS = {"MICRO": {}, "LightGCN": {"train_neg_sample_args": {"distribution": "uniform"}}}
 

@@ -4,7 +4,6 @@ RecBole pickles its Config and whatever objects a model keeps.  Here the configu
 plain values, SciPy and NumPy objects are tensors, and `torch.load(weights_only=True)` opens every file.
 """
 
-import copy
 import hashlib
 import os
 import pickle
@@ -76,43 +75,6 @@ def as_given(values: dict) -> dict:
     if (values.get("train_neg_sample_args") or {}).get("distribution") == "none":
         return {**values, "train_neg_sample_args": None}
     return values
-
-
-def config_from_plain(values: dict):
-    """A RecBole Config from a checkpoint's plain values, which win; the device is chosen afresh.
-
-    The command line is not read, and nothing is parsed or checked again.  Defaults are loaded first, so
-    options that came after the checkpoint was written have theirs.  Files that `plugins` names are not run.
-    """
-    from recbole.config import Config
-
-    from recbole_micro import own_models
-
-    values = copy.deepcopy(values)
-    values.pop("resume", None)  # of another run; the file is not needed
-    values = as_given(values)
-    files = values.pop("plugins", None)
-    own_models.refuse_unknown(values["model"], files)
-
-    config = Config.__new__(Config)
-    config.compatibility_settings()
-    config._init_parameters_category()
-    config.yaml_loader = config._build_yaml_loader()
-    config.file_config_dict, config.cmd_config_dict = {}, {}
-    config.variable_config_dict = values
-    config._merge_external_config_dict()
-    config.model, config.model_class, config.dataset = config._get_model_and_dataset(None, None)
-    config._load_internal_config_dict(config.model, config.model_class, config.dataset)
-    config.final_config_dict = {**config.internal_config_dict, **config.external_config_dict}
-    if files:
-        config.final_config_dict["plugins"] = files
-    config._set_default_parameters()
-    config._init_device()
-    if config["train_neg_sample_args"] is None:  # others are stored as RecBole rewrote them
-        config._set_train_neg_sample_args()
-    for phase in ("valid", "test"):
-        config._set_eval_neg_sample_args(phase)
-    return config
 
 
 def pack(value):

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from pathlib import Path
 
-from recbole_micro import __version__, distributed, options, own_models
-from recbole_micro.errors import UserError, install_command
-from recbole_micro.models import MODELS
-from recbole_micro.parsing import parse_strings, read_yaml
+from recbole_micro import __version__, distributed, options
+from recbole_micro.errors import UserError, hint, install_command
+from recbole_micro.models.registry import MODELS
+from recbole_micro.options import user_models
+from recbole_micro.options.values import parse_strings, read_yaml
 
 LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
 SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launch.yaml": "Launch"}
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
                 raise UserError(f"{argv[0]} is one process, which may start others: leave out torchrun.")
             code = COMMANDS[argv[0]][0](argv[1:])
         else:
-            raise UserError(f"There is no subcommand {argv[0]!r}{options.hint(argv[0], COMMANDS)}")
+            raise UserError(f"There is no subcommand {argv[0]!r}{hint(argv[0], COMMANDS)}")
         sys.stdout.flush()
     except UserError as error:
         return refuse(error)
@@ -79,8 +80,8 @@ def usage() -> str:
 
 def train(argv: list[str]) -> int:
     """`recbole-micro train`: train, select, test."""
-    from recbole_micro import quick_start
-    from recbole_micro.config import own_command_line
+    from recbole_micro.options.config import own_command_line
+    from recbole_micro.training import quick_start
 
     if {"-h", "--help"} & set(argv):
         print(train_help([argument for argument in argv if argument not in ("-h", "--help")]))
@@ -98,20 +99,20 @@ def compare(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(COMPARE_HELP)
         return 0
-    from recbole_micro import experiment, report
+    from recbole_micro.studies import pool, report, runs
 
     own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "title", "out"))
     given = read_arguments(argv)
-    fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
+    fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     if not own.get("models") or not fixed.get("dataset"):
         raise UserError("compare needs --models=NAME,NAME and --dataset=NAME.")
     first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
-    seeds = experiment.read_seeds(own.get("seeds", "1"), first)
-    vary = experiment.read_vary(own.get("vary", ""))
-    runs = experiment.grid(parse_strings(own["models"]), seeds, vary, **fixed)
+    seeds = runs.read_seeds(own.get("seeds", "1"), first)
+    vary = runs.read_vary(own.get("vary", ""))
+    grid = runs.grid(parse_strings(own["models"]), seeds, vary, **fixed)
     out = Path(own.get("out") or f"results/compare-{fixed['dataset']}")
-    experiment.check(runs)
-    results = experiment.run_all(runs, out, positive(own, "workers"))
+    runs.check_runs(grid)
+    results = pool.run_all(grid, out, positive(own, "workers"))
     page = report.write(results, out, own.get("title") or fixed["dataset"])
     print((out / "table.md").read_text(encoding="utf-8"))
     print(f"Report: {page}")
@@ -139,17 +140,18 @@ def tune(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(TUNE_HELP)
         return 0
-    from recbole_micro import experiment, search
+    from recbole_micro.studies import runs
+    from recbole_micro.tuning import study
 
     own, argv = split_arguments(argv, ("space", "algo", "trials", "out", "engine", *RAY_ONLY))
     given = read_arguments(argv)
-    fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
+    fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     if not fixed.get("model") or not fixed.get("dataset"):
         raise UserError("tune needs --model=NAME and --dataset=NAME.")
     model = fixed["model"]
     out = own.get("out") or f"results/tune-{model}-{fixed['dataset']}"
     space = own.get("space") or options.plugin_defaults(f"space/{model}.yaml")
-    experiment.check(experiment.grid([model], [0], **fixed))
+    runs.check_runs(runs.grid([model], [0], **fixed))
     if not space:
         raise UserError(
             f"There is no search space for {model}: write {{shape: {{option: values}}}} into a YAML file and "
@@ -161,8 +163,8 @@ def tune(argv: list[str]) -> int:
     more |= {"address": own["address"]} if "address" in own else {}
     if more and engine != "ray":
         raise UserError(f"--{next(iter(more))} belongs to the engine ray: add --engine=ray.")
-    winner = search.tune(space, fixed, out, own.get("algo", "bayes"), trials, engine=engine, **more)
-    print((Path(out) / search.BEST).read_text(encoding="utf-8"))
+    winner = study.tune(space, fixed, out, own.get("algo", "bayes"), trials, engine=engine, **more)
+    print((Path(out) / study.BEST).read_text(encoding="utf-8"))
     for name in (name for name in winner.columns if name.startswith("test ")):
         print(f"{name}: {winner[name].iloc[0]:.4f} [protocol: {winner['protocol'].iloc[0]}]")
     return 0 if (winner["status"] == "finished").all() else 1
@@ -197,23 +199,23 @@ def reproduce(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(REPRODUCE_HELP)
         return 0
-    from recbole_micro import experiment, reproduce
+    from recbole_micro.studies import paper_tables, runs
 
     flags = {"--quick", "--literal"} & set(argv)
     argv = [argument for argument in argv if argument not in flags]
     own, argv = split_arguments(argv, ("table", "figure", "seeds", "workers", "title", "out"))
     given = read_arguments(argv)
-    fixed = experiment.read_options(config_files(given.pop("config_files", "")), given)
+    fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     kinds = [name for name in ("table", "figure") if name in own]
     if len(kinds) != 1 or not fixed.get("dataset"):
         raise UserError("reproduce needs --table=4, 5 or 6 or --figure=3, 4 or 5, and --dataset=NAME.")
     kind, number = kinds[0], positive(own, kinds[0])
     first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
-    seeds = experiment.read_seeds(own.get("seeds", "1"), first)
+    seeds = runs.read_seeds(own.get("seeds", "1"), first)
     marks = "".join(flag[1:] for flag in sorted(flags))
     out = Path(own.get("out") or f"results/{kind}{number}-{fixed['dataset']}{marks}")
-    fixed = {**(reproduce.QUICK if "--quick" in flags else {}), **fixed}
-    train_all = {"table": reproduce.reproduce_table, "figure": reproduce.reproduce_figure}[kind]
+    fixed = {**(paper_tables.QUICK if "--quick" in flags else {}), **fixed}
+    train_all = {"table": paper_tables.reproduce_table, "figure": paper_tables.reproduce_figure}[kind]
     more = {"literal": "--literal" in flags, "title": own.get("title"), "workers": positive(own, "workers")}
     results = train_all(number, fixed, seeds, out, **more)
     print((out / "paper.md").read_text(encoding="utf-8"))
@@ -245,8 +247,8 @@ def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, 
     """A subcommand's own `--name=value` and `--name value`, and the other arguments."""
     own, rest, position = {}, [], 0
     while position < len(argv):
-        name, equals, text = argv[position].removeprefix("--").partition("=")
-        if not argv[position].startswith("--") or name not in names:
+        name, equals, text = option(argv[position])
+        if name not in names:
             rest.append(argv[position])
         elif name in own:
             raise UserError(f"--{name} is given twice: keep one.")
@@ -259,6 +261,12 @@ def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, 
     return own, rest
 
 
+def option(argument: str) -> tuple[str, str, str]:
+    """Name, `=` and value of `--name=value`; dashes in a name are underscores; no name for other arguments."""
+    name, equals, text = argument.partition("=")
+    return (name[2:].replace("-", "_") if name.startswith("--") else ""), equals, text
+
+
 def positive(own: Mapping[str, str], name: str) -> int | None:
     """A whole number above 0 among a subcommand's own arguments; None where it is not given."""
     if name not in own:
@@ -268,7 +276,7 @@ def positive(own: Mapping[str, str], name: str) -> int | None:
 
 def recommend(argv: list[str]) -> int:
     """`recbole-micro recommend`: top-k lists from a checkpoint."""
-    from recbole_micro import recommend as lists
+    from recbole_micro.inference import recommend as lists
 
     if {"-h", "--help"} & set(argv):
         print(lists.HELP)
@@ -280,12 +288,20 @@ def recommend(argv: list[str]) -> int:
     return lists.main(own, positive(own, "topk"))
 
 
+def data(argv: list[str]) -> int:
+    """`recbole-micro data`: what `python -m dataset_tools` does."""
+    from dataset_tools.commands import main as data_main
+
+    return data_main(argv, prog="recbole-micro data")
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a model on a data set, select on validation, test once"),
     "recommend": (recommend, "the best items of each user, from a checkpoint, with original ids"),
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
+    "data": (data, "make, convert, split and inspect data sets; data --help lists how"),
 }
 
 
@@ -301,7 +317,7 @@ def read_arguments(argv: list[str]) -> dict[str, str]:
         argument = argv[position]
         if not argument.startswith("--"):
             raise UserError(f"The argument {argument!r} belongs to no option: write --option=value.")
-        name, equals, text = argument[2:].partition("=")
+        name, equals, text = option(argument)
         check_name(name)
         if not equals and position + 1 < len(argv) and not argv[position + 1].startswith("--"):
             position += 1
@@ -317,13 +333,13 @@ def load_plugins(argv: list[str]) -> None:
     """Load the files of `--plugins` before the names of options are looked up: they bring their own."""
     for argument, following in zip_longest(argv, argv[1:], fillvalue=""):
         if argument == "--plugins" or argument.startswith("--plugins="):
-            own_models.load(argument.partition("=")[2] or following)
+            user_models.load(argument.partition("=")[2] or following)
 
 
 def check_name(name: str) -> None:
     """Raise UserError, with the nearest name, where there is no such option."""
     if name not in options.known_names():
-        raise UserError(f"There is no option --{name}{options.hint(name, options.known_names())}")
+        raise UserError(f"There is no option --{name}{hint(name, options.known_names())}")
 
 
 def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:
@@ -359,7 +375,7 @@ def train_help(argv: list[str]) -> str:
     given = read_arguments(argv)
     model, dataset = given.get("model", "MICRO"), given.get("dataset", "")
     if model not in options.model_names():
-        raise UserError(f"There is no model {model!r}{options.hint(model, options.model_names())}")
+        raise UserError(f"There is no model {model!r}{hint(model, options.model_names())}")
     sections: dict[str, list[str]] = {}
     for option in options.declared(model, dataset).values():
         sections.setdefault(option.source, []).append(describe(option))

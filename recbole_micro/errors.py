@@ -1,5 +1,8 @@
 """The error that means: the user can mend this."""
 
+import difflib
+from collections.abc import Iterable
+
 DISTRIBUTIONS = {"faiss": "faiss-cpu", "torch_scatter": "torch-scatter"}  # where the module's name differs
 
 
@@ -10,3 +13,13 @@ class UserError(ValueError):
 def install_command(module: str | None) -> str:
     """How to install the distribution that brings a module."""
     return f"pip install {DISTRIBUTIONS.get(module, module)}"
+
+
+def hint(name: str, names: Iterable[str], otherwise: str = "; --help lists them.") -> str:
+    """The end of a sentence about an unknown name: the nearest known one, first among those it begins."""
+    by_lower, name = {known.lower(): known for known in names}, name.lower()
+    begun = [known for known in by_lower if known.startswith(name + "_")]
+    near = difflib.get_close_matches(name, begun, n=1, cutoff=0.0) or difflib.get_close_matches(
+        name, by_lower, n=1, cutoff=0.5
+    )
+    return f"; did you mean {by_lower[near[0]]}?" if near else otherwise

@@ -9,15 +9,17 @@ import torch
 import torch.distributed as dist
 
 import recbole_micro
-from recbole_micro import distributed, protocol
+from recbole_micro import distributed
 from recbole_micro.checkpoint import load_checkpoint, restore
-from recbole_micro.graphs import Graph
-from recbole_micro.quick_start import prepare
+from recbole_micro.evaluation import protocol
+from recbole_micro.nn.graph import Graph
+from recbole_micro.training.experiment import build
 
 
 def measure(model: str, dataset: str, given: dict, checkpoint: str | None) -> dict:
     """Validation and test metrics of a checkpoint (of untrained weights without one), both protocols."""
-    trainer, *loaders = prepare(recbole_micro.Config(model, dataset, config_dict=given))
+    built = build(recbole_micro.Config(model, dataset, config_dict=given))
+    trainer, loaders = built.trainer, built[2:5]
     if checkpoint:
         restore(trainer.model, load_checkpoint(checkpoint))
     trainer.eval_collector.data_collect(loaders[0])
@@ -32,7 +34,7 @@ def measure(model: str, dataset: str, given: dict, checkpoint: str | None) -> di
 def train(model: str, dataset: str, given: dict) -> dict:
     """Differences between the processes after every epoch, and what the training ends with."""
     config = recbole_micro.Config(model, dataset, config_dict=given)
-    trainer, train_data, valid_data, test_data = prepare(config)
+    _, _, train_data, valid_data, test_data, _, trainer = build(config)
     differences = []
 
     def compare(*_):

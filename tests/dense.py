@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.utils import get_model
 
 import recbole_micro  # noqa: F401
+from recbole_micro import Config
 from tests import world as worlds
 
 MODALITIES = ("visual", "textual", "audio")

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn.functional import leaky_relu, normalize
 
-from recbole_micro.backbones import BACKBONES, HoldsTensors
+from recbole_micro.nn.backbones import BACKBONES
+from recbole_micro.nn.device import HoldsTensors
 
 N_USERS, N_ITEMS, SIZE = 5, 6, 4
 USER = torch.tensor([0, 0, 1, 2, 3, 3, 4])

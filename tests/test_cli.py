@@ -7,8 +7,9 @@ import sys
 import pytest
 from recbole.trainer import Trainer
 
-from recbole_micro import __version__, cli, options, quick_start
+from recbole_micro import __version__, cli, options
 from recbole_micro.errors import UserError
+from recbole_micro.training import quick_start
 from tests.tiny import QUICK, ROOT, python, write_tiny
 
 

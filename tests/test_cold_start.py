@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 
 from dataset_tools.__main__ import main
 from dataset_tools.dataset import Dataset
-from recbole_micro import cold_start, protocol, run
+from recbole_micro import Config, run
 from recbole_micro.errors import UserError
-from recbole_micro.quick_start import prepare
-from recbole_micro.run_folder import train_in
+from recbole_micro.evaluation import protocol
+from recbole_micro.evaluation import ranking as ranking_module
+from recbole_micro.studies.worker import train_in
+from recbole_micro.training.experiment import build
 from tests import world
 from tests.tiny import write_tiny
 
@@ -111,7 +112,8 @@ def test_dynamic_negatives_are_warm_as_well_and_cost_one_forward_pass_an_epoch(d
     config = Config(
         "MICRO", "world-cold", config_dict=options(data, train_neg_sample_args=sampling, train_batch_size=128)
     )
-    trainer, train, *_ = prepare(config)
+    built = build(config)
+    trainer, train = built.trainer, built.train_data
     train.get_model(trainer.model)
     cold, passes, forward = cold_by_hand(train), [], trainer.model.forward
     trainer.model.forward = lambda: passes.append(1) or forward()
@@ -179,7 +181,8 @@ def by_hand(trainer, parts, part: int, ranking: str, masked: list[int], k: int =
 @pytest.mark.parametrize("name, masked", [("recbole", [0, 1]), ("paper", [0])])
 def test_three_rankings_equal_brute_force(data, name, masked):
     config = Config("MICRO", "world-cold", config_dict=options(data, protocol=name, eval_step=1, epochs=2))
-    trainer, *parts = prepare(config)
+    built = build(config)
+    trainer, parts = built.trainer, built[2:5]
     trainer.fit(*parts[:2], saved=False)
     result = trainer.evaluate(parts[2], load_best_model=False)
     for ranking, front in (("all", ""), ("cold", "cold:"), ("warm", "warm:")):
@@ -198,10 +201,11 @@ def test_the_epoch_is_selected_by_the_chosen_ranking(data, ranking):
     config = Config(
         "MICRO", "world-cold", config_dict=options(data, cold_selection=ranking, epochs=1, eval_step=1)
     )
-    trainer, *parts = prepare(config)
+    built = build(config)
+    trainer, parts = built.trainer, built[2:5]
     score, result = trainer.fit(*parts[:2], saved=False)
     assert score == pytest.approx(by_hand(trainer, parts, 1, ranking, [0]), abs=1e-9)
-    assert cold_start.RANKINGS[ranking] in str(result)
+    assert ranking_module.WHAT[ranking] in str(result)
 
 
 def test_a_model_that_cannot_rank_cold_items_is_reported_so(data, tmp_path):
@@ -233,9 +237,9 @@ ABLE = {
 
 @pytest.mark.parametrize("model", ABLE)
 def test_models_say_whether_they_rank_cold_items(data, model):
-    trainer, *_ = prepare(Config(model, "world-cold", config_dict=options(data)))
-    assert cold_start.ranks_cold_items(trainer.model) == ABLE[model]
-    assert cold_start.ranks_cold_items(trainer.model) == depends_on_features(trainer.model)
+    trainer = build(Config(model, "world-cold", config_dict=options(data))).trainer
+    assert ranking_module.ranks_cold_items(trainer.model) == ABLE[model]
+    assert ranking_module.ranks_cold_items(trainer.model) == depends_on_features(trainer.model)
 
 
 @pytest.mark.parametrize(
@@ -249,8 +253,8 @@ def test_models_say_whether_they_rank_cold_items(data, model):
     ],
 )
 def test_micro_says_so_by_its_options(data, more, able):
-    trainer, *_ = prepare(Config("MICRO", "world-cold", config_dict=options(data, **more)))
-    assert cold_start.ranks_cold_items(trainer.model) is able
+    trainer = build(Config("MICRO", "world-cold", config_dict=options(data, **more))).trainer
+    assert ranking_module.ranks_cold_items(trainer.model) is able
     assert depends_on_features(trainer.model) is able
 
 
@@ -278,7 +282,7 @@ def cold_mask(model):
 def test_the_id_part_of_a_cold_item_is_zero_or_untrained(data, model):
     vectors = {}
     for choice in ("zero", "untrained"):
-        trainer, *_ = prepare(Config(model, "world-cold", config_dict=options(data, cold_item_id=choice)))
+        trainer = build(Config(model, "world-cold", config_dict=options(data, cold_item_id=choice))).trainer
         vectors[choice] = trainer.model.eval().embeddings()[1]
     cold = cold_mask(trainer.model)
     assert torch.equal(vectors["zero"][~cold], vectors["untrained"][~cold])
@@ -293,7 +297,7 @@ def test_only_features_reach_the_vector_of_a_cold_item(data, model, choice):
     """Its own ID embedding changes nothing (but what MICRO's item graphs pass on), if its ID part is zero."""
     own = {"n_item_layers": 0, "item_input": "features"} if model == "MICRO" else {}
     given = options(data, cold_item_id=choice, **own)
-    trained = prepare(Config(model, "world-cold", config_dict=given))[0].model.eval()
+    trained = build(Config(model, "world-cold", config_dict=given)).trainer.model.eval()
     cold, before = cold_mask(trained), trained.embeddings()[1]
     table = next(v for n, v in trained.named_parameters() if "item_embedding" in n or n.startswith("id_emb"))
     table[-len(cold) :][cold] *= -2
@@ -342,7 +346,8 @@ def test_a_checkpoint_keeps_the_cold_start(data, tmp_path):
 def test_loaders_can_be_saved(data, tmp_path):
     more = {"checkpoint_dir": str(tmp_path), "save_dataloaders": True}
     config = Config("MICRO", "world-cold", config_dict=options(data, **more))
-    trainer, *_, test = prepare(config)
+    built = build(config)
+    trainer, test = built.trainer, built.test_data
     again = data_preparation(config, create_dataset(config))[2]
     assert again is not test and set(again.rankings) == {"all", "cold", "warm"}
     first, second = (trainer.evaluate(loader, load_best_model=False) for loader in (test, again))

@@ -22,8 +22,11 @@ from recbole.data.interaction import Interaction
 from recbole.trainer.trainer import DecisionTreeTrainer, PretrainTrainer, Trainer
 from recbole.utils import FeatureType, get_model, get_trainer, init_seed
 
-from recbole_micro import checkpoint, compat
+from recbole_micro import checkpoint
+from recbole_micro import checkpoint as checkpoint_module
 from recbole_micro.errors import UserError
+from recbole_micro.options import stored
+from recbole_micro.training import loading
 from tests.tiny import ROOT, python
 
 N_USERS, N_ITEMS = 30, 24
@@ -184,8 +187,8 @@ def test_malicious_pickle_is_refused_and_does_not_run(trained, data_path, tmp_pa
     torch.save({**torch.load(trained["BPR"][0]), "other_parameter": Attack()}, file)
     _, trainer, (_, _, test), _ = prepare(make_config(data_path))
     for read in (
-        compat.load_checkpoint,
-        compat.load_data_and_model,
+        checkpoint_module.load_checkpoint,
+        loading.load_data_and_model,
         trainer.resume_checkpoint,
         lambda path: trainer.evaluate(test, model_file=path),
     ):
@@ -212,7 +215,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path, content, message):
     elif content is not None:
         torch.save(content, file)
     with pytest.raises(UserError, match=message):
-        compat.load_checkpoint(file)
+        checkpoint_module.load_checkpoint(file)
 
 
 def test_interrupted_writing_keeps_the_old_checkpoint(tmp_path, monkeypatch):
@@ -225,7 +228,7 @@ def test_interrupted_writing_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         checkpoint.write({"config": {"x": 1}, "state_dict": {}}, file)
-    assert compat.load_checkpoint(file)["config"] == {}
+    assert checkpoint_module.load_checkpoint(file)["config"] == {}
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -262,7 +265,7 @@ def test_plain_config_leaves_out_what_is_not_plain(data_path, caplog):
 
 def test_config_from_plain_keeps_every_option(data_path):
     config = make_config(data_path, train_neg_sample_args=None, seq_separator="1e3")
-    again = compat.config_from_plain(json.loads(json.dumps(checkpoint.plain_config(config))))
+    again = stored.config_from_plain(json.loads(json.dumps(checkpoint.plain_config(config))))
     assert again.final_config_dict == config.final_config_dict
 
 
@@ -392,7 +395,7 @@ def test_training_warns_of_nothing(data_path, tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DeprecationWarning)
-        compat.deprecated_sparse_tensors()  # pytest forgets the filters of an import
+        loading.deprecated_sparse_tensors()  # pytest forgets the filters of an import
         torch.set_warn_always(True)
         try:
             _, trainer, (train, valid, _), _ = prepare(
@@ -458,7 +461,7 @@ def test_saved_data_set_is_used_only_for_the_same_data(data_path, tmp_path):
 
 def test_applying_twice_changes_nothing():
     before = [Trainer.evaluate, Trainer._save_checkpoint, pd.Series.agg]
-    compat.apply()
+    loading.apply()
     assert before == [Trainer.evaluate, Trainer._save_checkpoint, pd.Series.agg]
 
 

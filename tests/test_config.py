@@ -7,8 +7,9 @@ import pytest
 import torch
 from recbole.data import create_dataset, data_preparation
 
-from recbole_micro import Config, config, options
+from recbole_micro import Config, options
 from recbole_micro.errors import UserError
+from recbole_micro.options import config, defaults
 from tests.tiny import QUICK, python, write_tiny
 
 
@@ -47,13 +48,13 @@ def test_order_of_defaults(monkeypatch, tmp_path):
         "dataset/ml-100k.yaml": "plugin data",
         "preset/textual.yaml": "preset",
     }
-    read_defaults, plugin_defaults = options.read_defaults, options.plugin_defaults
+    read_defaults, plugin_defaults = defaults.read_defaults, options.plugin_defaults
 
     def both(read, table, key):
         return {**read, **(layer(table[key]) if key in table else {})}
 
     monkeypatch.setattr(
-        options, "read_defaults", lambda path: both(read_defaults(path), recbole, Path(path).name)
+        defaults, "read_defaults", lambda path: both(read_defaults(path), recbole, Path(path).name)
     )
     monkeypatch.setattr(options, "plugin_defaults", lambda file: both(plugin_defaults(file), ours, file))
     monkeypatch.setattr(options, "data_defaults", lambda model, dataset: layer("model on data"))
@@ -68,9 +69,9 @@ def test_order_of_defaults(monkeypatch, tmp_path):
 
 
 def test_a_data_set_has_defaults_of_its_own_for_a_model(monkeypatch):
-    monkeypatch.setattr(options, "_added", {})
-    options.add_text("dataset/shop.yaml", "topk: [5, 20]\nmodels:\n  BPR: {embedding_size: 32}\n")
-    options.add_text("dataset/mall.yaml", "models: shop\n")
+    monkeypatch.setattr(defaults, "_added", {})
+    defaults.add_text("dataset/shop.yaml", "topk: [5, 20]\nmodels:\n  BPR: {embedding_size: 32}\n")
+    defaults.add_text("dataset/mall.yaml", "models: shop\n")
     try:
         sizes = {name: make("BPR", name)["embedding_size"] for name in ("shop", "mall", "tiny")}
         assert sizes == {"shop": 32, "mall": 32, "tiny": 64}
@@ -349,7 +350,7 @@ def test_each_process_has_a_device_of_its_own(monkeypatch, given, device):
 
 FOREIGN = """
 import recbole_micro
-from recbole.config import Config
+from recbole_micro import Config
 made = Config("BPR", "tiny")
 print("epochs", made["epochs"], "mine", made["my_own"])
 """
@@ -395,7 +396,7 @@ def test_eval_batch_is_chosen_from_the_number_of_items(tmp_path):
 
 
 def test_eval_batch_is_bounded_by_memory():
-    from recbole_micro.hooks import eval_batch_size
+    from recbole_micro.evaluation.loaders import eval_batch_size
 
     made = make()
     assert eval_batch_size(made, 1000) == 256_000

@@ -5,7 +5,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_micro import load, run
-from recbole_micro.models import MODELS
+from recbole_micro.models.registry import MODELS
 from tests.tiny import QUICK, write_tiny
 
 pytestmark = [

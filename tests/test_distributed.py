@@ -15,8 +15,8 @@ import torch
 
 from recbole_micro import cli, distributed, run
 from recbole_micro.checkpoint import write
-from recbole_micro.config import Config
 from recbole_micro.errors import UserError
+from recbole_micro.options.config import Config
 from tests import ddp_worker
 from tests.tiny import QUICK, ROOT, free_port, write_tiny
 

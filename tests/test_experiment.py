@@ -9,8 +9,12 @@ import pytest
 import yaml
 from recbole.utils.case_study import full_sort_topk
 
-from recbole_micro import cli, experiment, quick_start, report, run_folder
+from recbole_micro import cli, files
 from recbole_micro.errors import UserError
+from recbole_micro.studies import pool, report, worker
+from recbole_micro.studies import results as results_module
+from recbole_micro.studies import runs as runs_module
+from recbole_micro.training import loading
 from tests.tiny import QUICK, python, write_tiny
 
 # A program that stands for a training: its result follows from its options; some calls die on the way.
@@ -55,7 +59,7 @@ def stand_in(tmp_path, monkeypatch):
 
 
 def runs():
-    return experiment.grid(["BPR", "MICRO"], [1, 2], {"knn_k": [2, 3]}, dataset="tiny", epochs=2)
+    return runs_module.grid(["BPR", "MICRO"], [1, 2], {"knn_k": [2, 3]}, dataset="tiny", epochs=2)
 
 
 def test_the_grid_varies_only_options_that_a_model_has():
@@ -76,22 +80,22 @@ def test_the_grid_varies_only_options_that_a_model_has():
 @pytest.mark.parametrize("die", ["start", "middle", "late"])
 def test_a_killed_study_goes_on_to_the_same_table(die, stand_in, tmp_path, monkeypatch):
     command, calls = stand_in
-    whole = experiment.run_all(runs(), tmp_path / "whole", command=command)
+    whole = pool.run_all(runs(), tmp_path / "whole", command=command)
     assert set(whole["status"]) == {"finished"}
     calls.unlink()
 
     monkeypatch.setenv("DIE", die)
     monkeypatch.setenv("ONLY", "knn_k=2")
-    table = experiment.run_all(runs(), tmp_path / "killed", workers=2, command=command)
+    table = pool.run_all(runs(), tmp_path / "killed", workers=2, command=command)
     assert list(table["status"]) == ["finished", "finished", "failed", "failed", "finished", "finished"]
     monkeypatch.delenv("DIE")
     calls.unlink()
-    experiment.run_all(runs(), tmp_path / "killed", command=command)
+    pool.run_all(runs(), tmp_path / "killed", command=command)
     assert sorted(calls.read_text().split()) == ["MICRO-knn_k=2-seed1", "MICRO-knn_k=2-seed2"]
     results = [(tmp_path / name / "results.csv").read_bytes() for name in ("killed", "whole")]
     assert results[0] == results[1]
 
-    experiment.run_all(runs(), tmp_path / "killed", command=command)
+    pool.run_all(runs(), tmp_path / "killed", command=command)
     assert len(calls.read_text().split()) == 2
 
 
@@ -140,14 +144,14 @@ def test_a_study_whose_parent_is_killed_goes_on_to_the_same_table(
     assert ran.returncode == -signal.SIGKILL, ran.stderr
     torn = [path.name for path in out.rglob("*.part")]
     assert torn == ([] if moment == "training" else [f"{moment}.part"])
-    assert sum(experiment.is_finished(run, out) for run in runs()) == finished
+    assert sum(results_module.is_finished(run, out) for run in runs()) == finished
     assert len(pd.read_csv(out / "results.csv")) == 6  # the last one that was written, whole
     assert (out / "runs" / third).is_dir()
 
-    experiment.run_all(runs(), out, workers=1, command=command)
+    pool.run_all(runs(), out, workers=1, command=command)
     assert calls.read_text().split().count(third) == 1 + repeated
     assert len(calls.read_text().split()) == 6 + repeated
-    experiment.run_all(runs(), tmp_path / "whole", command=command)
+    pool.run_all(runs(), tmp_path / "whole", command=command)
     assert (out / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
     assert not list(out.rglob("*.part"))
 
@@ -155,7 +159,7 @@ def test_a_study_whose_parent_is_killed_goes_on_to_the_same_table(
 def test_workers_are_killed_with_the_parent(tmp_path, monkeypatch):
     """An interrupted parent leaves no process behind, and none of its folders counts as finished."""
     started = []
-    original = experiment.start
+    original = pool.start_run
 
     def start(*arguments):
         started.append(original(*arguments))
@@ -164,75 +168,73 @@ def test_workers_are_killed_with_the_parent(tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "start", start)
-    monkeypatch.setattr(experiment.time, "sleep", interrupt)
+    monkeypatch.setattr(pool, "start_run", start)
+    monkeypatch.setattr(pool.time, "sleep", interrupt)
     script = tmp_path / "sleep.py"
     script.write_text("import time; time.sleep(60)")
     with pytest.raises(KeyboardInterrupt):
-        experiment.run_all(runs(), tmp_path, workers=2, command=[sys.executable, "-S", str(script)])
+        pool.run_all(runs(), tmp_path, workers=2, command=[sys.executable, "-S", str(script)])
     assert len(started) == 2 and all(process.returncode for process in started)
-    assert not any(experiment.is_finished(run, tmp_path) for run in runs())
+    assert not any(results_module.is_finished(run, tmp_path) for run in runs())
 
 
 def test_cores_are_shared_out(stand_in, tmp_path, monkeypatch):
     command, _ = stand_in
     seen = []
-    original = experiment.start
-    monkeypatch.setattr(experiment, "available_cores", lambda: 4)
-    monkeypatch.setattr(experiment.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(experiment, "start", lambda *a: seen.append(a[-1]) or original(*a))
-    experiment.run_all(runs()[:1], tmp_path / "one", command=command)
-    experiment.run_all(runs()[:3], tmp_path / "two", workers=2, command=command)
-    experiment.run_all(runs(), tmp_path / "all", command=command)
+    original = pool.start_run
+    monkeypatch.setattr(pool, "available_cores", lambda: 4)
+    monkeypatch.setattr(pool.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(pool, "start_run", lambda *a: seen.append(a[-1]) or original(*a))
+    pool.run_all(runs()[:1], tmp_path / "one", command=command)
+    pool.run_all(runs()[:3], tmp_path / "two", workers=2, command=command)
+    pool.run_all(runs(), tmp_path / "all", command=command)
     assert seen == [4, 2, 2, 2, *[1] * 6]
 
 
 def test_results_of_other_options_are_not_mixed_in(stand_in, tmp_path):
     command, _ = stand_in
-    experiment.run_all(runs(), tmp_path, command=command)
-    others = experiment.grid(["BPR"], [1], dataset="tiny", epochs=3)
+    pool.run_all(runs(), tmp_path, command=command)
+    others = runs_module.grid(["BPR"], [1], dataset="tiny", epochs=3)
     with pytest.raises(UserError, match="BPR-seed1 holds a finished run with other options: choose another"):
-        experiment.run_all(others, tmp_path, command=command)
+        pool.run_all(others, tmp_path, command=command)
 
 
 def test_one_process_at_a_time_is_at_work_in_a_folder(stand_in, tmp_path):
     command, _ = stand_in
-    with experiment.alone_in(tmp_path), pytest.raises(UserError, match="Another process is at work in"):
-        experiment.run_all(runs(), tmp_path, command=command)
-    assert (experiment.run_all(runs(), tmp_path, command=command)["status"] == "finished").all()
+    with files.alone_in(tmp_path), pytest.raises(UserError, match="Another process is at work in"):
+        pool.run_all(runs(), tmp_path, command=command)
+    assert (pool.run_all(runs(), tmp_path, command=command)["status"] == "finished").all()
 
 
 def test_options_that_are_lists_can_be_varied(stand_in, tmp_path):
     command, _ = stand_in
-    vary = experiment.read_vary("modalities='[visual]','[visual, textual]'")
-    table = experiment.run_all(
-        experiment.grid(["MICRO"], [1], vary, dataset="tiny"), tmp_path, command=command
-    )
+    vary = runs_module.read_vary("modalities='[visual]','[visual, textual]'")
+    table = pool.run_all(runs_module.grid(["MICRO"], [1], vary, dataset="tiny"), tmp_path, command=command)
     assert list(table["modalities"]) == ["['visual']", "['visual', 'textual']"]
     report.write(table, tmp_path, "tiny")
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", [7, 8, 9]), ("1,5", [1, 5]), ("4,", [4])])
 def test_seeds(text, seeds):
-    assert experiment.read_seeds(text, first=7) == seeds
+    assert runs_module.read_seeds(text, first=7) == seeds
 
 
 @pytest.mark.parametrize("text", ["0", "a", "-1", "1.5", ""])
 def test_refused_seeds(text):
     with pytest.raises(UserError, match="--seeds is "):
-        experiment.read_seeds(text)
+        runs_module.read_seeds(text)
 
 
 def test_vary():
-    assert experiment.read_vary("knn_k=5,10; preset=visual,textual;tau=0.5") == {
+    assert runs_module.read_vary("knn_k=5,10; preset=visual,textual;tau=0.5") == {
         "knn_k": [5, 10],
         "preset": ["visual", "textual"],
         "tau": [0.5],
     }
     with pytest.raises(UserError, match="no option 'knnk' .*did you mean knn_k"):
-        experiment.read_vary("knnk=5")
+        runs_module.read_vary("knnk=5")
     with pytest.raises(UserError, match="--vary has 'knn_k': write option=value"):
-        experiment.read_vary("knn_k")
+        runs_module.read_vary("knn_k")
 
 
 @pytest.fixture
@@ -244,7 +246,7 @@ def test_per_user_metrics_are_what_recbole_averages(tiny, tmp_path):
     metrics = ["Recall", "NDCG", "Precision", "Hit", "MRR", "MAP"]
     tiny |= {"model": "BPR", "topk": [3, 5], "metrics": metrics, "protocol": "paper"}
     (tmp_path / "options.yaml").write_text(yaml.safe_dump(tiny))
-    result = run_folder.train_in(tmp_path)
+    result = worker.train_in(tmp_path)
     users = pd.read_parquet(tmp_path / "users.parquet")
     assert users["user"].is_unique and set(users["user"]) <= {f"u{user}" for user in range(24)}
     assert set(users.columns) == {"user", *result["test"]}
@@ -253,7 +255,7 @@ def test_per_user_metrics_are_what_recbole_averages(tiny, tmp_path):
         assert users[name].mean() == pytest.approx(value, abs=1e-9)
 
     # User by user through RecBole's top-k lists.
-    _, model, dataset, _, _, test_data = quick_start.load(str(tmp_path / result["checkpoint"]))
+    _, model, dataset, _, _, test_data = loading.load(str(tmp_path / result["checkpoint"]))
     ids = dataset.token2id("user_id", list(users["user"]))
     _, best = full_sort_topk(ids, model, test_data, k=5)
     for user, items, recall in zip(ids, best.tolist(), users["recall@5"], strict=True):
@@ -271,19 +273,19 @@ def test_a_run_without_test_interactions_ends_before_training(tiny, tmp_path):
     split = {"split": {"RS": [0.8, 0.2, 0.0]}}
     (tmp_path / "options.yaml").write_text(yaml.safe_dump({**tiny, "model": "BPR", "eval_args": split}))
     with pytest.raises(UserError, match="tiny has no test interactions to compare models by"):
-        run_folder.train_in(tmp_path)
+        worker.train_in(tmp_path)
     assert not list(tmp_path.glob("*.pth"))
 
 
 def test_epochs_without_validation_have_empty_cells(tmp_path):
-    run_folder.write_epochs(tmp_path / "epochs.csv", {0: 1.5, 1: 1.25}, {1: {"recall@5": 0.5}})
+    worker.write_epochs(tmp_path / "epochs.csv", {0: 1.5, 1: 1.25}, {1: {"recall@5": 0.5}})
     text = (tmp_path / "epochs.csv").read_text()
     assert text == "epoch,train_loss,recall@5\n1,1.5,\n2,1.25,0.5\n"
 
 
 def test_compare_writes_a_report_and_only_redraws_it(tmp_path, stand_in, monkeypatch, capsys):
     command, calls = stand_in
-    monkeypatch.setattr(experiment, "run_all", functools.partial(experiment.run_all, command=command))
+    monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
     argv = ["compare", "--models=BPR,MICRO", "--dataset", "tiny", "--seeds=2", "--vary", "knn_k=2,3"]
     argv += [f"--data_path={write_tiny(tmp_path / 'data')}", f"--out={tmp_path / 'out'}", "--epochs=1"]
     assert cli.main(argv) == 0
@@ -297,7 +299,7 @@ def test_compare_writes_a_report_and_only_redraws_it(tmp_path, stand_in, monkeyp
 
 def test_compare_says_when_a_run_has_failed(tmp_path, stand_in, monkeypatch, capsys):
     command, _ = stand_in
-    monkeypatch.setattr(experiment, "run_all", functools.partial(experiment.run_all, command=command))
+    monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
     monkeypatch.setenv("DIE", "start")
     monkeypatch.setenv("ONLY", "MICRO")
     data = write_tiny(tmp_path / "data")
@@ -326,7 +328,7 @@ def test_compare_says_when_a_run_has_failed(tmp_path, stand_in, monkeypatch, cap
 def test_mistakes_are_seen_before_anything_runs(argv, sentence, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_tiny(tmp_path / "dataset")
-    monkeypatch.setattr(experiment, "start", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(pool, "start_run", lambda *arguments: 1 / 0)
     assert cli.main(["compare", *argv]) == 2
     assert sentence in capsys.readouterr().err
 
@@ -345,17 +347,17 @@ def test_real_runs_are_killed_fail_and_finish(tiny, tmp_path):
         "Trainer._train_epoch = _train_epoch\n"
         "sys.exit(run_folder.main(sys.argv[1:]))\n"
     )
-    runs = experiment.grid(["BPR"], [1], **tiny) + experiment.grid(
+    runs = runs_module.grid(["BPR"], [1], **tiny) + runs_module.grid(
         ["MICRO"], [1], **tiny, modalities=["smell"]
     )
     out = tmp_path / "out"
-    table = experiment.run_all(runs, out, command=[sys.executable, str(killer)])
+    table = pool.run_all(runs, out, command=[sys.executable, str(killer)])
     assert list(table["status"]) == ["failed", "failed"]
     assert "smell" in table["error"].iloc[1]
     assert (out / table["folder"].iloc[0] / "run.log").stat().st_size > 0
-    table = experiment.run_all(runs, out)
+    table = pool.run_all(runs, out)
     assert list(table["status"]) == ["finished", "failed"]
-    experiment.run_all(runs[:1], tmp_path / "whole")
+    pool.run_all(runs[:1], tmp_path / "whole")
     killed, whole = (pd.read_csv(folder / "results.csv") for folder in (out, tmp_path / "whole"))
     pd.testing.assert_frame_equal(killed[:1][whole.columns], whole, check_dtype=False)
     for name in ("users.parquet", "epochs.csv", "config.yaml"):

@@ -10,7 +10,7 @@ import pytest
 
 from dataset_tools.feature_file import FeatureFile, FeatureWriter
 from dataset_tools.feature_text import write_text
-from recbole_micro import features
+from recbole_micro.data import features
 from recbole_micro.errors import UserError
 
 ITEMS = ["b", "a", "007", "d e", 'q"t']

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recbole_micro.forecast import TYPICAL_EPOCHS, Forecast, duration, of_epochs
+from recbole_micro.studies.forecast import TYPICAL_EPOCHS, Forecast, duration, of_epochs
 
 TIMING = {"prepare": 5.0, "epoch": 10.0, "evaluation": 4.0, "epochs": 100, "eval_step": 5}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from recbole_micro import losses
+from recbole_micro.nn import losses
 
 
 def double_loop(a, b, tau):

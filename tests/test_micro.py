@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from torch.nn.functional import leaky_relu, normalize
 
-from recbole_micro import item_graph
+from recbole_micro import Config
 from recbole_micro.models.micro import MICRO
+from recbole_micro.nn import item_graph
 from tests import dense
 from tests import world as worlds
 

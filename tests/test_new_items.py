@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from recbole.config import Config
 
 from dataset_tools.feature_file import FeatureWriter, feature_path
+from recbole_micro import Config
+from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
-from recbole_micro.features import Modality
-from recbole_micro.graphs import Graph, knn, normalize
-from recbole_micro.new_items import encode_new_items, nearest
-from recbole_micro.quick_start import prepare
+from recbole_micro.inference.new_items import encode_new_items
+from recbole_micro.nn.graph import Graph, normalize
+from recbole_micro.nn.knn import knn, nearest
+from recbole_micro.training.experiment import build
 
 KNOWN, NEW, CLUSTERS, USERS, K = 36, 5, 3, 12, 4
 OPTIONS = {"gpu_id": "", "show_progress": False, "state": "ERROR", "embedding_size": 24, "knn_k": K}
@@ -59,7 +60,8 @@ def folders(tmp_path_factory):
 def model_of(folder, **more):
     torch.manual_seed(3)
     config = Config("MICRO", "few", config_dict={**OPTIONS, "data_path": str(folder), **more})
-    trainer, train_data, *_ = prepare(config)
+    built = build(config)
+    trainer, train_data = built.trainer, built.train_data
     return trainer.model, train_data._dataset
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from recbole_micro import options
 from recbole_micro.errors import UserError
-from recbole_micro.models import MODELS
-from recbole_micro.options import Kind, Option, parse_declarations, parse_kind
-from recbole_micro.parsing import Loader, parse, parse_strings, read_yaml
+from recbole_micro.models.registry import MODELS
+from recbole_micro.options import defaults
+from recbole_micro.options.schema import Kind, Option, parse_declarations, parse_kind
+from recbole_micro.options.values import Loader, parse, parse_strings, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -112,11 +113,11 @@ def test_read_yaml_names_a_missing_file(tmp_path):
 
 def test_recbole_files_keep_their_values():
     """Our loader reads RecBole's own files as RecBole's does, but for one null that RecBole calls 'None'."""
-    from recbole.config import Config
+    from recbole_micro import Config
 
     theirs = Config.recbole_build_yaml_loader(None)
     differences = {}
-    for file in options.RECBOLE_PROPERTIES.rglob("*.yaml"):
+    for file in defaults.RECBOLE_PROPERTIES.rglob("*.yaml"):
         text = file.read_text(encoding="utf-8")
         old, new = yaml.load(text, Loader=theirs), yaml.load(text, Loader=Loader)
         differences.update({key: (old[key], new[key]) for key in old or {} if old[key] != new[key]})

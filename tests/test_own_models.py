@@ -9,10 +9,14 @@ import pytest
 import yaml
 
 import recbole_micro
-from recbole_micro import cli, options, own_models, plugin, search, tuning
+from recbole_micro import cli, options
 from recbole_micro.errors import UserError
-from recbole_micro.models import MODELS
-from recbole_micro.parsing import parse
+from recbole_micro.models.registry import MODELS
+from recbole_micro.options import defaults, user_models
+from recbole_micro.options.config import find_model
+from recbole_micro.options.values import parse
+from recbole_micro.recbole_patches import register
+from recbole_micro.tuning import hyperopt_engine, study
 from tests.tiny import QUICK, ROOT, python, write_tiny
 
 BLEND = '''\
@@ -48,8 +52,8 @@ class Blend(MultimodalRecommender):
 def blend(tmp_path, monkeypatch):
     """The file, and the registry as it was before."""
     before = dict(MODELS)
-    monkeypatch.setattr(options, "_added", {})
-    monkeypatch.setattr(own_models, "_loaded", {})
+    monkeypatch.setattr(defaults, "_added", {})
+    monkeypatch.setattr(user_models, "_loaded", {})
     file = tmp_path / "blend.py"
     file.write_text(BLEND)
     yield file
@@ -59,7 +63,7 @@ def blend(tmp_path, monkeypatch):
     for cached in (options.plugin_defaults, options.model_names, options.known_names, options.declared):
         cached.cache_clear()
     for name in ("blend", "plain"):
-        sys.modules.pop(f"{plugin.ALIAS_PACKAGE}.{name}", None)
+        sys.modules.pop(f"{register.ALIAS_PACKAGE}.{name}", None)
 
 
 def arguments(**given):
@@ -153,14 +157,14 @@ def test_tuner_before_anything_else_has_read_the_file(blend, tmp_path, place):
     if place == "file":
         more = {"config_dict": fixed, "config_file_list": [str(tmp_path / "plugins.yaml")]}
     space = {"choice": {"blend_share": [0.1, 0.9]}}
-    assert len(tuning.hyper_tuning(space, algo="exhaustive", **more).params2result) == 2
+    assert len(hyperopt_engine.hyper_tuning(space, algo="exhaustive", **more).params2result) == 2
 
 
 def test_study_whose_best_options_train_by_themselves(blend, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fixed = quick(write_tiny(tmp_path / "data"), model="Blend", dataset="tiny", plugins="blend.py")
     options_of = {name: parse(str(value)) for name, value in fixed.items()}
-    search.tune({"choice": {"blend_share": [0.1]}}, options_of, tmp_path / "study", algo="exhaustive")
+    study.tune({"choice": {"blend_share": [0.1]}}, options_of, tmp_path / "study", algo="exhaustive")
     best = ["--config_files=study/best.yaml", f"--data_path={fixed['data_path']}"]
     ran = subprocess.run([sys.executable, str(ROOT / "run_recbole_micro.py"), *best], timeout=300)
     assert ran.returncode == 0
@@ -176,7 +180,7 @@ def test_compare_varies_the_options_of_models_in_several_files(blend, tmp_path, 
     try:
         assert cli.main(["compare", *asked, *fixed]) == 0
     finally:
-        sys.modules.pop(f"{plugin.ALIAS_PACKAGE}.other", None)
+        sys.modules.pop(f"{register.ALIAS_PACKAGE}.other", None)
 
 
 def test_options_come_from_a_yaml_file_beside_the_model(blend, capsys):
@@ -191,13 +195,13 @@ def test_options_come_from_a_yaml_file_beside_the_model(blend, capsys):
 
 
 def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(blend):
-    own_models.load(str(blend))
-    first = recbole_micro.config.find_model("Blend")
-    own_models.load(str(blend))
-    assert recbole_micro.config.find_model("Blend") is first
+    user_models.load(str(blend))
+    first = find_model("Blend")
+    user_models.load(str(blend))
+    assert find_model("Blend") is first
     blend.write_text(BLEND.replace("0.5}", "0.75}"))
-    own_models.load([str(blend)])
-    assert recbole_micro.config.find_model("Blend") is not first
+    user_models.load([str(blend)])
+    assert find_model("Blend") is not first
     assert options.plugin_defaults("model/Blend.yaml")["blend_share"] == 0.75
 
 
@@ -216,20 +220,20 @@ def test_files_that_cannot_be_used_are_refused(blend, text, part):
     else:
         blend.write_text(text)
     with pytest.raises(UserError, match=part):
-        own_models.load(str(blend))
+        user_models.load(str(blend))
     assert "Blend" not in options.model_names()
 
 
 def test_a_broken_options_file_is_refused(blend):
     blend.with_name("Blend.yaml").write_text("blend_share: 0.3  # (flaot) Share.\n")
     with pytest.raises(UserError, match="Blend.yaml cannot be read .*flaot"):
-        own_models.load(str(blend))
+        user_models.load(str(blend))
 
 
 def test_a_recommender_of_recbole_s_own_kind(blend):
     own = "class Plain(BPR):\n    defaults = {'plain_x': 3}\n"
     blend.write_text("from recbole.model.general_recommender import BPR\n\n\n" + own)
-    own_models.load(str(blend))
+    user_models.load(str(blend))
     assert options.plugin_defaults("model/Plain.yaml") == {"embedding_size": 64, "plain_x": 3}
-    assert recbole_micro.config.find_model("Plain").__name__ == "Plain"
+    assert find_model("Plain").__name__ == "Plain"
     assert "BPR" not in MODELS

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from recbole.config import Config
 from recbole.utils import get_model
 
-from recbole_micro import hooks, plugin
-from recbole_micro.models import MODELS
+from recbole_micro import Config
+from recbole_micro.data import missing
+from recbole_micro.models.registry import MODELS
+from recbole_micro.recbole_patches import register
 from tests.tiny import python
 
 
@@ -18,13 +19,13 @@ def test_get_model_finds_the_plugins_own_class(name):
     model = get_model(name)
     assert (model.__module__, model.__name__) == (MODELS[name], name)
     own = sys.modules[MODELS[name]]
-    assert sys.modules[f"{plugin.ALIAS_PACKAGE}.{name.lower()}"] is own
+    assert sys.modules[f"{register.ALIAS_PACKAGE}.{name.lower()}"] is own
     assert own.__spec__.name == MODELS[name]
 
 
 def test_registering_again_changes_nothing():
     finders, methods = list(sys.meta_path), dict(vars(Config))
-    plugin.register()
+    register.register()
     assert sys.meta_path == finders
     assert dict(vars(Config)) == methods
 
@@ -55,6 +56,6 @@ def test_dynamic_sampling_gets_its_scores_on_the_cpu():
     on_a_device = SimpleNamespace(cpu=lambda: torch.zeros(3))
     model = SimpleNamespace(predict=lambda interaction: on_a_device)
     loader = SimpleNamespace(model=model)
-    sampled = hooks.negatives_of_an_epoch(lambda self, interaction: self.model.predict(interaction))
+    sampled = missing.negatives_of_an_epoch(lambda self, interaction: self.model.predict(interaction))
     assert torch.equal(sampled(loader, None), torch.zeros(3))
     assert loader.model is model

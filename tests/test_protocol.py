@@ -5,13 +5,14 @@ import pickle
 
 import numpy as np
 import pytest
-from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
 
-from recbole_micro import load, protocol, run
+from recbole_micro import Config, load, run
 from recbole_micro.errors import UserError
-from recbole_micro.quick_start import prepare
+from recbole_micro.evaluation import metrics as metrics_module
+from recbole_micro.evaluation import protocol
+from recbole_micro.training.experiment import build
 from tests.tiny import QUICK, write_tiny
 
 K = 5
@@ -58,7 +59,8 @@ def brute_force(trainer, loaders, part: int, masked: list[int]) -> dict[str, flo
 @pytest.mark.parametrize("name, masked", [("recbole", [0, 1]), ("paper", [0])])
 def test_metrics_equal_a_brute_force_ranking(given, name, masked):
     config = Config("MICRO", "tiny", config_dict={**given, "protocol": name, "ndcg_ideal": "hits"})
-    trainer, *loaders = prepare(config)
+    built = build(config)
+    trainer, loaders = built.trainer, built[2:5]
     trainer.fit(*loaders[:2], saved=False)
     result = trainer.evaluate(loaders[2], load_best_model=False)
     assert list(result) == ["recall@5", "ndcg@5", "ndcg_hits@5", "precision@5"]
@@ -105,7 +107,7 @@ def test_an_item_that_is_positive_is_never_masked(given, data):
 
 def test_the_hits_ideal_counts_the_hits():
     hits = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]], dtype=bool)
-    metric = protocol.NDCG_hits({"topk": [4], "metric_decimal_place": 6})
+    metric = metrics_module.NDCG_hits({"topk": [4], "metric_decimal_place": 6})
     discount = 1 / np.log2([2, 3, 4, 5])
     expected = [
         [0, discount[1] / 1, discount[1] / 1, (discount[1] + discount[3]) / (1 + discount[1])],
@@ -153,7 +155,7 @@ def test_saved_loaders_of_another_protocol_are_not_used(given, monkeypatch):
 
 
 def test_results_with_a_protocol_are_dictionaries():
-    result = protocol.Metrics({"recall@5": 0.5}, "paper")
+    result = metrics_module.Metrics({"recall@5": 0.5}, "paper")
     assert result == {"recall@5": 0.5}
     assert str(result) == "{'recall@5': 0.5} (protocol: paper)"
     again = pickle.loads(pickle.dumps(result))
@@ -175,7 +177,8 @@ def test_where_the_paper_protocol_means_nothing_it_is_refused(given, options, na
 
 def test_an_unknown_protocol_is_refused(given):
     config = Config("BPR", "tiny", config_dict=given)
-    trainer, _, _, test = prepare(config)
+    built = build(config)
+    trainer, test = built.trainer, built.test_data
     with pytest.raises(UserError, match="'papers'.*recbole, paper"):
         protocol.evaluate(trainer, test, "papers")
     with pytest.raises(UserError, match="protocol"):

@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from recbole_micro import Config, hooks, load, objective, quick_start, run
-from recbole_micro.checkpoint import config_from_plain, load_checkpoint, plain_config
+from recbole_micro import Config, load, objective, run
+from recbole_micro.checkpoint import load_checkpoint, plain_config
+from recbole_micro.data import missing
 from recbole_micro.errors import UserError
-from recbole_micro.quick_start import prepare
+from recbole_micro.options.stored import config_from_plain
+from recbole_micro.training import quick_start
+from recbole_micro.training.experiment import build
 from tests.tiny import QUICK, free_port, python, write_tiny
 
 # isort: split
@@ -122,7 +125,7 @@ def test_names_and_losses_must_agree():
     class Trained:
         model, config = Model(), {"loss_decimal_place": 4}
 
-    line = hooks.named_losses(Trainer._generate_train_loss_output.__wrapped__)
+    line = missing.named_losses(Trainer._generate_train_loss_output.__wrapped__)
     assert "L2" in line(Trained(), 0, 0, 1, (1.0, 2.0))
     assert "train loss" in line(Trained(), 0, 0, 1, 1.0)
     with pytest.raises(ValueError, match="longer"):
@@ -172,7 +175,7 @@ def test_resuming_takes_the_options_of_this_run(given):
     changed = {"learning_rate": 0.5, "weight_decay": 0.25, "preset": "without_contrast", "epochs": 9}
     config = Config(config_dict={"resume": first, "gpu_id": "", **changed})
     assert config["beta"] == 0
-    trainer = prepare(config)[0]
+    trainer = build(config).trainer
     trainer.resume_checkpoint(first)
     group = trainer.optimizer.param_groups[0]
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
@@ -403,9 +406,9 @@ def test_a_known_data_set_is_prepared_on_first_use(given, tmp_path, monkeypatch)
 def test_a_missing_part_of_a_fixed_split_counts_as_missing(given, tmp_path):
     folder = write_tiny(tmp_path / "parts", "tiny", parts=True)
     made = Config("BPR", "tiny", config_dict={**given, "data_path": str(folder)})
-    assert hooks.missing_files(made) == []
+    assert missing.missing_files(made) == []
     (folder / "tiny" / "tiny.test.inter").unlink()
-    assert [path.rsplit("/", 1)[1] for path in hooks.missing_files(made)] == ["tiny.test.inter"]
+    assert [path.rsplit("/", 1)[1] for path in missing.missing_files(made)] == ["tiny.test.inter"]
 
 
 FAULTS = """

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from recbole_micro import cli, ray_search, tuning
+from recbole_micro import cli
 from recbole_micro.errors import UserError
-from recbole_micro.journal import FAILED, FINISHED, PRUNED, Journal
+from recbole_micro.tuning import hyperopt_engine, ray_engine
+from recbole_micro.tuning.trials import FAILED, FINISHED, PRUNED, Journal
 from tests import world
 from tests.tiny import QUICK, ROOT
 
@@ -138,7 +139,7 @@ def test_a_journal_leads_to_the_next_draw(algo, tmp_path):
     journal = Journal(tmp_path / "trials.jsonl")
 
     def draws():
-        drawing = ray_search.drawing(tuning.prepared(SPACE, algo, 30), "max", 3, journal)
+        drawing = ray_engine.drawing(hyperopt_engine.build_search(SPACE, algo, 30), "max", 3, journal)
         drawing.replay(asha)
         return drawing
 
@@ -159,30 +160,30 @@ def test_a_journal_leads_to_the_next_draw(algo, tmp_path):
 
 def test_rungs_and_grace():
     config = {"epochs": 300, "eval_step": 3}
-    assert ray_search.grace_period(config) == 10 and ray_search.grace_period(config, 50) == 50
-    assert ray_search.rungs(config, 10) == {"grace_period": 10, "max_t": 297, "reduction_factor": 3}
-    assert ray_search.rungs(config, 300)["grace_period"] == 301  # no rung at all
-    assert ray_search.rungs({"epochs": 2, "eval_step": 1}, 1)["max_t"] == 1
+    assert ray_engine.grace_period(config) == 10 and ray_engine.grace_period(config, 50) == 50
+    assert ray_engine.rungs(config, 10) == {"grace_period": 10, "max_t": 297, "reduction_factor": 3}
+    assert ray_engine.rungs(config, 300)["grace_period"] == 301  # no rung at all
+    assert ray_engine.rungs({"epochs": 2, "eval_step": 1}, 1)["max_t"] == 1
 
 
 def test_what_a_trial_gets():
     cpu, cuda = {"gpu_id": ""}, {"gpu_id": "0"}
-    assert ray_search.shares({"CPU": 8.0}, cuda, None, None, None) == ({"cpu": 1, "gpu": 0}, 8)
-    assert ray_search.shares({"CPU": 8.0}, cuda, None, 2, None) == ({"cpu": 4, "gpu": 0}, 2)
-    assert ray_search.shares({"CPU": 8.0}, cuda, None, None, 3) == ({"cpu": 3, "gpu": 0}, 2)
-    assert ray_search.shares({"CPU": 8.0, "GPU": 2.0}, cuda, None, None, None) == ({"cpu": 4, "gpu": 1}, 2)
-    assert ray_search.shares({"CPU": 8.0, "GPU": 2.0}, cpu, None, 4, None) == ({"cpu": 2, "gpu": 0}, 4)
-    assert ray_search.shares({"CPU": 64.0}, cuda, "auto", 4, None) == ({"cpu": 1, "gpu": 0}, 4)
+    assert ray_engine.shares({"CPU": 8.0}, cuda, None, None, None) == ({"cpu": 1, "gpu": 0}, 8)
+    assert ray_engine.shares({"CPU": 8.0}, cuda, None, 2, None) == ({"cpu": 4, "gpu": 0}, 2)
+    assert ray_engine.shares({"CPU": 8.0}, cuda, None, None, 3) == ({"cpu": 3, "gpu": 0}, 2)
+    assert ray_engine.shares({"CPU": 8.0, "GPU": 2.0}, cuda, None, None, None) == ({"cpu": 4, "gpu": 1}, 2)
+    assert ray_engine.shares({"CPU": 8.0, "GPU": 2.0}, cpu, None, 4, None) == ({"cpu": 2, "gpu": 0}, 4)
+    assert ray_engine.shares({"CPU": 64.0}, cuda, "auto", 4, None) == ({"cpu": 1, "gpu": 0}, 4)
     with pytest.raises(UserError, match="--threads is 9, but Ray has 8 cores"):
-        ray_search.shares({"CPU": 8.0}, cuda, None, None, 9)
+        ray_engine.shares({"CPU": 8.0}, cuda, None, None, 9)
 
 
 def test_without_ray(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(ray_search, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
     assert cli.main(command(tmp_path, "--engine=ray", f"--out={tmp_path}/out")) == 2
     assert 'needs Ray Tune: pip install "ray[tune]>=2.50"' in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    assert ray_search.REQUIREMENT in (ROOT / "setup.py").read_text()
+    assert ray_engine.REQUIREMENT in (ROOT / "setup.py").read_text()
 
 
 @pytest.mark.parametrize(
@@ -203,11 +204,11 @@ def test_a_failing_trial_is_a_row_and_a_mistake_ends_the_search():
     def fails(config, files):
         raise ValueError("Training loss\nis nan")
 
-    result = ray_search.measured(fails, {}, bigger=True)
+    result = ray_engine.measured(fails, {}, bigger=True)
     assert result["state"] == FAILED and result["error"] == "ValueError: Training loss is nan"
 
     def mistaken(config, files):
         raise UserError("knn_k is -1")
 
     with pytest.raises(UserError, match="knn_k is -1"):
-        ray_search.measured(mistaken, {}, bigger=True)
+        ray_engine.measured(mistaken, {}, bigger=True)

@@ -12,10 +12,10 @@ import torch
 
 from dataset_tools.feature_file import FeatureWriter
 from recbole_micro import cli, load, run
+from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
-from recbole_micro.features import Modality
-from recbole_micro.new_items import encode_new_items
-from recbole_micro.recommend import NewItems, read_new_items, recommend
+from recbole_micro.inference.new_items import encode_new_items
+from recbole_micro.inference.recommend import NewItems, read_new_items, recommend
 from tests.tiny import QUICK, write_tiny
 
 WIDTHS = {"textual": 6, "visual": 5}

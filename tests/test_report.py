@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from recbole_micro import report, tables
-from recbole_micro.run_folder import EPOCHS, RESULT, USERS
+from recbole_micro.studies import report, result_tables
+from recbole_micro.studies.worker import EPOCHS, RESULT, USERS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -55,7 +55,7 @@ def study(tmp_path):
 def test_best_second_improvement_and_caption(study):
     results, out = study
     report.write(results, out, "tiny")
-    summary = tables.summarize(results, "tiny")
+    summary = result_tables.summarize(results, "tiny")
     best, second = summary.mean["recall@5"].sort_values(ascending=False).iloc[:2]
     text = (out / "table.md").read_text()
     lines = [line.split(" | ") for line in text.splitlines() if line.startswith("|")]
@@ -101,11 +101,11 @@ def test_smaller_can_be_better():
     mean = pd.DataFrame(
         {"averagepopularity@5": [3.0, 2.0, 4.0], "cold:recall@5": [0.1, np.nan, 0.3]}, list("abc")
     )
-    summary = tables.Summary(mean, mean * np.nan, pd.Series([1, 1, 1], list("abc")), set(), "")
+    summary = result_tables.Summary(mean, mean * np.nan, pd.Series([1, 1, 1], list("abc")), set(), "")
     assert summary.ranks("averagepopularity@5") == {"b": 1, "a": 2}
     assert summary.improvement("averagepopularity@5") == pytest.approx(100 / 3)
     assert summary.ranks("cold:recall@5") == {"c": 1, "a": 2}
-    text = tables.markdown(summary)
+    text = result_tables.markdown(summary)
     assert "cold: Recall@5" in text and "| b | **2.0000** | – |" in text
 
 

@@ -6,10 +6,11 @@ import sys
 import pandas as pd
 import pytest
 
-from recbole_micro import cli, experiment, options, paper_figures, reproduce
-from recbole_micro.config import Config
+from recbole_micro import cli, options
 from recbole_micro.errors import UserError
-from recbole_micro.forecast import duration
+from recbole_micro.options.config import Config
+from recbole_micro.studies import paper_figures, paper_tables, pool
+from recbole_micro.studies.forecast import duration
 from tests.tiny import write_tiny
 
 STAND_IN = """
@@ -35,9 +36,9 @@ result = {"epochs": 1, "protocol": "paper", "valid_metric": "Recall@20", "valid"
 @pytest.mark.parametrize(("table", "count"), [(4, 9), (5, 15), (6, 3)])
 @pytest.mark.parametrize("dataset", ["clothing", "sports", "baby"])
 def test_every_row_is_a_run_that_config_takes(table, count, dataset, tmp_path):
-    rows = reproduce.rows_of(table, dataset)
+    rows = paper_tables.rows_of(table, dataset)
     assert len({row.name for row in rows}) == count
-    runs = reproduce.runs_of(rows, [1], {"dataset": dataset})
+    runs = paper_tables.runs_of(rows, [1], {"dataset": dataset})
     assert len({run.folder for (run,) in runs.values()}) == count
     for (run,) in runs.values() if dataset == "baby" else ():
         given = {**run.options, **run.setting, "model": run.model, "gpu_id": "", "data_path": str(tmp_path)}
@@ -53,9 +54,9 @@ def test_micro_of_table_4_is_the_same_in_tables_5_and_6():
 
 
 def test_the_variants_of_table_5_differ_as_their_names_say(tmp_path):
-    rows = {row.name: row for row in reproduce.rows_of(5, "baby")}
+    rows = {row.name: row for row in paper_tables.rows_of(5, "baby")}
     seen = {}
-    for variant in reproduce.VARIANTS:
+    for variant in paper_tables.VARIANTS:
         row = rows[f"NGCF, {variant}"]
         given = {**row.setting, "dataset": "baby", "gpu_id": "", "data_path": str(tmp_path)}
         config = Config(model=row.model, config_dict=given)
@@ -72,8 +73,8 @@ def test_the_variants_of_table_5_differ_as_their_names_say(tmp_path):
 
 def stand_in_for_all(monkeypatch, command):
     """Let the command stand for trainings and for timings."""
-    monkeypatch.setattr(experiment, "run_all", functools.partial(experiment.run_all, command=command))
-    monkeypatch.setattr(reproduce.timing, "WORKER", command)
+    monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
+    monkeypatch.setattr(paper_tables.timing, "WORKER", command)
 
 
 def test_the_papers_numbers_stand_beside_ours(tmp_path, monkeypatch, capsys):
@@ -88,7 +89,7 @@ def test_the_papers_numbers_stand_beside_ours(tmp_path, monkeypatch, capsys):
     assert "ItemKNN, seed 1 failed: error: no neighbours" in printed
     first = printed.splitlines()[:3]
     assert "Table 4 on baby: 18 runs, 0 finished" in first[0] and "9 of them is timed" in first[1]
-    workers = experiment.share(None, 18)[0]
+    workers = pool.share_cores(None, 18)[0]
     each = 2 + 30 * 10 + 7 * 4  # as the stand-in has it
     assert first[2].startswith(f"About {duration(-(-18 // workers) * each)}, ")
     table = pd.read_csv(out / "paper.csv", index_col="row")
@@ -100,7 +101,7 @@ def test_the_papers_numbers_stand_beside_ours(tmp_path, monkeypatch, capsys):
     assert "| ItemKNN | 0 | 0.0317 | – |" in text and "training items masked" in text
     assert "0.0892" in (out / "paper.html").read_text() and (out / "report.html").is_file()
     quick = (out / "runs" / "BPR-seed1" / "options.yaml").read_text()
-    assert f"epochs: {reproduce.QUICK['epochs']}" in quick
+    assert f"epochs: {paper_tables.QUICK['epochs']}" in quick
     for file in ("paper.md", "report.html"):
         text = (out / file).read_text()
         assert "MICRO with its shipped defaults" in text and "epochs=30" in text
@@ -108,7 +109,7 @@ def test_the_papers_numbers_stand_beside_ours(tmp_path, monkeypatch, capsys):
 
 def test_only_literal_rows_have_the_preset_paper():
     for table in (4, 5, 6):
-        shipped, literal = (reproduce.rows_of(table, "baby", literal) for literal in (False, True))
+        shipped, literal = (paper_tables.rows_of(table, "baby", literal) for literal in (False, True))
         assert not any("paper" in row.setting.get("preset", "") for row in shipped)
         for row in literal:
             assert ("paper" in row.setting.get("preset", "").split(",")) == (row.model == "MICRO")
@@ -145,9 +146,9 @@ def test_a_preset_for_all_is_the_centre_of_a_figure():
 
 @pytest.mark.parametrize(("literal", "value"), [(False, 0.4), (True, 0.7)])
 def test_the_centre_of_a_figure_is_the_setting_of_micro(literal, value):
-    runs = paper_figures.runs_of(4, [1], {"dataset": "baby"}, reproduce.micro(literal))
+    runs = paper_figures.runs_of(4, [1], {"dataset": "baby"}, paper_tables.micro(literal))
     assert [run.setting["lambda_coeff"] for run in runs if run.setting["knn_k"] == 0] == [value]
-    layers = paper_figures.runs_of(5, [1, 2], {"dataset": "baby"}, reproduce.micro(literal))
+    layers = paper_figures.runs_of(5, [1, 2], {"dataset": "baby"}, paper_tables.micro(literal))
     assert [run.setting["n_item_layers"] for run in layers if run.seed == 1] == [0, 1, 2, 3, 4, 5]
 
 

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from recbole_micro import cli, quick_start, search
+from recbole_micro import cli
 from recbole_micro.errors import UserError
-from recbole_micro.journal import Journal
+from recbole_micro.training import experiment
+from recbole_micro.tuning import study
+from recbole_micro.tuning.trials import Journal
 from tests.tiny import QUICK, write_tiny
 
 SPACE = {"choice": {"embedding_size": [4, 8, 16]}, "uniform": {"learning_rate": [0.001, 0.1]}}
@@ -51,29 +53,29 @@ class Objective:
 @pytest.mark.parametrize("die", [1, 4])
 def test_an_interrupted_search_goes_on_to_the_same_end(algo, die, tmp_path, winner):
     arguments = {"space": SPACE, "options": OPTIONS, "algo": algo, "trials": 6, "command": winner}
-    search.tune(**arguments, out=tmp_path / "whole", objective=Objective())
+    study.tune(**arguments, out=tmp_path / "whole", objective=Objective())
 
     with pytest.raises(KeyboardInterrupt):
-        search.tune(**arguments, out=tmp_path / "killed", objective=Objective(die))
+        study.tune(**arguments, out=tmp_path / "killed", objective=Objective(die))
     kept = tmp_path / "killed" / "trials.jsonl"
     if kept.is_file():
         kept.write_text(kept.read_text() + '{"params": {"embed')
     objective = Objective()
-    search.tune(**arguments, out=tmp_path / "killed", objective=objective)
+    study.tune(**arguments, out=tmp_path / "killed", objective=objective)
     assert objective.calls == 6 - (die - 1)
     for name in ("trials.csv", "trials.jsonl", "best.yaml", "winner/results.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
     objective = Objective()
-    search.tune(**arguments, out=tmp_path / "killed", objective=objective)
+    study.tune(**arguments, out=tmp_path / "killed", objective=objective)
     assert objective.calls == 0
-    search.tune(**(arguments | {"trials": 8}), out=tmp_path / "killed", objective=objective)
+    study.tune(**(arguments | {"trials": 8}), out=tmp_path / "killed", objective=objective)
     assert objective.calls == 2
 
 
 def test_what_a_search_writes(tmp_path, winner):
     space = {"choice": {"embedding_size": [4, 8], "learning_rate": [0.01, 0.05]}}
-    table = search.tune(space, OPTIONS, tmp_path, "exhaustive", objective=Objective(), command=winner)
+    table = study.tune(space, OPTIONS, tmp_path, "exhaustive", objective=Objective(), command=winner)
     assert table["test recall@5"].tolist() == [0.25]
     trials = pd.read_csv(tmp_path / "trials.csv")
     assert list(trials.columns) == [
@@ -92,7 +94,7 @@ def test_what_a_search_writes(tmp_path, winner):
     assert yaml.safe_load(text) == {**OPTIONS, "embedding_size": 8, "learning_rate": 0.05}
     assert (tmp_path / "study.png").stat().st_size > 5000
     with pytest.raises(UserError, match="holds a study with other options: choose another --out"):
-        search.tune(SPACE, OPTIONS, tmp_path, "random", objective=Objective(), command=winner)
+        study.tune(SPACE, OPTIONS, tmp_path, "random", objective=Objective(), command=winner)
 
 
 def test_a_metric_whose_smaller_values_are_better(tmp_path):
@@ -105,7 +107,7 @@ def test_a_metric_whose_smaller_values_are_better(tmp_path):
 
 def test_an_unknown_search_leaves_no_study_behind(tmp_path):
     with pytest.raises(UserError, match="no search 'grid'"):
-        search.tune(SPACE, OPTIONS, tmp_path / "out", "grid")
+        study.tune(SPACE, OPTIONS, tmp_path / "out", "grid")
     assert not (tmp_path / "out").exists()
 
 
@@ -115,7 +117,7 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypa
     file.write_text(yaml.safe_dump(QUICK))
     space.write_text("choice:\n  embedding_size: [4, 8]\n")
     seen = []
-    original = quick_start.prepare
+    original = experiment.prepare
 
     def prepare(config):
         trainer, train_data, valid_data, test_data = original(config)
@@ -125,7 +127,7 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypa
         )
         return trainer, train_data, valid_data, test_data
 
-    monkeypatch.setattr(quick_start, "prepare", prepare)
+    monkeypatch.setattr(experiment, "prepare", prepare)
     argv = ["tune", "--model=BPR", "--dataset=tiny", f"--space={space}", "--algo=exhaustive"]
     argv += [
         f"--data_path={write_tiny(tmp_path / 'data')}",
@@ -152,7 +154,7 @@ def test_values_that_an_option_cannot_have_are_refused_before_the_first_trial(tm
     given = {**OPTIONS, "model": "MICRO", "dataset": "tiny", "data_path": str(tmp_path)}
     for space in ({"choice": {"adjacency": ["mean", "sym"]}}, {"uniform": {"beta": [-1, 1]}}):
         with pytest.raises(UserError, match="in the search space"):
-            search.tune(space, given, tmp_path / "out", objective=None)
+            study.tune(space, given, tmp_path / "out", objective=None)
     assert not (tmp_path / "out").exists()
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from recbole_micro import significance
+from recbole_micro.evaluation import significance
 
 
 @pytest.fixture

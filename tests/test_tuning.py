@@ -6,8 +6,11 @@ import math
 import pytest
 from recbole.trainer import HyperTuning
 
-from recbole_micro import objective, options, tuning
+from recbole_micro import objective, options
 from recbole_micro.errors import UserError
+from recbole_micro.options import defaults
+from recbole_micro.tuning import hyperopt_engine
+from recbole_micro.tuning import space as space_module
 from tests.tiny import QUICK, write_tiny
 
 
@@ -36,10 +39,12 @@ def test_recboles_own_search_takes_our_objective(algo, fixed, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["BPR", "MICRO"])
-@pytest.mark.parametrize("algo", tuning.ALGORITHMS)
+@pytest.mark.parametrize("algo", hyperopt_engine.ALGORITHMS)
 def test_our_search(algo, model, fixed):
     fixed = {**fixed, "model": model}
-    search = tuning.hyper_tuning({"choice": {"embedding_size": [4, 8]}}, algo, max_evals=2, config_dict=fixed)
+    search = hyperopt_engine.hyper_tuning(
+        {"choice": {"embedding_size": [4, 8]}}, algo, max_evals=2, config_dict=fixed
+    )
     assert len(search.score_list) == 2
     assert search.best_score == max(search.score_list)
     assert list(search.params2result.values())[0]["test_result"] == {}
@@ -58,7 +63,7 @@ def trial(params, files):
 
 def test_an_exhaustive_search_tries_every_combination_once():
     space = {"choice": {"seed": [1, 2, 3, 4, 5], "epochs": [1, 2, 3]}}
-    search = tuning.hyper_tuning(space, "exhaustive", objective=trial)
+    search = hyperopt_engine.hyper_tuning(space, "exhaustive", objective=trial)
     tried = [f"epochs:{epochs}, seed:{seed}" for seed, epochs in itertools.product(range(1, 6), range(1, 4))]
     assert sorted(search.params_list) == sorted(tried)
     assert search.best_params == {"seed": 3, "epochs": 1}
@@ -72,7 +77,7 @@ def flat(params, files):
 def test_an_exhaustive_search_without_gain_still_tries_everything():
     """RecBole stops after 10 trials without gain, whatever the search."""
     space = {"choice": {"seed": list(range(6)), "epochs": [1, 2, 3, 4]}}
-    search = tuning.hyper_tuning(space, "exhaustive", objective=flat)
+    search = hyperopt_engine.hyper_tuning(space, "exhaustive", objective=flat)
     assert len(set(search.params_list)) == 24
 
 
@@ -84,21 +89,21 @@ def test_a_best_score_of_zero_stays_the_best(bigger):
         return trial(params, files) | {"best_valid_score": next(scores), "valid_score_bigger": bigger}
 
     space = {"choice": {"seed": [1, 2, 3], "epochs": [1]}}
-    search = tuning.hyper_tuning(space, "exhaustive", objective=zero_first)
+    search = hyperopt_engine.hyper_tuning(space, "exhaustive", objective=zero_first)
     assert search.best_score == 0.0
     assert search.params2str(search.best_params) == search.params_list[0]
 
 
 def test_a_search_can_stop_early():
     space = {"choice": {"seed": list(range(40)), "epochs": [1]}}
-    search = tuning.hyper_tuning(space, "random", max_evals=40, objective=flat, early_stop=3)
+    search = hyperopt_engine.hyper_tuning(space, "random", max_evals=40, objective=flat, early_stop=3)
     assert len(search.score_list) < 40
 
 
 def test_read_space(tmp_path):
     file = tmp_path / "space.yaml"
     file.write_text("choice:\n  knn_k: [5, 10]\nloguniform:\n  learning_rate: [1e-4, 1e-2]\n")
-    assert tuning.read_space(file) == {
+    assert space_module.read_space(file) == {
         "choice": {"knn_k": [5, 10]},
         "loguniform": {"learning_rate": [math.log(1e-4), math.log(1e-2)]},
     }
@@ -121,15 +126,15 @@ def test_read_space(tmp_path):
 )
 def test_refused_spaces(space, sentence):
     with pytest.raises(UserError, match=sentence):
-        tuning.read_space(space)
+        space_module.read_space(space)
 
 
 def test_an_unknown_algorithm():
     with pytest.raises(UserError, match="no search 'grid': choose one of exhaustive, random, bayes"):
-        tuning.hyper_tuning({"choice": {"knn_k": [1]}}, "grid")
+        hyperopt_engine.hyper_tuning({"choice": {"knn_k": [1]}}, "grid")
 
 
 @pytest.mark.parametrize("model", options.stems("space"))
 def test_shipped_spaces_hold_values_that_the_options_may_have(model):
-    space = tuning.read_space(options.properties() / "space" / f"{model}.yaml")
-    tuning.check_options(space, options.declared(model, "baby"))
+    space = space_module.read_space(defaults.properties() / "space" / f"{model}.yaml")
+    space_module.check_space(space, options.declared(model, "baby"))

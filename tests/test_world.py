@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
 import recbole_micro  # noqa: F401
+from recbole_micro import Config
 from tests import world as worlds
 
 CHANCE = 1 / (worlds.VISUAL * worlds.TEXTUAL)

@@ -1,14 +1,15 @@
-"""The plugin's models, one file each."""
+"""The plugin's models, one file each; `from recbole_micro.models import MICRO` imports that file alone."""
 
-# A new model is one line here, one module and one YAML file.
-MODELS = {
-    "MICRO": "recbole_micro.models.micro",
-    "LATTICE": "recbole_micro.models.lattice",
-    "VBPR": "recbole_micro.models.vbpr",
-    "MMGCN": "recbole_micro.models.mmgcn",
-    "GRCN": "recbole_micro.models.grcn",
-    "FREEDOM": "recbole_micro.models.freedom",
-    "BM3": "recbole_micro.models.bm3",
-}
+from importlib import import_module
+from typing import Any
 
-ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them
+from recbole_micro.models.registry import MODELS
+
+__all__ = ["MODELS", *MODELS]
+
+
+def __getattr__(name: str) -> Any:
+    """A model's class, imported when it is asked for."""
+    if name in MODELS:
+        return getattr(import_module(MODELS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

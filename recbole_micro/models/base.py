@@ -7,11 +7,13 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_micro import cold_start, features, losses
-from recbole_micro.backbones import BACKBONES, Backbone, HoldsTensors
-from recbole_micro.distributed import same_draws
-from recbole_micro.item_graph import ModalityGraph
-from recbole_micro.transform import FeatureTransform
+from recbole_micro.data import features
+from recbole_micro.data.cold_items import without_ids
+from recbole_micro.nn import losses
+from recbole_micro.nn.backbones import BACKBONES, Backbone
+from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.item_graph import ModalityGraph
+from recbole_micro.nn.transform import FeatureTransform
 
 
 class MultimodalRecommender(HoldsTensors, GeneralRecommender):
@@ -21,8 +23,8 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     and `calculate_loss(interaction)`, which takes its ids from `batch(interaction)` and returns one loss, or
     a tuple of losses named by `loss_names`. `self.modalities` maps each modality to its `Modality(values
     [n_items, d_m], mask [n_items])`; tensors, graphs and dictionaries of them kept as plain attributes
-    follow the model to its device.  `start_epoch()` is the place for whatever is drawn or rebuilt once an
-    epoch.
+    follow the model to its device.  The plugin's trainer calls `start_epoch()` before the first batch of
+    every epoch: the place for whatever is drawn or rebuilt once an epoch.
     """
 
     input_type = InputType.PAIRWISE
@@ -35,12 +37,12 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         interactions = dataset.inter_matrix(form="coo")
         self.train_user = torch.from_numpy(interactions.row).long()
         self.train_item = torch.from_numpy(interactions.col).long()
-        self.cold = cold_start.without_ids(config, dataset)
-        self.new_epoch, self.choosing = True, False
+        self.cold = without_ids(config, dataset)
+        self.choosing = False
         self.cache = None  # embeddings of one evaluation, or those that negatives of one epoch are chosen by
 
     def start_epoch(self) -> None:
-        """Called once an epoch, with its first batch.
+        """Called once an epoch, before its first batch; whoever trains without a trainer calls it.
 
         Processes that train together draw the same in it, such as a sample of the edges.
         """
@@ -52,7 +54,6 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         """
         if not self.choosing:
             self.cache = None
-            self.new_epoch = self.new_epoch or mode
         return super().train(mode)
 
     @contextmanager
@@ -75,10 +76,6 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     def batch(self, interaction) -> tuple[Tensor, ...]:
         """Users, positive items and, where sampled, negative items of a training batch, [batch] each."""
-        if self.new_epoch:
-            self.new_epoch = False
-            with same_draws(self.device):
-                self.start_epoch()
         fields = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
         return tuple(interaction[field] for field in fields if field in interaction)
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_micro import losses
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.nn import losses
 
 
 class BM3(MultimodalRecommender):

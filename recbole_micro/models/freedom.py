@@ -5,11 +5,13 @@ import math
 import torch
 from torch import Tensor
 
-from recbole_micro import losses
 from recbole_micro.errors import UserError
-from recbole_micro.graphs import Graph, knn, mix, normalize, propagate
 from recbole_micro.models.base import MultimodalRecommender
-from recbole_micro.transform import FeatureTransform
+from recbole_micro.nn import losses
+from recbole_micro.nn.graph import Graph, mix, normalize
+from recbole_micro.nn.knn import knn
+from recbole_micro.nn.ops import propagate
+from recbole_micro.nn.transform import FeatureTransform
 
 
 class FREEDOM(MultimodalRecommender):

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_micro import losses
-from recbole_micro.features import Modality
-from recbole_micro.graphs import Graph, bipartite, both_ways, edge_dot, edge_softmax, propagate
+from recbole_micro.data.features import Modality
 from recbole_micro.models.base import MultimodalRecommender
-from recbole_micro.transform import FeatureTransform
+from recbole_micro.nn import losses
+from recbole_micro.nn.graph import Graph, bipartite, both_ways
+from recbole_micro.nn.ops import edge_dot, edge_softmax, propagate
+from recbole_micro.nn.transform import FeatureTransform
 
 ROUTING_STEPS = 3
 LAYERS = 2

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recbole_micro.item_graph import FusedGraph
 from recbole_micro.models.base import ItemGraphRecommender
+from recbole_micro.nn.item_graph import FusedGraph
 
 
 class LATTICE(ItemGraphRecommender):

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recbole_micro import losses
-from recbole_micro.backbones import HoldsTensors
-from recbole_micro.features import Modality
-from recbole_micro.graphs import Graph, bipartite, normalize, propagate
+from recbole_micro.data.features import Modality
 from recbole_micro.models.base import MultimodalRecommender
-from recbole_micro.transform import FeatureTransform
+from recbole_micro.nn import losses
+from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.graph import Graph, bipartite, normalize
+from recbole_micro.nn.ops import propagate
+from recbole_micro.nn.transform import FeatureTransform
 
 LAYERS = 3
 

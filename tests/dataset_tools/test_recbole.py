@@ -56,7 +56,7 @@ def test_any_table_of_tokens_survives_the_way_into_recbole_and_back(
     assert sorted(back) == sorted(rows)
     assert sorted(dataset.field2id_token["item_id"][1:]) == sorted(items)
 
-    from recbole_micro import features
+    from recbole_micro.data import features
 
     loaded = features.load({"data_path": config["data_path"], "modalities": None}, dataset)["visual"]
     for number, item in enumerate(items):

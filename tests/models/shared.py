@@ -7,7 +7,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 import recbole_micro
-from recbole_micro import quick_start
+from recbole_micro.training import quick_start
 from tests import dense
 from tests import world as worlds
 

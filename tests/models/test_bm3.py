@@ -51,8 +51,9 @@ class TestBM3(ModelTests):
         return dropout(x.detach(), p)
 
     def test_no_negatives_are_drawn(self, bench, tmp_path):
-        from recbole.config import Config
         from recbole.data import create_dataset, data_preparation
+
+        from recbole_micro import Config
 
         config = Config("BM3", "world", config_dict=bench.world.config())
         batch = next(iter(data_preparation(config, create_dataset(config))[0]))

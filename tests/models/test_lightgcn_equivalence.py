@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from recbole.config import Config
 from recbole.utils import get_model
+
+from recbole_micro import Config
 
 
 @pytest.mark.parametrize("n_layers", [1, 2, 3])

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from recbole.config import Config
 from torch.nn.functional import normalize
 
+from recbole_micro import Config
 from recbole_micro.models.micro import MICRO
 from tests.dense import affine
 

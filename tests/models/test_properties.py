@@ -2,14 +2,16 @@
 
 import pytest
 
-from recbole_micro import options, tuning
-from recbole_micro.models import MODELS
+from recbole_micro import options
+from recbole_micro.models.registry import MODELS
+from recbole_micro.options import defaults, schema
+from recbole_micro.tuning import space as space_module
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_option_is_declared_and_explained(name):
     file = f"model/{name}.yaml"
-    found = options.parse_declarations(options.plugin_text(file), file)
+    found = schema.parse_declarations(defaults.plugin_text(file), file)
     assert set(found) == set(options.plugin_defaults(file))
     for option in found.values():
         known = option.name == "train_neg_sample_args"  # RecBole's own, with another default
@@ -21,7 +23,7 @@ def test_every_option_is_declared_and_explained(name):
 @pytest.mark.parametrize("name", options.stems("space"))
 def test_the_search_space_suits_the_model(name):
     space = options.plugin_defaults(f"space/{name}.yaml")
-    assert tuning.read_space(space)
+    assert space_module.read_space(space)
     declared = options.declared(name, "")
     for values in space.values():
         for option, choices in values.items():

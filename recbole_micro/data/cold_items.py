@@ -1,0 +1,93 @@
+"""Items without training interactions: which they are, and training that never draws them as negatives.
+
+A data set asks for this with `<name>.cold.json` (what `dataset_tools split --cold` writes), or a run with
+`cold_start: True`.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from recbole.sampler import Sampler
+
+from recbole_micro.errors import UserError
+
+
+def record_path(config) -> Path:
+    """Where a data set says which of its items are cold."""
+    return Path(config["data_path"]) / f"{config['dataset']}.cold.json"
+
+
+def is_cold_start(config) -> bool:
+    """Whether cold items are told apart: the option `cold_start`, or else whether the data set lists them."""
+    chosen = config["cold_start"]
+    return record_path(config).is_file() if chosen is None else chosen
+
+
+def cold_items(config, train) -> np.ndarray:
+    """Which items have no interaction in the data set `train`, bool [n_items]; the padding item is not one.
+
+    Raises UserError where an item that the data set lists as cold has training interactions.
+    """
+    cold = np.ones(train.item_num, dtype=bool)
+    cold[0] = False
+    cold[np.asarray(train.inter_feat[train.iid_field])] = False
+    path = record_path(config)
+    if path.is_file():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        ids = train.field2token_id[train.iid_field]
+        listed = [token for part in ("valid", "test") for token in record[part]]
+        leaked = [token for token in listed if token in ids and not cold[ids[token]]]
+        if leaked:
+            raise UserError(
+                f"{path} lists {len(leaked)} cold item(s) that have training interactions (first: "
+                f"{', '.join(leaked[:3])}): make the split again with python -m dataset_tools split --cold."
+            )
+    return cold
+
+
+def without_ids(config, train) -> torch.Tensor | None:
+    """Items whose ID part a model leaves out (`cold_item_id: zero`), bool [n_items]; None: no such items."""
+    if not is_cold_start(config) or config["cold_item_id"] != "zero":
+        return None
+    return torch.from_numpy(cold_items(config, train))
+
+
+def check_sampler(sampler) -> None:
+    """Raise UserError where RecBole's sampler does not tell training interactions from others."""
+    if not isinstance(sampler, Sampler):
+        raise UserError("Cold start needs a general recommender and repeatable: False.")
+
+
+class WarmSampler(Sampler):
+    """RecBole's sampler of negatives, restricted to `warm`, the items with training interactions [n_warm]."""
+
+    def __init__(self, sampler: Sampler, warm: np.ndarray):
+        vars(self).update(vars(sampler))
+        self.warm = warm
+        full = [len(items) >= len(warm) for items in self.used_ids]
+        if any(full):
+            raise UserError(
+                f"{sum(full)} user(s) have all {len(warm)} warm items in training, so there are no negatives "
+                "for them: leave them out with user_inter_num_interval, or set official_negatives: True."
+            )
+        self.set_distribution(self.distribution)
+
+    def _uni_sampling(self, sample_num):
+        return self.warm[np.random.randint(0, len(self.warm), sample_num)]
+
+    def _get_candidates_list(self):
+        train = self.datasets[0]
+        return list(np.asarray(train.inter_feat[train.iid_field]))
+
+
+def training_sampler(config, dataset, sampler):
+    """The sampler of a training loader: in a cold-start run one that never draws cold items."""
+    if not is_cold_start(config):
+        return sampler
+    warm = ~cold_items(config, dataset)
+    if sampler is None or config["official_negatives"]:
+        return sampler
+    check_sampler(sampler)
+    return WarmSampler(sampler, np.flatnonzero(warm)[1:])

@@ -1,0 +1,124 @@
+"""RecBole's data sets with the plugin's checks: what users can mend is said before RecBole would crash."""
+
+import re
+from pathlib import Path
+
+import recbole.data.dataset
+import torch.distributed as dist
+from recbole.data.dataset import Dataset as RecBoleDataset
+from recbole.utils import FeatureType, ModelType
+
+from dataset_tools.atomic import read_header
+from dataset_tools.errors import DataError
+from recbole_micro.data.missing import interaction_files, missing_files, provide
+from recbole_micro.errors import UserError
+from recbole_micro.mixing import extended
+
+NUMBER = r"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf))"
+INTERVAL = re.compile(rf"[\[(]\s*{NUMBER}\s*,\s*{NUMBER}\s*[\])]", re.IGNORECASE)
+
+
+class CheckedFiles(RecBoleDataset):
+    """What a data set of the plugin's checks beside what RecBole does (mix-in of RecBole's classes)."""
+
+    def _load_data(self, token, dataset_path):
+        """Make a missing data set, or say how to get it, where RecBole would download or crash."""
+        if missing_files(self.config):
+            if self.config["local_rank"] == 0:
+                provide(token, Path(dataset_path))
+            if not self.config["single_spec"]:
+                dist.barrier()
+        check_header(self.config)
+        super()._load_data(token, dataset_path)
+
+    def _set_label_by_threshold(self):
+        """RecBole's mistakes about `threshold` are the user's."""
+        try:
+            super()._set_label_by_threshold()
+        except ValueError as error:
+            raise UserError(f"Option threshold is {self.config['threshold']}: {error}") from error
+
+    def _filter_by_field_value(self):
+        """Say which field or value of `val_interval` cannot be filtered by."""
+        for field, kept in (self.config["val_interval"] or {}).items():
+            if field not in self.field2type:
+                raise UserError(
+                    f"val_interval names {field}, but only {', '.join(self.field2type)} are loaded: name it "
+                    "in load_col, where a file of the data set has it."
+                )
+            number = self.field2type[field] in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ)
+            if not number and not isinstance(kept, (list, tuple, set)):
+                raise UserError(f"val_interval of {field} is {kept!r}: give a list of the values to keep.")
+        super()._filter_by_field_value()
+
+    def _parse_intervals_str(self, text):
+        """Refuse an interval that RecBole would skip, or end with a traceback of."""
+        for one in [] if text is None else str(text).split(";"):
+            found = INTERVAL.fullmatch(one.strip())
+            if not found or float(found[1]) > float(found[2]):
+                raise UserError(
+                    f"The interval {one.strip()!r} of a filter (user_inter_num_interval, "
+                    "item_inter_num_interval, val_interval) cannot be read: write [5,inf) or (0,3], and "
+                    "several with ; between them."
+                )
+        return super()._parse_intervals_str(text)
+
+    def _reset_index(self):
+        """Say which file and which options left no row, where RecBole says `some feat`."""
+        for name in self.feat_name_list:
+            if getattr(self, name).empty:
+                raise UserError(
+                    f"The data set {self.dataset_name} has no row left in {name.removesuffix('_feat')} after "
+                    f"reading and filtering: look into {self.config['data_path']}, and at the filtering "
+                    "options (val_interval, user_inter_num_interval, item_inter_num_interval, ...)."
+                )
+        super()._reset_index()
+
+
+def check_header(config) -> None:
+    """Raise UserError where interactions do not begin with `name:type` fields, users and items among them."""
+    if config["field_separator"] != "\t" or config["MODEL_TYPE"] != ModelType.GENERAL:
+        return
+    for path in interaction_files(config):
+        try:
+            names = [name for name, _ in read_header(Path(path))]
+        except DataError as error:
+            raise UserError(f"{error} Write it with python -m dataset_tools convert.") from error
+        columns = (config["load_col"] or {}).get("inter")
+        asked = config["eval_args"] or {}
+        if asked.get("order") == "TO":
+            check_loaded(config["TIME_FIELD"], names, columns, "eval_args with order: TO", path)
+        if "labeled" in asked["mode"].values() and not config["threshold"]:
+            check_loaded(config["LABEL_FIELD"], names, columns, "eval_args with mode: labeled", path)
+        for field in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
+            if columns is not None and field not in columns:
+                raise UserError(f"load_col reads no {field} of the interactions: add it to {columns}.")
+            if field not in names:
+                raise UserError(
+                    f"{path} has no column {field}:token, only {', '.join(names)}: rename a column, or set "
+                    "USER_ID_FIELD and ITEM_ID_FIELD."
+                )
+
+
+def check_loaded(field: str, names: list[str], columns: list[str] | None, what: str, path: str) -> None:
+    """Raise UserError where `what` needs a column of the interactions that is not there or not read."""
+    if field not in names:
+        raise UserError(f"{what} needs the column {field}, which {path} does not have.")
+    if columns is not None and field not in columns:
+        loaded = ", ".join([*columns, field])
+        raise UserError(f"{what} needs the column {field}: read it with load_col: {{inter: [{loaded}]}}.")
+
+
+BY_TYPE = {ModelType.SEQUENTIAL: "SequentialDataset", ModelType.KNOWLEDGE: "KnowledgeBasedDataset"}
+
+
+def create(config) -> RecBoleDataset:
+    """What RecBole's `create_dataset` makes of a configuration, with the checks.
+
+    Saved data sets are not looked for: they are pickles, which can run code when they are opened.
+    """
+    name = BY_TYPE.get(config["MODEL_TYPE"], "Dataset")
+    base = getattr(recbole.data.dataset, f"{config['model']}Dataset", None) or getattr(
+        recbole.data.dataset, name
+    )
+    return extended(base, CheckedFiles)(config)

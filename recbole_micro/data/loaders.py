@@ -1,0 +1,20 @@
+"""RecBole's training loader with the plugin's choice of negatives."""
+
+from contextlib import nullcontext
+
+from recbole.data.dataloader import TrainDataLoader as RecBoleTrainDataLoader
+
+from recbole_micro.data.cold_items import training_sampler
+
+
+class TrainDataLoader(RecBoleTrainDataLoader):
+    """Negatives are never cold items, and a model of the plugin's scores candidates once for an epoch."""
+
+    def __init__(self, config, dataset, sampler, shuffle=False):
+        super().__init__(config, dataset, training_sampler(config, dataset, sampler), shuffle=shuffle)
+
+    def _neg_sampling(self, inter_feat):
+        with getattr(
+            self.model, "choosing_negatives", nullcontext
+        )():  # `model`: set where sampling is dynamic
+            return super()._neg_sampling(inter_feat)

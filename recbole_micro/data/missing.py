@@ -1,0 +1,48 @@
+"""Data sets that are not there: made where that needs no download, else refused with the command to get them."""
+
+import os
+from logging import getLogger
+from pathlib import Path
+
+from dataset_tools import catalog
+from dataset_tools.errors import DataError
+from recbole_micro.errors import UserError, hint
+
+
+def interaction_files(config) -> list[str]:
+    """The interaction files that the configuration asks for: one, or the parts of a fixed split."""
+    names = [f"{part}.inter" for part in config["benchmark_filename"] or []] or ["inter"]
+    return [os.path.join(config["data_path"], f"{config['dataset']}.{name}") for name in names]
+
+
+def missing_files(config) -> list[str]:
+    """The interaction files that the configuration asks for and that are not there."""
+    return [path for path in interaction_files(config) if not os.path.isfile(path)]
+
+
+def check_available(name: str, folder: Path) -> None:
+    """Raise UserError, with one sentence on how to get it, for a data set that cannot be made here."""
+    if not catalog.is_known(name):
+        near = hint(name, catalog.KNOWN, ".")
+        raise UserError(
+            f"The data set {name} is not in {folder} (no {name}.inter): convert your files with python -m "
+            f"dataset_tools convert, or pass --data_path=FOLDER where FOLDER/{name} holds it{near}"
+        )
+    if catalog.KNOWN[name].needs_download:
+        raise UserError(f"The data set {name} is not in {folder}: get it with {command(name, folder)}.")
+
+
+def provide(name: str, folder: Path) -> None:
+    """Make a data set that is not in `folder`; UserError where that is not possible without a download."""
+    check_available(name, folder)
+    getLogger().info(f"The data set {name} is not in {folder}: {command(name, folder)}")
+    try:
+        catalog.prepare(name, folder.parent)
+    except DataError as error:
+        if not (folder / f"{name}.inter").is_file():  # another process may have made it meanwhile
+            raise UserError(str(error)) from error
+
+
+def command(name: str, folder: Path) -> str:
+    """The command that makes a known data set."""
+    return f"python -m dataset_tools prepare {name} --data-path {folder.parent}"

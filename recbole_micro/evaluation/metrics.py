@@ -1,0 +1,60 @@
+"""The plugin's metric, and results that say how they were measured."""
+
+from collections import OrderedDict
+
+import numpy as np
+from recbole.evaluator import register
+from recbole.evaluator.metrics import NDCG
+
+
+class NDCG_hits(NDCG):
+    """NDCG@k with the ideal list of the hits among the k items instead of the user's positives.
+
+    That of MICRO's published code: never below NDCG@k, and not comparable with it.
+    """
+
+    def metric_info(self, pos_index, pos_len=None):
+        discount = 1 / np.log2(np.arange(pos_index.shape[1]) + 2)
+        gain = np.cumsum(pos_index * discount, axis=1)
+        ideal = np.concatenate([[1.0], np.cumsum(discount)])  # without hits the gain is 0
+        return gain / ideal[np.cumsum(pos_index, axis=1)]
+
+    def calculate_metric(self, dataobject):
+        return self.topk_result("ndcg_hits", self.metric_info(self.used_info(dataobject)[0]))
+
+
+# A metric is one line here and a class with RecBole's interface: `metric_need`, `metric_type`, `smaller`.
+METRICS: dict[str, type] = {"ndcg_hits": NDCG_hits}
+
+
+def register_metrics() -> None:
+    """Make the plugin's metrics known to RecBole; idempotent."""
+    for name, metric in METRICS.items():
+        register.metrics_dict[name] = metric
+        register.metric_information[name] = metric.metric_need
+        register.metric_types[name] = metric.metric_type
+
+
+class Metrics(OrderedDict):
+    """Results of one evaluation, `{metric: value}`, with the protocol and what else they must say.
+
+    `note`: in which ranking they were measured, where that is not all items, and for what a model says
+    nothing; empty otherwise.
+    """
+
+    def __init__(self, values=(), protocol: str = "recbole", note: str = ""):
+        super().__init__(values)
+        self.protocol, self.note = protocol, note
+
+    @property
+    def label(self) -> str:
+        """Protocol and note, for people."""
+        return ", ".join(filter(None, (self.protocol, self.note)))
+
+    def __reduce__(self):
+        return type(self), (dict(self), self.protocol, self.note)
+
+    def __repr__(self):
+        return f"{dict(self)} (protocol: {self.label})"
+
+    __str__ = __repr__

@@ -1,0 +1,93 @@
+"""What is ranked in an evaluation: all items or, in a cold-start run, cold and warm ones by themselves.
+
+Three rankings are measured in a cold-start run: `all`, a user's cold items among all items; `cold`, among
+the cold items only; `warm`, the other items of users who have training interactions, among the warm items.
+"""
+
+from collections.abc import Mapping
+from logging import getLogger
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recbole_micro.data.cold_items import cold_items
+from recbole_micro.evaluation.metrics import Metrics
+
+WHAT = {"all": "cold items among all items", "cold": "cold items among cold items", "warm": "warm items"}
+BY_DEFINITION = ("Random", "Pop")  # RecBole's models that say something about items nobody trained on
+EQUAL = ("Pop",)  # to which all cold items are the same: below the others, in no order of their own
+
+
+class Ranking(NamedTuple):
+    """One ranking to measure: a loader's users, masks and positives, and which items are ranked.
+
+    `candidates`: bool [n_items], None for all.  `note`: what the metrics must say of it.
+    """
+
+    name: str
+    loader: Any
+    candidates: Tensor | None
+    protocol: str
+    note: str
+
+
+def ranks_cold_items(model) -> bool:
+    """Whether a model's scores of cold items mean anything, as it says itself; RecBole's know only ids."""
+    return getattr(model, "ranks_cold_items", type(model).__name__ in BY_DEFINITION)
+
+
+def rankings(loader) -> dict[str, Ranking]:
+    """The rankings of an evaluation loader: one of all items, or those of a cold-start run."""
+    protocol, parts = getattr(loader, "protocol", "recbole"), getattr(loader, "parts", {})
+    if not parts:
+        return {"": Ranking("", loader, None, protocol, "")}
+    return {
+        name: Ranking(name, part, candidates, protocol, WHAT[name])
+        for name, (part, candidates) in parts.items()
+    }
+
+
+def selecting(loader, model, warned: set[str]) -> Ranking:
+    """The ranking by which the epoch is selected; says once (`warned`) where it is not the one asked for."""
+    found = rankings(loader)
+    if "" in found:
+        return found[""]
+    able = ranks_cold_items(model)
+    order = (loader.selection, "warm", "all") if able else ("warm", "all")
+    chosen = next(name for name in order if name in found)
+    if chosen != loader.selection and chosen not in warned:
+        warned.add(chosen)
+        reason = "validation has no cold items" if able else f"{type(model).__name__} cannot rank cold items"
+        getLogger().warning(f"The epoch is selected by the ranking of {WHAT[chosen]}: {reason}.")
+    return found[chosen]
+
+
+def joined(model, results: Mapping[str, Metrics]) -> Metrics:
+    """One result of all rankings of a test.
+
+    The keys are RecBole's for `all`, and with `cold:` and `warm:` in front for the others; what a model
+    cannot rank is NaN.
+    """
+    first = next(iter(results.values()))
+    if set(results) == {""}:
+        return first
+    able, name = ranks_cold_items(model), type(model).__name__
+    values = {}
+    for ranking, result in results.items():
+        front = "" if ranking == "all" else f"{ranking}:"
+        known = ranking == "warm" or able and (ranking == "all" or name not in EQUAL)
+        values.update({front + metric: value if known else float("nan") for metric, value in result.items()})
+    return Metrics(values, first.protocol, "" if able else f"{name} cannot rank cold items")
+
+
+def cold_start_parts(loader, train) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """Per ranking of a cold-start run: which of the loader's interactions [n], and which items [n_items]."""
+    dataset = loader._dataset
+    cold = torch.from_numpy(cold_items(loader.config, train))
+    known = torch.zeros(train.user_num, dtype=torch.bool)
+    known[train.inter_feat[train.uid_field]] = True
+    on_cold = cold[dataset.inter_feat[dataset.iid_field]]
+    on_warm = ~on_cold & known[dataset.inter_feat[dataset.uid_field]]
+    asked = {"all": (on_cold, None), "cold": (on_cold, cold), "warm": (on_warm, ~cold)}
+    return {name: (chosen, items) for name, (chosen, items) in asked.items() if chosen.any()}

@@ -1,0 +1,90 @@
+"""Vectors for items that were not in the data at all, from their features and a trained MICRO."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recbole_micro.data.features import Modality
+from recbole_micro.errors import UserError
+from recbole_micro.nn.item_graph import ModalityGraph
+from recbole_micro.nn.knn import like_known, nearest
+from recbole_micro.nn.ops import propagate
+
+
+@torch.no_grad()
+def encode_new_items(
+    model, features: Mapping[str, Tensor | np.ndarray | Modality], k: int | None = None
+) -> Tensor:
+    """Vectors [n_new, d] of new items, to be ranked beside `model.embeddings()[1]`.
+
+    Per modality a new item receives from its `k` (default: the model's `knn_k`) nearest known items, in the
+    raw and in the transformed features, normalised as in Eq. 3 with the new item's own row sum and without a
+    self-loop; then the trained attention; x~ is 0.  `features` maps modalities to [n_new, d_m]; a row of
+    zeros, or a modality left out, is one that the item lacks.  Puts the model into evaluation mode.
+    """
+    if not hasattr(model, "graphs") or not hasattr(model, "fuse"):
+        name = type(model).__name__
+        raise UserError(f"{name} cannot encode new items: train MICRO with an item graph or features.")
+    model.eval()
+    given = aligned(model, features)
+    views = {m: new_view(model, graph, given[m], k) for m, graph in model.graphs.items()}
+    present = torch.stack([given[m].mask for m in views], 1)
+    return F.normalize(model.fuse(views, present)[0], dim=-1)
+
+
+def aligned(model, features: Mapping) -> dict[str, Modality]:
+    """The features of every modality of the model, on its device; UserError where they do not fit."""
+    unknown = [m for m in features if m not in model.graphs]
+    if unknown or not features:
+        there = ", ".join(model.graphs)
+        raise UserError(
+            f"New items need features of the model's modalities ({there}), not {unknown or 'none'}."
+        )
+    given = {m: as_modality(values) for m, values in features.items()}
+    counts = {m: len(modality.values) for m, modality in given.items()}
+    if len(set(counts.values())) > 1:
+        raise UserError(f"The new items' features have different numbers of rows: {counts}.")
+    result = {}
+    for m, graph in model.graphs.items():
+        width, like = graph.raw.shape[1], graph.raw
+        empty = torch.zeros(next(iter(counts.values())), width)
+        values, mask = given.get(m) or as_modality(empty)
+        if values.shape[1] != width:
+            raise UserError(
+                f"The new items' {m} features have {values.shape[1]} columns, the model's {width}."
+            )
+        if not bool(values.isfinite().all()):
+            raise UserError(f"The new items' {m} features have NaN or infinite values.")
+        result[m] = Modality(values.to(like), mask.to(like.device))
+    return result
+
+
+def as_modality(values) -> Modality:
+    """Rows of zeros are items without the modality, as in the graphs of the known items."""
+    if isinstance(values, Modality):
+        return values
+    values = torch.as_tensor(values)
+    return Modality(values, values.ne(0).any(1))
+
+
+def new_view(model, graph: ModalityGraph, new: Modality, k: int | None) -> Tensor:
+    """h^m of the new items, [n_new, d]."""
+    transformed = graph.transform(new.values) * new.mask[:, None]
+    if model.item_view == "features":
+        return transformed
+    by_id = model.item_input == "id"
+    if not model.n_item_layers:
+        return torch.zeros_like(transformed) if by_id else transformed
+    known = model.backbone.item_embedding.weight if by_id else graph.transformed()
+    h = graph(known, model.n_item_layers - 1)
+    options = dict(graph.knn_options)
+    options["k"] = options["k"] if k is None else k
+    raw = nearest(new, Modality(graph.raw, graph.mask), options)
+    view = graph.lambda_coeff * propagate(like_known(raw, graph.initial_graph()), h)
+    if graph.lambda_coeff < 1:
+        learned = nearest(Modality(transformed, new.mask), Modality(graph.transformed(), graph.mask), options)
+        view = view + (1 - graph.lambda_coeff) * propagate(like_known(learned, graph.learned_graph()), h)
+    return view

@@ -1,0 +1,222 @@
+"""Top-k lists with original ids from a checkpoint, with new items among them."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data.interaction import Interaction
+
+from dataset_tools.errors import DataError
+from dataset_tools.feature_file import ID_COLUMN, FeatureFile, check_finite, feature_column
+from recbole_micro.data.features import Modality
+from recbole_micro.errors import UserError
+from recbole_micro.inference.new_items import encode_new_items
+from recbole_micro.options import user_models
+from recbole_micro.options.values import parse_strings
+from recbole_micro.training.loading import load_data_and_model
+
+USERS_AT_ONCE = 256
+COLUMNS = ["user_id", "rank", "item_id", "score"]
+
+
+class NewItems(NamedTuple):
+    """Items that the data set does not have: ids and features, `Modality(values [n, d_m], mask [n])`."""
+
+    tokens: list[str]
+    features: dict[str, Modality]
+
+
+def recommend(
+    source: str | Path | tuple,
+    users: str | Sequence[str] = "all",
+    k: int = 20,
+    exclude_seen: bool = True,
+    new_items: NewItems | None = None,
+) -> pd.DataFrame:
+    """The `k` best items of each user, best first: columns user_id, rank (from 1), item_id, score.
+
+    `source`: a checkpoint, or what `load` returns for one.  `users`: ids, or `all`.  `exclude_seen` leaves
+    out every item of a user's training, validation and test interactions.  `new_items` (MICRO) are ranked
+    among the others.  Raises UserError for unknown users and for features that do not fit the model.
+    """
+    if not isinstance(source, tuple):
+        source = load_data_and_model(source, log=False)
+    _, model, dataset, *loaders = source
+    if k < 1:
+        raise UserError(f"k is {k}: ask for at least 1 item.")
+    ids = user_ids(dataset, users)
+    tokens = np.asarray(dataset.field2id_token[dataset.iid_field], dtype=object)
+    vectors = None
+    if new_items is not None:
+        vectors = encode_new_items(model, new_items.features)
+        tokens = np.concatenate([tokens, np.array(new_items.tokens, dtype=object)])
+    seen = seen_items([loader._dataset for loader in loaders], ids) if exclude_seen else None
+    model.eval()
+    parts = []
+    for start in range(0, len(ids), USERS_AT_ONCE):
+        some = ids[start : start + USERS_AT_ONCE]
+        scores = scores_of(model, dataset, some, vectors)
+        scores[:, 0] = -torch.inf
+        if seen is not None:
+            hidden = seen[(seen[:, 0] >= start) & (seen[:, 0] < start + len(some))]
+            scores[hidden[:, 0] - start, hidden[:, 1]] = -torch.inf
+        parts.append(best(scores, k, dataset.id2token(dataset.uid_field, some), tokens))
+    return pd.concat(parts, ignore_index=True)
+
+
+def user_ids(dataset, users: str | Sequence[str]) -> np.ndarray:
+    """Internal ids of these users, or of all."""
+    field = dataset.uid_field
+    if isinstance(users, str):
+        if users == "all":
+            return np.arange(1, dataset.user_num)
+        users = parse_strings(users)
+    known = dataset.field2token_id[field]
+    unknown = [str(user) for user in users if str(user) not in known]
+    if unknown or not len(users):
+        first = ", ".join(unknown[:3]) or "(none asked for)"
+        raise UserError(
+            f"The data set {dataset.dataset_name} has no user {first}: "
+            "give ids as in its .inter file, or `all`."
+        )
+    return np.array([known[str(user)] for user in users])
+
+
+def seen_items(datasets: Sequence, ids: np.ndarray) -> torch.Tensor:
+    """(place in `ids`, item) of every interaction of these users, [n, 2]."""
+    user, item = (
+        np.concatenate([np.asarray(dataset.inter_feat[getattr(dataset, field)]) for dataset in datasets])
+        for field in ("uid_field", "iid_field")
+    )
+    order = np.argsort(ids, kind="stable")
+    first, last = (np.searchsorted(ids[order], user, side) for side in ("left", "right"))
+    times = last - first  # a user may be asked for twice
+    offset = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    place = order[np.repeat(first, times) + offset]
+    return torch.from_numpy(np.stack([place, np.repeat(item, times)], 1))
+
+
+@torch.no_grad()
+def scores_of(model, dataset, users: np.ndarray, vectors: torch.Tensor | None) -> torch.Tensor:
+    """Scores [n_users, n_items + n_new] on the CPU."""
+    device = next(model.parameters(), torch.empty(0)).device
+    asked = dataset.join(Interaction({dataset.uid_field: torch.as_tensor(users)})).to(device)
+    try:
+        scores = model.full_sort_predict(asked)
+    except NotImplementedError:
+        items = dataset.get_item_feature().to(device)
+        pairs = asked.repeat_interleave(dataset.item_num)
+        pairs.update(items.repeat(len(users)))
+        scores = model.predict(pairs)
+    scores = scores.view(len(users), -1)
+    if vectors is not None:
+        scores = torch.cat([scores, model.embeddings()[0][asked[dataset.uid_field]] @ vectors.T], 1)
+    return scores.float().cpu()
+
+
+def best(scores: torch.Tensor, k: int, users: np.ndarray, tokens: np.ndarray) -> pd.DataFrame:
+    """The rows of these users; items with a score of minus infinity are none."""
+    values, items = scores.topk(min(k, scores.shape[1]))
+    there = values > -torch.inf
+    row, place = (part.numpy() for part in there.nonzero(as_tuple=True))
+    found = tokens[items[there].numpy()]
+    return pd.DataFrame(
+        dict(zip(COLUMNS, (np.asarray(users)[row], place + 1, found, values[there].numpy()), strict=True))
+    )
+
+
+def read_new_items(folder: str | Path, dataset) -> NewItems:
+    """The items in a folder's feature files (`*.<modality>.parquet`) that the data set does not have."""
+    known = dataset.field2token_id[dataset.iid_field]
+    found: dict[str, tuple[list[str], np.ndarray]] = {}
+    try:
+        for path, modality in feature_files(Path(folder)):
+            names, blocks = [], []
+            file = FeatureFile(path, modality, (ID_COLUMN, f"{dataset.iid_field}:token"))
+            for tokens, block in file.blocks():
+                check_finite(tokens, block, f"column {feature_column(modality)!r} of {path}, row(s)")
+                new = [row for row, token in enumerate(tokens.to_pylist()) if token not in known]
+                names += [tokens[row].as_py() for row in new]
+                blocks.append(block[new])
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            if twice:
+                raise DataError(
+                    f"{path}: item id(s) {', '.join(twice[:3])} have more than one row; keep one."
+                )
+            if names:
+                found[modality] = names, np.concatenate(blocks)
+    except DataError as error:
+        raise UserError(str(error)) from error
+    if not found:
+        raise UserError(f"{folder} has no feature file (*.<modality>.parquet) with items that are new.")
+    tokens = sorted(set().union(*(names for names, _ in found.values())))
+    place = {token: number for number, token in enumerate(tokens)}
+    features = {}
+    for modality, (names, block) in found.items():
+        values = np.zeros((len(tokens), block.shape[1]), dtype=np.float32)
+        mask = np.zeros(len(tokens), dtype=bool)
+        rows = [place[name] for name in names]
+        values[rows], mask[rows] = block, True
+        features[modality] = Modality(torch.from_numpy(values), torch.from_numpy(mask))
+    return NewItems(tokens, features)
+
+
+def feature_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """(path, modality) of each feature file."""
+    for path in sorted(folder.glob("*.*.parquet")):
+        yield path, path.name.removesuffix(".parquet").rsplit(".", 1)[1]
+
+
+def write(lists: pd.DataFrame, path: str | Path) -> None:
+    """Write the lists as `.csv`, or as `.json` with one entry per user."""
+    path = Path(path)
+    if path.suffix == ".csv":
+        lists.to_csv(path, index=False)
+    elif path.suffix == ".json":
+        entries = [
+            {"user_id": user, "items": rows[["item_id", "score"]].to_dict("records")}
+            for user, rows in lists.groupby("user_id", sort=False)
+        ]
+        path.write_text(json.dumps(entries, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    else:
+        raise UserError(f"{path} is neither a .csv nor a .json file: choose one of the two.")
+
+
+HELP = """\
+usage: recbole-micro recommend --checkpoint=FILE [--users=ID,ID|all] [--topk=N] [--out=FILE]
+
+The best items of each user that the user has no interaction with, with the data set's own ids.
+
+  --checkpoint=FILE  the .pth file that training wrote
+  --users=A,B        ids as in the .inter file, or all (the default)
+  --topk=N           length of a list (default: 20)
+  --out=FILE         a .csv or .json file (default: CSV on the screen)
+  --new_items=DIR    also rank new items, those of the feature files DIR/*.<modality>.parquet (MICRO)
+  --data_path=DIR    the folder that holds the data set's, if it has moved since the training
+  --plugins=FILE     the Python file of a model of your own"""
+
+
+def main(own: dict[str, str], k: int | None) -> int:
+    """`recbole-micro recommend` with its arguments."""
+    if "checkpoint" not in own:
+        raise UserError("recommend needs a trained model: write --checkpoint=FILE.")
+    out = own.get("out")
+    if out and Path(out).suffix not in (".csv", ".json"):
+        raise UserError(f"--out is {out}: choose a .csv or a .json file.")
+    if out and not Path(out).parent.is_dir():
+        raise UserError(f"There is no folder {Path(out).parent} for --out={out}: make it first.")
+    user_models.load(own.get("plugins"))
+    source = load_data_and_model(own["checkpoint"], own.get("data_path"), log=False)
+    new = read_new_items(own["new_items"], source[2]) if "new_items" in own else None
+    lists = recommend(source, own.get("users", "all"), k or 20, new_items=new)
+    if out:
+        write(lists, out)
+    else:
+        lists.to_csv(sys.stdout, index=False)
+    return 0

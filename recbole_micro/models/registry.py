@@ -1,0 +1,13 @@
+"""The plugin's models by name: a new model is one line here, one module and one YAML file."""
+
+MODELS = {
+    "MICRO": "recbole_micro.models.micro",
+    "LATTICE": "recbole_micro.models.lattice",
+    "VBPR": "recbole_micro.models.vbpr",
+    "MMGCN": "recbole_micro.models.mmgcn",
+    "GRCN": "recbole_micro.models.grcn",
+    "FREEDOM": "recbole_micro.models.freedom",
+    "BM3": "recbole_micro.models.bm3",
+}
+
+ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

@@ -1,0 +1,159 @@
+"""Collaborative backbones x~ of MICRO (Section 3.4): MF, NGCF and LightGCN on the user-item graph."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.graph import Graph, bipartite, block, normalize, sample_edges
+from recbole_micro.nn.ops import propagate, propagate_sum
+
+
+class Backbone(HoldsTensors):
+    """User and item embeddings [n_users, d], [n_items, d] from ID embeddings; without layers this is MF.
+
+    `user`, `item`: the training interactions, [n_edges] each.
+    """
+
+    def __init__(self, user: Tensor, item: Tensor, n_users: int, n_items: int, size: int):
+        super().__init__()
+        self.user_embedding = nn.Embedding(n_users, size)
+        self.item_embedding = nn.Embedding(n_items, size)
+        nn.init.xavier_uniform_(self.user_embedding.weight)
+        nn.init.xavier_uniform_(self.item_embedding.weight)
+
+    def start_epoch(self) -> None:
+        """Draw what changes from epoch to epoch."""
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        return self.user_embedding.weight, self.item_embedding.weight
+
+    def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` of these users and items alone, [len(users), d] and [len(items), d]."""
+        return self.user_embedding(users), self.item_embedding(items)
+
+
+class GraphBackbone(Backbone):
+    """A backbone that averages the input and `n_layers` steps on the normalised user-item graph.
+
+    `adjacency`: see `graphs.normalize`.  `edge_dropout`: share of the edges left out in an epoch, drawn anew
+    each epoch with p ~ 1 / sqrt(d_u d_i) for those that stay, renormalised (FREEDOM, Section 3.2);
+    evaluation uses all.
+    """
+
+    def __init__(
+        self, user, item, n_users, n_items, size, n_layers=2, adjacency="symmetric", edge_dropout=0.0
+    ):
+        super().__init__(user, item, n_users, n_items, size)
+        self.n_layers, self.adjacency, self.edge_dropout = n_layers, adjacency, edge_dropout
+        self.user, self.item = user.long(), item.long()
+        self.graph = self._build(self.user, self.item)
+        self.sampled, self.all_nodes = None, False
+
+    def _build(self, user: Tensor, item: Tensor) -> Graph:
+        n_users, n_items = self.user_embedding.num_embeddings, self.item_embedding.num_embeddings
+        return normalize(bipartite(user, item, n_users, n_items), self.adjacency)
+
+    def start_epoch(self) -> None:
+        self.all_nodes = False
+        if self.edge_dropout:
+            n_users, n_items = self.user_embedding.num_embeddings, self.item_embedding.num_embeddings
+            self.sampled = self._build(
+                *sample_edges(self.user, self.item, 1 - self.edge_dropout, n_users, n_items)
+            )
+
+    @property
+    def current(self) -> Graph:
+        """This epoch's graph while training, the whole one at evaluation."""
+        return self.sampled if self.training and self.sampled is not None else self.graph
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        mean = self.sum_of_all() / (self.n_layers + 1)
+        return torch.split(mean, [self.user_embedding.num_embeddings, self.item_embedding.num_embeddings])
+
+    def sum_of_all(self) -> Tensor:
+        """The sum of the input and of every layer's output, of all nodes, [n_users + n_items, d]."""
+        x = self.input_of_all()
+        return self.sum_of_layers(x, [self.current] * self.n_layers, len(x))
+
+    def input_of_all(self) -> Tensor:
+        """The embeddings of users, then items, [n_users + n_items, d]."""
+        return torch.cat([self.user_embedding.weight, self.item_embedding.weight])
+
+    def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` of these users and items alone, from the nodes that reach them.
+
+        Where those are most of the graph, all nodes are computed, which is faster then, in the rest of the
+        epoch too.
+        """
+        n_users, sizes = self.user_embedding.num_embeddings, [len(users), len(items)]
+        nodes = torch.cat([users, items + n_users])
+        if self.all_nodes:
+            mean = self.sum_of_all().index_select(0, nodes) / (self.n_layers + 1)
+            return torch.split(mean, sizes)
+        rows, index = torch.unique(nodes, return_inverse=True)
+        steps, nodes = [], rows
+        for _ in range(self.n_layers):
+            step, nodes = block(self.current, nodes)
+            steps.insert(0, step)
+            if 2 * len(nodes) > self.graph.shape[0]:
+                self.all_nodes = True
+                return self.at(users, items)
+        of_user = nodes < n_users
+        order = torch.argsort(of_user, descending=True, stable=True)  # users, then items
+        x = torch.cat([self.user_embedding(nodes[of_user]), self.item_embedding(nodes[~of_user] - n_users)])
+        x = x[torch.argsort(order)]
+        mean = self.sum_of_layers(x, steps, len(rows)) / (self.n_layers + 1)
+        return torch.split(mean[index], sizes)
+
+    def sum_of_layers(self, x: Tensor, steps: list[Graph], n_rows: int) -> Tensor:
+        """The sum of the input `x` [n_nodes, d] and of every step's output, of the first `n_rows` nodes."""
+        total = x[:n_rows]
+        for index, graph in enumerate(steps):
+            x, output = self.layer(index, graph, x)
+            total = total + output[:n_rows]
+        return total
+
+    def layer(self, index: int, graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Input of the next layer and this layer's share of the mean, both [n_rows of `graph`, d].
+
+        The rows of `graph` are the first of its columns, whose vectors are `x`.
+        """
+        raise NotImplementedError
+
+
+class LightGCN(GraphBackbone):
+    """x' = A x (He et al., SIGIR 2020)."""
+
+    def sum_of_all(self):
+        return propagate_sum(self.current, self.input_of_all(), self.n_layers)
+
+    def layer(self, index, graph, x):
+        x = propagate(graph, x)
+        return x, x
+
+
+class NGCF(GraphBackbone):
+    """x' = dropout(leaky(W1 (A x) + b1) + leaky(W2 (x * A x) + b2)), its L2-normalised copy into the mean.
+
+    As in MICRO's published code; Wang et al., SIGIR 2019, concatenate the layers instead.
+    """
+
+    def __init__(self, user, item, n_users, n_items, size, n_layers=2, dropout=0.1, **graph_options):
+        super().__init__(user, item, n_users, n_items, size, n_layers=n_layers, **graph_options)
+        self.sum_transform = nn.ModuleList(nn.Linear(size, size) for _ in range(n_layers))
+        self.product_transform = nn.ModuleList(nn.Linear(size, size) for _ in range(n_layers))
+        self.dropout = nn.Dropout(dropout)
+        for linear in [*self.sum_transform, *self.product_transform]:
+            nn.init.xavier_uniform_(linear.weight)
+
+    def layer(self, index, graph, x):
+        side = propagate(graph, x)
+        x = F.leaky_relu(self.sum_transform[index](side)) + F.leaky_relu(
+            self.product_transform[index](x[: len(side)] * side)
+        )
+        x = self.dropout(x)
+        return x, F.normalize(x, dim=-1)
+
+
+BACKBONES = {"MF": Backbone, "NGCF": NGCF, "LightGCN": LightGCN}

@@ -1,0 +1,163 @@
+"""Sparse graphs: what they are made of, how they are built, normalised and mixed."""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+NORMALIZATIONS = ("symmetric", "mean", "mean_self_loop")
+
+
+class Graph:
+    """A weighted directed graph: row r receives `val[e]` times the vector of column `col[e]`.
+
+    `crow` [n_rows + 1], `col` [n_edges] (int32, ascending in a row), `val` [n_edges] (float), beside the
+    transpose's `t_crow`, `t_col` and `t_edge` (which edge each entry of the transpose is).  Plain tensors,
+    so a graph can be copied deeply and is no part of a state dict.
+    """
+
+    def __init__(self, crow: Tensor, col: Tensor, val: Tensor, n_cols: int):
+        self.crow, self.col, self.val = crow.int(), col.int(), val
+        self.shape = (len(crow) - 1, n_cols)
+        self.t_edge = torch.sort(self.col, stable=True).indices
+        self.t_col = self.row[self.t_edge]
+        self.t_crow = _row_pointer(torch.bincount(self.col, minlength=n_cols))
+
+    @classmethod
+    def from_edges(cls, row: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int]) -> "Graph":
+        """Build from edges in any order; the weights of repeated edges add up."""
+        key, index = torch.unique(row.long() * shape[1] + col.long(), return_inverse=True)
+        val = torch.zeros(len(key), dtype=val.dtype, device=val.device).index_add_(0, index, val)
+        return cls.from_sorted(key // shape[1], key % shape[1], val, shape)
+
+    @classmethod
+    def from_sorted(cls, row: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int]) -> "Graph":
+        """Build from distinct edges that are sorted by row, then column."""
+        return cls(_row_pointer(torch.bincount(row, minlength=shape[0])), col, val, shape[1])
+
+    @cached_property
+    def row(self) -> Tensor:
+        """Row of every edge, [n_edges] int32."""
+        n_rows = torch.arange(self.shape[0], dtype=torch.int32, device=self.crow.device)
+        return torch.repeat_interleave(n_rows, self.crow.diff().long())
+
+    def with_values(self, val: Tensor) -> "Graph":
+        """The same edges with other weights; index tensors are shared."""
+        other = object.__new__(Graph)
+        other.__dict__.update(self.__dict__, val=val)
+        return other
+
+    def detach(self) -> "Graph":
+        """The same graph without gradients."""
+        return self.with_values(self.val.detach())
+
+    def apply(self, fn: Callable[[Tensor], Tensor]) -> "Graph":
+        """Apply `fn` to every tensor (the hook behind `nn.Module.to`)."""
+        other = object.__new__(Graph)
+        other.__dict__.update({k: fn(v) if torch.is_tensor(v) else v for k, v in self.__dict__.items()})
+        return other
+
+    def to_dense(self) -> Tensor:
+        """Dense matrix [n_rows, n_cols], for tests and small graphs."""
+        dense = self.val.new_zeros(self.shape)
+        dense[self.row.long(), self.col.long()] = self.val
+        return dense
+
+    def __repr__(self) -> str:
+        return f"Graph({self.shape[0]} x {self.shape[1]}, {len(self.col)} edges)"
+
+
+def _row_pointer(counts: Tensor) -> Tensor:
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).int()
+
+
+def bipartite(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
+    """User-item graph of [n_users + n_items] nodes with each edge in both directions, weight 1."""
+    user, item = user.long(), item.long() + n_users
+    n = n_users + n_items
+    row, col = torch.cat([user, item]), torch.cat([item, user])
+    graph = Graph.from_edges(row, col, torch.ones(len(row), device=user.device), (n, n))
+    return graph.with_values(torch.ones_like(graph.val))  # a repeated interaction is one edge
+
+
+def both_ways(graph: Graph, values: Tensor) -> Tensor:
+    """Edge values of `bipartite` from those of the [n_users, n_items] graph: the same in both directions."""
+    return torch.cat([values, values.index_select(0, graph.t_edge)])
+
+
+def normalize(graph: Graph, how: str) -> Graph:
+    """Normalise with the row sums D; a row without edges stays empty.
+
+    `symmetric`: D^-1/2 A D^-1/2 (MICRO Eq. 3, LightGCN); `mean`: D^-1 A; `mean_self_loop`: (D + I)^-1 (A +
+    I) (MICRO's published code).
+    """
+    if how == "mean_self_loop":
+        graph, how = _add_self_loops(graph), "mean"
+    if how not in NORMALIZATIONS:
+        raise ValueError(f"normalisation must be one of {', '.join(NORMALIZATIONS)}, not {how!r}")
+    val, row, col = graph.val, graph.row.long(), graph.col.long()
+    degree = val.new_zeros(graph.shape[0]).index_add(0, row, val)
+    power = -0.5 if how == "symmetric" else -1.0
+    inverse = torch.where(degree > 0, degree.clamp(min=1e-12), torch.inf).pow(power)
+    val = val * inverse[row]
+    return graph.with_values(val * inverse[col] if how == "symmetric" else val)
+
+
+def _add_self_loops(graph: Graph) -> Graph:
+    loop = torch.arange(graph.shape[0], device=graph.col.device)
+    row, col = torch.cat([graph.row.long(), loop]), torch.cat([graph.col.long(), loop])
+    return Graph.from_edges(row, col, torch.cat([graph.val, graph.val.new_ones(len(loop))]), graph.shape)
+
+
+class Block(NamedTuple):
+    """What one step of message passing to a few rows reads: DGL's and PyG's bipartite block.
+
+    `graph` [n_rows, n_nodes] has the rows' edges from `nodes` [n_nodes] (ids in the whole graph), of which
+    the first n_rows are the rows themselves.
+    """
+
+    graph: Graph
+    nodes: Tensor
+
+
+def block(graph: Graph, rows: Tensor) -> Block:
+    """The edges of these distinct `rows` [n_rows] of a square graph; its values take no gradients here."""
+    start = graph.crow[rows].long()
+    count = graph.crow[rows + 1].long() - start
+    crow = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    edge = torch.arange(int(crow[-1]), device=rows.device) + torch.repeat_interleave(start - crow[:-1], count)
+    col = graph.col[edge].long()
+    others = torch.zeros(graph.shape[1], dtype=torch.bool, device=rows.device)
+    others[col] = True
+    others[rows] = False
+    nodes = torch.cat([rows, others.nonzero()[:, 0]])
+    place = torch.empty(graph.shape[1], dtype=torch.long, device=rows.device)
+    place[nodes] = torch.arange(len(nodes), device=rows.device)
+    return Block(Graph(crow, place[col], graph.val[edge], len(nodes)), nodes)
+
+
+def mix(graphs: Iterable[Graph], weights: Iterable[float | Tensor]) -> Graph:
+    """Weighted sum of graphs of the same shape as one graph; gradients reach edge values and weights."""
+    graphs = list(graphs)
+    row = torch.cat([g.row for g in graphs])
+    col = torch.cat([g.col for g in graphs])
+    val = torch.cat([g.val * w for g, w in zip(graphs, weights, strict=True)])
+    return Graph.from_edges(row, col, val, graphs[0].shape)
+
+
+def sample_edges(
+    user: Tensor, item: Tensor, keep: float, n_users: int, n_items: int
+) -> tuple[Tensor, Tensor]:
+    """A share `keep` of the edges without replacement, p ~ 1 / sqrt(d_u d_i) (FREEDOM, Section 3.2).
+
+    The smallest keys Exp(1) / p are such a sample, for any number of edges (`torch.multinomial` stops at
+    2^24).
+    """
+    d_user = torch.bincount(user, minlength=n_users).float()
+    d_item = torch.bincount(item, minlength=n_items).float()
+    weight = (d_user[user] * d_item[item]).rsqrt()
+    key = torch.empty_like(weight).exponential_() / weight
+    chosen = torch.topk(key, max(1, round(keep * len(user))), largest=False, sorted=False).indices
+    return user[chosen], item[chosen]

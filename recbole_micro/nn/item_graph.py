@@ -1,0 +1,138 @@
+"""Item-item graphs: initial, learned, and both joined by the skip connection (MICRO Eq. 1-6, LATTICE)."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from recbole_micro.data.features import Modality
+from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.graph import Graph, mix, normalize
+from recbole_micro.nn.knn import knn
+from recbole_micro.nn.ops import edge_similarity, propagate
+from recbole_micro.nn.transform import FeatureTransform
+
+
+class SkipConnection:
+    """A = lambda S~ + (1 - lambda) A~ and its use as H_l = A H_{l-1} (mix-in of a module).
+
+    `graph_learning` says how the learned A~ follows its parameters: `step` (neighbours and weights from the
+    current ones in every step), `edges` (neighbours once an epoch, their weights in every step),
+    `first_batch` (neighbours and weights once an epoch, with gradient in its first batch only) or `off`
+    (lambda = 1).  Evaluation rebuilds A~.
+    A class has the methods `initial_graph() -> S~` and `learned_graph() -> A~`, both normalised.
+    """
+
+    def set_skip(self, lambda_coeff: float, graph_learning: str) -> None:
+        """Set the options and forget any graph of an earlier epoch."""
+        self.lambda_coeff = 1.0 if graph_learning == "off" else lambda_coeff
+        self.graph_learning = graph_learning
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Forget what was built in the last epoch."""
+        self.joined: Graph | None = None  # `first_batch`: A after the first batch
+
+    def forward(self, x: Tensor, n_layers: int) -> Tensor:
+        """H_l = A H_{l-1} from H_0 = `x` [n_items, d]; H_L, [n_items, d] (MICRO Eq. 5, 6)."""
+        if not n_layers:
+            return x
+        if self.training and self.joined is not None:
+            return _repeat(lambda h: propagate(self.joined, h), x, n_layers)
+        initial, share = self.initial_graph(), self.lambda_coeff
+        if share == 1:
+            return _repeat(lambda h: propagate(initial, h), x, n_layers)
+        learned = self.learned_graph()
+        if self.graph_learning == "first_batch" and self.training and torch.is_grad_enabled():
+            self.joined = mix([initial.detach(), learned.detach()], [share, 1 - share])
+        return _repeat(
+            lambda h: share * propagate(initial, h) + (1 - share) * propagate(learned, h), x, n_layers
+        )
+
+
+class ModalityGraph(SkipConnection, FeatureTransform):
+    """One modality's graph: A^m over the items, and the transformed features e~^m = W_m e^m + b_m."""
+
+    def __init__(
+        self,
+        modality: Modality,
+        size: int,
+        knn_k: int = 10,
+        lambda_coeff: float = 0.4,
+        graph_learning: str = "first_batch",
+        clamp_negative: bool = True,
+        freeze_features: bool = True,
+        **knn_options,
+    ):
+        super().__init__(modality, size, freeze_features)
+        self.knn_options = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
+        self.initial = normalize(knn(modality.values, mask=modality.mask, **self.knn_options), "symmetric")
+        self.last_search: tuple[Tensor, Graph] | None = None
+        self.set_skip(lambda_coeff, graph_learning)
+
+    def start_epoch(self) -> None:
+        super().start_epoch()
+        self.neighbours: Graph | None = None  # `edges`: this epoch's neighbours
+
+    def initial_graph(self) -> Graph:
+        """S~^m from the raw features (Eq. 1-3)."""
+        return self.initial
+
+    def learned(self) -> Graph:
+        """The learned kNN graph before normalisation, its weights with gradient to W_m (Eq. 4)."""
+        features = self.transformed()
+        learning = self.training and torch.is_grad_enabled()
+        neighbours = self.neighbours if learning else None
+        if neighbours is None:
+            neighbours = self.search(features.detach().float())
+        if not learning:
+            return neighbours
+        if self.graph_learning == "edges":
+            self.neighbours = neighbours
+        clamp = self.knn_options["clamp_negative"]
+        return neighbours.with_values(edge_similarity(neighbours, features, clamp))
+
+    def search(self, features: Tensor) -> Graph:
+        """kNN graph of `features` [n_items, d]; the last one again where they are the same.
+
+        With `first_batch` they change once an epoch, and evaluation, negatives and training each need it.
+        """
+        if self.last_search is None or not torch.equal(features, self.last_search[0]):
+            self.last_search = features, knn(features, mask=self.mask, **self.knn_options)
+        return self.last_search[1]
+
+    def learned_graph(self) -> Graph:
+        """A~^m (Eq. 4)."""
+        return normalize(self.learned(), "symmetric")
+
+
+class FusedGraph(SkipConnection, HoldsTensors):
+    """One graph of all modalities, mixed by the trainable weights softmax(w) (LATTICE, Section 3.2).
+
+    The initial part is a mix of normalised graphs; the learned graphs are mixed and then normalised.
+    """
+
+    def __init__(self, graphs: Iterable[ModalityGraph]):
+        super().__init__()
+        self.graphs = nn.ModuleList(graphs)
+        self.weight = nn.Parameter(torch.zeros(len(self.graphs)))
+        self.set_skip(self.graphs[0].lambda_coeff, self.graphs[0].graph_learning)
+
+    def start_epoch(self) -> None:
+        super().start_epoch()
+        for graph in self.graphs:
+            graph.start_epoch()
+
+    def initial_graph(self) -> Graph:
+        """sum_m softmax(w)_m S~^m."""
+        return mix([graph.initial for graph in self.graphs], self.weight.softmax(0))
+
+    def learned_graph(self) -> Graph:
+        """sum_m softmax(w)_m A^m of the learned graphs, normalised."""
+        return normalize(mix([graph.learned() for graph in self.graphs], self.weight.softmax(0)), "symmetric")
+
+
+def _repeat(step, x: Tensor, times: int) -> Tensor:
+    for _ in range(times):
+        x = step(x)
+    return x

@@ -1,0 +1,124 @@
+"""Checks of a configuration's sense: what RecBole would leave to a crash in the first validation."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from recbole.evaluator import metric_types
+from recbole.evaluator.base_metric import TopkMetric
+from recbole.evaluator.register import metrics_dict
+from recbole.utils import EvaluatorType
+
+from recbole_micro.checkpoint import plain
+from recbole_micro.errors import UserError, hint
+
+DATA_OPTIONS = (
+    *("benchmark_filename", "val_interval", "user_inter_num_interval", "item_inter_num_interval"),
+    *("filter_inter_by_user_or_item", "rm_dup_inter", "threshold"),
+)
+SPLIT_OPTIONS = ("split", "order", "group_by")
+LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
+PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
+
+
+def check_same_data(resumed: Mapping, final: Mapping) -> None:
+    """Raise UserError where a run continues a checkpoint on another split: it would test what it has seen."""
+    names = set(DATA_OPTIONS) | (set() if final["benchmark_filename"] else {"seed"})
+    changed = {name for name in names if plain(final.get(name)) != resumed.get(name)}
+    was, now = (values.get("eval_args") or {} for values in (resumed, final))
+    changed |= {f"{part} in eval_args" for part in SPLIT_OPTIONS if plain(now.get(part)) != was.get(part)}
+    if changed:
+        raise UserError(
+            f"The checkpoint was trained with another {', '.join(sorted(changed))}: the data would be split "
+            "in another way, and the model tested on what it has seen.  Leave the option out, or train anew."
+        )
+
+
+@contextmanager
+def recbole_checks() -> Iterator[None]:
+    """Turn what RecBole says about an option's value into a UserError."""
+    try:
+        yield
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise error if isinstance(error, UserError) else UserError(str(error)) from error
+
+
+def check_metrics(final: dict) -> None:
+    """Raise UserError where a metric is unknown."""
+    metrics = final["metrics"]
+    if not metrics:
+        raise UserError("metrics is empty: name one at least, such as Recall.")
+    for metric in [metrics] if isinstance(metrics, str) else metrics:
+        if str(metric).lower() not in metric_types:
+            names = [metric_class.__name__ for metric_class in metrics_dict.values()]
+            raise UserError(f"There is no metric {metric!r}{hint(str(metric), names)}")
+
+
+def check_split(eval_args) -> None:
+    """Raise UserError where `split` is none that RecBole can make into training, validation and test."""
+    split = eval_args.get("split", {}) if isinstance(eval_args, Mapping) else {}
+    for how, parts in split.items() if isinstance(split, Mapping) else [(split, None)]:
+        if how == "RS":
+            numeric = isinstance(parts, list) and all(isinstance(part, (int, float)) for part in parts)
+            right = numeric and len(parts) == 3 and parts[0] > 0 and min(parts) >= 0
+        else:
+            right = how == "LS" and parts in LEAVE_OUT
+        if not right:
+            raise UserError(
+                f"eval_args has split {{{how}: {parts}}}; allowed: {{RS: [train, valid, test]}} with three "
+                f"shares, or {{LS: {' or '.join(LEAVE_OUT)}}}."
+            )
+
+
+def check_modes(mode, metrics: list[str]) -> None:
+    """Raise UserError where `mode` is no evaluation that RecBole knows, or knows for other metrics only."""
+    for one in mode.values() if isinstance(mode, Mapping) else [mode]:
+        if not re.fullmatch("full|labeled|(uni|pop)[1-9][0-9]*", str(one)):
+            raise UserError(
+                f"The mode {one!r} in eval_args is not supported: choose full, labeled, or uniN or popN with "
+                "the number of sampled items."
+            )
+        ranking = [m for m in metrics if metric_types[m.lower()] == EvaluatorType.RANKING]
+        if one == "labeled" and ranking:
+            raise UserError(
+                f"eval_args has mode: labeled, in which nothing is ranked, so {', '.join(ranking)} cannot be "
+                "measured: choose metrics among AUC, LogLoss, MAE and RMSE, and valid_metric among them."
+            )
+
+
+def check_negatives(sampling: Mapping) -> None:
+    """Raise UserError where dynamic sampling has no candidates to choose from."""
+    if sampling.get("dynamic") and not sampling.get("candidate_num"):
+        raise UserError(
+            "train_neg_sample_args has dynamic: True without candidates: say how many each negative is the "
+            "best of, such as candidate_num: 4."
+        )
+
+
+def computed_metrics(final: Mapping) -> list[str]:
+    """The names of what `metrics` and `topk` compute, as `valid_metric` takes them."""
+    found = []
+    for metric in final["metrics"]:
+        ranked = issubclass(metrics_dict[metric.lower()], TopkMetric)
+        found += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
+    return found
+
+
+def check_valid_metric(final: Mapping) -> None:
+    """Raise UserError where `valid_metric` is not among the metrics that are computed."""
+    computed = computed_metrics(final)
+    if str(final["valid_metric"]).lower() not in [name.lower() for name in computed]:
+        raise UserError(
+            f"valid_metric is {final['valid_metric']}, but `metrics` and `topk` give "
+            f"{', '.join(computed)}: choose one of these, or change `metrics` or `topk`."
+        )
+
+
+def check_pickles(final: Mapping) -> None:
+    """Raise UserError where data sets or loaders are to be saved or read as RecBole does: as pickles."""
+    asked = [name for name in PICKLED if final.get(name)]
+    if asked:
+        raise UserError(
+            f"{asked[0]} is set, but RecBole saves data sets and loaders as pickles, which can run code when "
+            "they are opened: leave it out, the atomic files are read again."
+        )

@@ -1,0 +1,126 @@
+"""RecBole 1.2.0's own faults: single lines that are wrong, or that pandas 3 reads in another way."""
+
+import os
+from collections.abc import Callable
+
+from recbole_micro.recbole_patches.mechanism import Patch
+
+DATASET = "recbole.data.dataset.dataset:Dataset"
+KG_DATASET = "recbole.data.dataset.kg_dataset:KnowledgeBasedDataset"
+SEQUENTIAL_DATASET = "recbole.data.dataset.sequential_dataset:SequentialDataset"
+LOADERS = "recbole.data.dataloader.general_dataloader"
+GENERAL = "recbole.model.general_recommender"
+TUNING = "recbole.trainer.hyper_tuning"
+
+# RecBole compares these where it looks for a saved data set.
+UNNAMED_DATASET_ARGUMENTS = (
+    "data_path", "eval_args", "discretization", "numerical_features", "token_num_threshold",
+    "convert_token_to_onehot", "encoding", "entity_kg_num_interval", "relation_kg_num_interval",
+    "kg_reverse_r",
+)  # fmt: skip
+# And, where it looks for saved loaders, what the plugin's loaders depend on.
+LOADER_OPTIONS = ("protocol", "cold_start", "cold_selection", "official_negatives")
+
+
+def ensure_dir(dir_path) -> None:
+    """Make a folder where there is none (RecBole's function of this name)."""
+    os.makedirs(dir_path, exist_ok=True)
+
+
+def dataset_arguments() -> list[str]:
+    """RecBole's list of what a saved data set depends on, with what it leaves out."""
+    from recbole.data import utils
+
+    known = utils.dataset_arguments
+    return [*known, *(name for name in (*UNNAMED_DATASET_ARGUMENTS, *LOADER_OPTIONS) if name not in known)]
+
+
+def scores_on_device(original: Callable) -> Callable:
+    """Scores on the model's device."""
+    return lambda self, interaction: original(self, interaction).to(self.device)
+
+
+FILL = (
+    "pandas 2 warns of fillna(inplace=True) on a column, and pandas 3 changes nothing: missing values stayed."
+)
+LENGTHS = (
+    "pandas 2 warns of column.agg(len), and pandas 3 hands it the whole column; each row's length is meant."
+)
+AGG, LEN = ".agg(len)", ".map(len)"
+SHUFFLE = "Evaluation loaders crash on the name `warnning` where they are asked to shuffle."
+SPELLING = (("logger.warnning", "logger.warning"),)
+ON_CPU = "The scores are on the CPU whatever the device."
+SQUARE = "A square of scores came back for user-item pairs instead of one score a pair."
+SQUARE_EDIT = (("x_t[:, item]", "x_t[torch.arange(len(item), device=item.device), item]"),)
+
+BUGS = (
+    Patch(
+        DATASET, "_fill_nan", "edit",
+        (
+            ("feat[field].fillna(value=0, inplace=True)", "feat[field] = feat[field].fillna(value=0)"),
+            (
+                "feat[field].fillna(value=feat[field].mean(), inplace=True)",
+                "feat[field] = feat[field].fillna(value=feat[field].mean())",
+            ),
+        ),
+        FILL, "133148ef81f3",
+    ),
+    Patch(
+        DATASET, "_load_feat", "edit",
+        (('df[field].fillna(value="", inplace=True)', 'df[field] = df[field].fillna(value="")'),),
+        FILL, "3310b9ac08cc",
+    ),
+    Patch(DATASET, "_remap", "edit", ((AGG, LEN),), LENGTHS, "86ef7c596225"),
+    Patch(DATASET, "_normalize", "edit", ((AGG, LEN),), LENGTHS, "48d74dc201de"),
+    Patch(DATASET, "_discretization", "edit", ((AGG, LEN),), LENGTHS, "2d5c610456d5"),
+    Patch(KG_DATASET, "_reset_ent_remapID", "edit", ((AGG, LEN),), LENGTHS, "71b33e6f9a5e"),
+    Patch(SEQUENTIAL_DATASET, "_benchmark_presets", "edit", ((AGG, LEN),), LENGTHS, "62c79d201e3a"),
+    Patch(
+        DATASET, "_dataframe_to_interaction", "edit",
+        (("data[k].values", "data[k].to_numpy(copy=True)"),),
+        "pandas 3 hands out read-only arrays, at which PyTorch warns.", "2177275d1dee",
+    ),
+    Patch(LOADERS + ":FullSortEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "d918b4e43f55"),
+    Patch(LOADERS + ":NegSampleEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "6bb7e2d1f533"),
+    Patch(
+        "recbole.data.dataloader.abstract_dataloader:NegSampleDataLoader", "_neg_sampling", "edit",
+        (("torch.max(scores, dim=0)[1].detach()", "torch.max(scores, dim=0)[1].detach().cpu()"),),
+        "Dynamic sampling indexes candidates on the CPU by what is on the model's device.", "1895cb37c649",
+    ),
+    Patch(
+        "recbole.data.utils", "dataset_arguments", "set", dataset_arguments,
+        "A saved data set was taken for the current one though its folder, split or columns differ.",
+    ),
+    Patch(
+        "recbole.utils.utils", "ensure_dir", "replace", ensure_dir,
+        "RecBole makes a folder if it is absent: a process that comes second at that fails.", "06df9096141e",
+    ),
+    Patch(
+        GENERAL + ".ngcf:NGCF", "forward", "edit",
+        (
+            ("if self.node_dropout != 0", "if self.node_dropout != 0 and self.training"),
+            ("nn.Dropout(self.message_dropout)(all_embeddings)",
+             "F.dropout(all_embeddings, self.message_dropout, self.training)"),
+        ),
+        "NGCF drops edges and messages at evaluation as well: its scores were random.", "9465e87d6d09",
+    ),
+    Patch(GENERAL + ".admmslim:ADMMSLIM", "predict", "wrap", scores_on_device, ON_CPU, "4409c64dd62d"),
+    Patch(GENERAL + ".admmslim:ADMMSLIM", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "c6066bd67e18"),
+    Patch(GENERAL + ".random:Random", "predict", "wrap", scores_on_device, ON_CPU, "661977a24ce6"),
+    Patch(GENERAL + ".random:Random", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "3b18baac6fe1"),
+    Patch(GENERAL + ".slimelastic:SLIMElastic", "predict", "wrap", scores_on_device, ON_CPU, "dec87fc89b7d"),
+    Patch(GENERAL + ".slimelastic:SLIMElastic", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "174830874370"),
+    Patch(GENERAL + ".diffrec:DiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
+    Patch(GENERAL + ".ldiffrec:LDiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
+    Patch(
+        TUNING, "exhaustive_search", "edit",
+        (("np.random.RandomState(seed)", "np.random.default_rng(seed)"),),
+        "hyperopt draws from NumPy's newer generator, which has other methods.", "d3b704057d16",
+        versions="hyperopt >= 0.2.7",
+    ),
+    Patch(
+        TUNING + ":HyperTuning", "trial", "edit",
+        (("if not self.best_score:", "if self.best_score is None:"),),
+        "A best score of 0.0 counted as none, so that any later trial replaced it.", "b9ed02966d44",
+    ),
+)  # fmt: skip

@@ -1,0 +1,128 @@
+"""Where RecBole looks classes up: for a configuration of the plugin's, the plugin's subclasses are found.
+
+A `recbole_micro.Config` decides.  It is what RecBole's own `Config` becomes where the model is one of the
+plugin's, and what the plugin's entry points make for every model.  What RecBole builds for any other
+configuration is its own, unchanged.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from recbole_micro.recbole_patches.mechanism import Patch
+
+
+def plugin_config(original: Callable) -> Callable:
+    """RecBole's `Config(...)` is a `recbole_micro.Config` where the model is one of the plugin's."""
+
+    def __init__(self, model=None, dataset=None, config_file_list=None, config_dict=None):
+        from recbole.config import Config as RecBoleConfig
+
+        from recbole_micro.options.config import Config
+
+        if type(self) is RecBoleConfig and asks_for_plugin(model, config_file_list, config_dict):
+            self.__class__ = Config
+        original(self, model, dataset, config_file_list, config_dict)
+
+    return __init__
+
+
+def asks_for_plugin(model, files: Iterable[str] | None, given: Mapping | None) -> bool:
+    """Whether the model is one of the plugin's, or `plugins` names files with models."""
+    from recbole_micro.models.registry import MODELS
+    from recbole_micro.options.config import command_line
+    from recbole_micro.options.values import read_yaml
+
+    if isinstance(model, type):
+        return MODELS.get(model.__name__) == model.__module__ or is_multimodal(model)
+    options: dict = {}
+    try:
+        for file in files or []:
+            options.update(read_yaml(file))
+        options.update(given or {})
+        options.update(command_line())
+    except (TypeError, ValueError):  # RecBole will say what is wrong with them
+        return False
+    return bool(options.get("plugins")) or (model or options.get("model")) in MODELS
+
+
+def is_multimodal(model: type) -> bool:
+    """Whether a class is a multimodal model of anybody's."""
+    from recbole_micro.models.base import MultimodalRecommender
+
+    return issubclass(model, MultimodalRecommender)
+
+
+def plugin_dataset(original: Callable) -> Callable:
+    """RecBole's `create_dataset` for a configuration of the plugin's: the plugin's data set."""
+
+    def create_dataset(config):
+        from recbole_micro.data.dataset import create
+        from recbole_micro.options.config import Config
+
+        return create(config) if isinstance(config, Config) else original(config)
+
+    return create_dataset
+
+
+def no_saved_loaders(original: Callable) -> Callable:
+    """RecBole's `load_split_dataloaders`: a configuration of the plugin's never opens a pickle."""
+
+    def load_split_dataloaders(config):
+        from recbole_micro.options.config import Config
+
+        return None if isinstance(config, Config) else original(config)
+
+    return load_split_dataloaders
+
+
+def plugin_loader(original: Callable) -> Callable:
+    """RecBole's `get_dataloader` for a configuration of the plugin's: the plugin's loader."""
+
+    def get_dataloader(config, phase):
+        from recbole_micro.evaluation.loaders import loader_class
+        from recbole_micro.options.config import Config
+
+        found = original(config, phase)
+        return loader_class(config, found) if isinstance(config, Config) else found
+
+    return get_dataloader
+
+
+def plugin_trainer(original: Callable) -> Callable:
+    """A trainer of RecBole's for a configuration of the plugin's is the plugin's."""
+
+    def __init__(self, config, model):
+        from recbole_micro.options.config import Config
+        from recbole_micro.training.trainer import extended
+
+        if isinstance(config, Config):
+            self.__class__ = extended(type(self))
+        original(self, config, model)
+        if isinstance(config, Config):
+            self.set_up()
+
+    return __init__
+
+
+HAND_OUT = (
+    Patch(
+        "recbole.config.configurator:Config", "__init__", "wrap", plugin_config,
+        "The plugin's models have defaults, checks and presets of their own, however they are started.", "08830c6285c8",
+    ),
+    Patch(
+        "recbole.data.utils", "create_dataset", "wrap", plugin_dataset,
+        "RecBole chooses the data set's class by the model's type.", "1a2f76b26b3d",
+    ),
+    Patch(
+        "recbole.data.utils", "load_split_dataloaders", "wrap", no_saved_loaders,
+        "RecBole unpickles loaders wherever a file of their default name lies.", "ad97dd4b6a7c",
+    ),
+    Patch(
+        "recbole.data.utils", "get_dataloader", "wrap", plugin_loader,
+        "RecBole chooses the loaders' classes by the model's name and type.", "ae795a50ccb6",
+    ),
+    Patch(
+        "recbole.trainer.trainer:Trainer", "__init__", "wrap", plugin_trainer,
+        "RecBole chooses the trainer's class by the model's name, and people construct `Trainer` themselves.",
+        "1aade2a60a27",
+    ),
+)  # fmt: skip

@@ -1,0 +1,165 @@
+"""Tables of results for people: Markdown, LaTeX, CSV, HTML from one summary of a study."""
+
+import html
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from recbole_micro.evaluation.significance import ALPHA, smaller_is_better
+
+LATEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"$\sim$"}
+PROTOCOLS = {
+    "recbole": "protocol recbole: training and validation items masked at test",
+    "paper": "protocol paper: training items masked at test",
+}
+FORMS = {  # what a cell's value, the best, the second look like
+    "markdown": ("{}", "**{}**", "<u>{}</u>"),
+    "latex": ("{}", r"\textbf{{{}}}", r"\underline{{{}}}"),
+    "html": ("{}", "<strong>{}</strong>", "<u>{}</u>"),
+}
+
+
+@dataclass
+class Summary:
+    """Means and standard deviations [labels x metrics] over seeds, their number, the mark of significance."""
+
+    mean: pd.DataFrame
+    std: pd.DataFrame
+    seeds: pd.Series
+    marks: set[tuple[str, str]]
+    caption: str
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics in the order of the configuration."""
+        return list(self.mean.columns)
+
+    def ranks(self, metric: str) -> dict[str, int]:
+        """The labels whose value is the best (1) or the second best (2) one."""
+        values = self.mean[metric].dropna()
+        if len(values) < 2:
+            return {}
+        ordered = sorted(values.unique(), reverse=not smaller_is_better(metric))[:2]
+        return {label: ordered.index(value) + 1 for label, value in values.items() if value in ordered}
+
+    def improvement(self, metric: str) -> float:
+        """By how many per cent the best value is better than the second; NaN where there are no two."""
+        by_rank = {rank: label for label, rank in self.ranks(metric).items()}
+        if len(by_rank) < 2 or not self.mean.loc[by_rank[2], metric]:
+            return math.nan
+        best, second = (self.mean.loc[by_rank[rank], metric] for rank in (1, 2))
+        return 100 * abs(best - second) / abs(second)
+
+
+def summarize(results: pd.DataFrame, dataset: str, marks: set[tuple[str, str]] = frozenset()) -> Summary:
+    """The finished runs of `results.csv`, averaged per label."""
+    done = results[results["status"] == "finished"]
+    columns = {name: name.removeprefix("test ") for name in done.columns if name.startswith("test ")}
+    groups = done.groupby("label", sort=False)
+    mean = groups[list(columns)].mean().rename(columns=columns)
+    std = groups[list(columns)].std().rename(columns=columns)
+    seeds = groups["seed"].count()
+    return Summary(mean, std, seeds, set(marks), caption(dataset, done, seeds, marks))
+
+
+def caption(dataset: str, done: pd.DataFrame, seeds: pd.Series, marks) -> str:
+    """Data set, seeds, protocol, and what the signs mean."""
+    counts = sorted(set(seeds))
+    number = "no" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    text = f"Test results on {dataset}, mean" + (" ± std" if counts and counts[-1] > 1 else "")
+    text += f" of {number} seed{'' if counts == [1] else 's'}"
+    columns = [column for column in ("protocol", "note") if column in done]
+    for name, *notes in dict.fromkeys(done[columns].fillna("").itertuples(index=False, name=None)):
+        note = ", ".join(filter(None, notes))
+        text += f"; {PROTOCOLS.get(name, f'protocol {name}')}" + (f", {note}" if note else "")
+    text += ". Best bold, second underlined."
+    if marks:
+        text += (
+            f" * better than every other model, in the paired t-test and the Wilcoxon test over users,"
+            f" two-sided, Holm-corrected, alpha = {ALPHA}."
+        )
+    return text
+
+
+def value_text(summary: Summary, label: str, metric: str, plus_minus: str = " ± ") -> str:
+    """A cell: mean, standard deviation where there is one, mark."""
+    mean, std = summary.mean.loc[label, metric], summary.std.loc[label, metric]
+    if math.isnan(mean):
+        return "–"
+    text = f"{mean:.4f}" + ("" if math.isnan(std) else f"{plus_minus}{std:.4f}")
+    return text + ("*" if (label, metric) in summary.marks else "")
+
+
+def body(summary: Summary, form: str, plus_minus: str = " ± ") -> list[list[str]]:
+    """The rows of a table: label, cells; the last one is the improvement."""
+    rows = []
+    ranks = {metric: summary.ranks(metric) for metric in summary.metrics}
+    for label in summary.mean.index:
+        cells = [
+            FORMS[form][ranks[metric].get(label, 0)].format(value_text(summary, label, metric, plus_minus))
+            for metric in summary.metrics
+        ]
+        rows.append([label, *cells])
+    gains = [summary.improvement(metric) for metric in summary.metrics]
+    if not all(map(math.isnan, gains)):
+        rows.append(["Improvement", *("–" if math.isnan(gain) else f"{gain:.2f} %" for gain in gains)])
+    return rows
+
+
+def markdown(summary: Summary) -> str:
+    """A Markdown table under its caption."""
+    header = ["Model", *map(title, summary.metrics)]
+    rows = [header, ["---", *["---:"] * len(summary.metrics)], *body(summary, "markdown")]
+    lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    return f"{summary.caption}\n\n" + "\n".join(lines) + "\n"
+
+
+def latex(summary: Summary) -> str:
+    """A LaTeX table environment; it needs the package booktabs."""
+    rows = body(summary, "latex", r" $\pm$ ")
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{escape(summary.caption)}}}"]
+    lines += [rf"\begin{{tabular}}{{l{'r' * len(summary.metrics)}}}", r"\toprule"]
+    lines += [" & ".join(["Model", *(escape(title(metric)) for metric in summary.metrics)]) + r" \\"]
+    lines += [r"\midrule"]
+    for row in rows:
+        if row[0] == "Improvement":
+            lines.append(r"\midrule")
+            row = [row[0], *(cell.replace("%", r"\%") for cell in row[1:])]
+        lines.append(" & ".join([escape(row[0]), *(cell.replace("–", "--") for cell in row[1:])]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def escape(text: str) -> str:
+    """Text for LaTeX."""
+    return "".join(LATEX.get(c, c) for c in text).replace("±", r"$\pm$").replace("–", "--")
+
+
+def as_html(summary: Summary) -> str:
+    """An HTML table with its caption."""
+    head = "".join(f"<th>{html.escape(title(metric))}</th>" for metric in summary.metrics)
+    rows = [[html.escape(row[0]), *row[1:]] for row in body(summary, "html")]
+    lines = [
+        "<tr><th>" + row[0] + "</th>" + "".join(f"<td>{c}</td>" for c in row[1:]) + "</tr>" for row in rows
+    ]
+    return (
+        f'<div class="wide"><table><caption><span>{html.escape(summary.caption)}</span></caption>'
+        f"<thead><tr><th>Model</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def csv(summary: Summary) -> str:
+    """Means and standard deviations in full precision."""
+    columns = {"model": summary.mean.index, "seeds": summary.seeds.to_numpy()}
+    for metric in summary.metrics:
+        columns |= {metric: summary.mean[metric].to_numpy(), f"{metric} std": summary.std[metric].to_numpy()}
+    return pd.DataFrame(columns).to_csv(index=False)
+
+
+def title(metric: str) -> str:
+    """A metric's name for people: `cold:ndcg@20` is `cold: NDCG@20`."""
+    front, _, name = metric.rpartition(":")
+    name, at, k = name.partition("@")
+    name, under, form = name.partition("_")
+    name = name.upper() if name in ("ndcg", "mrr", "map", "auc", "gauc") else name.capitalize()
+    return (f"{front}: " if front else "") + name + under + form + at + k

@@ -1,0 +1,75 @@
+"""Several training processes on this machine: how they are started, and what is said when one fails."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+import torch.multiprocessing as mp
+
+from recbole_micro.errors import UserError
+from recbole_micro.options.config import command_line, own_command_line
+
+TIME_TO_END = 15  # seconds that interrupted processes have
+
+
+def spawn(train: Callable, group: dict, arguments: tuple) -> dict | None:
+    """Run `train` in `nproc` processes; the result of the first.  Where one fails, the others are ended.
+
+    `train(model, dataset, files, options, saved)` is a module's function; `arguments` are these.
+    """
+    queue, others = mp.get_context("spawn").SimpleQueue(), mp.active_children()
+    try:
+        mp.spawn(train_process, (train, queue, group, command_line(), arguments), nprocs=group["nproc"])
+    except KeyboardInterrupt:  # perhaps while they are started
+        started = [process for process in mp.active_children() if process not in others]
+        raise KeyboardInterrupt(end(started, queue)) from None
+    except mp.ProcessExitedException as error:
+        # The first message is that of the process that failed first, whichever was seen to end first.
+        kind, message = ("none", "") if queue.empty() else queue.get()
+        if kind == "mistake":
+            raise UserError(message) from None
+        if kind == "crash":
+            raise RuntimeError(f"A process of this training failed:\n{message}") from None
+        raise UserError(
+            f"A process of this training ended early ({error}): see its messages; without any it was killed, "
+            "perhaps for want of memory."
+        ) from None
+    return None if queue.empty() else queue.get()[1]
+
+
+def end(processes: list, queue) -> str:
+    """Interrupt the processes that an interrupt has not reached; what the first says of its checkpoint."""
+    for process in processes:
+        process.join(1)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+    for process in processes:
+        process.join(TIME_TO_END)
+        process.terminate()
+    said = {}
+    while not queue.empty():
+        kind, message = queue.get()
+        said[kind] = message
+    return said.get("interrupted", "")
+
+
+def train_process(rank: int, train: Callable, queue, group: dict, line: dict, arguments: tuple) -> None:
+    """One of several training processes; its mistake or crash, or the first's result, goes to the queue."""
+    model, dataset, files, given, saved = arguments
+    try:
+        with own_command_line(line):
+            result = train(model, dataset, files, {**given, **group, "local_rank": rank}, saved)
+    except KeyboardInterrupt as error:
+        if rank == 0:
+            queue.put(("interrupted", str(error)))
+        sys.exit(130)
+    except UserError as error:
+        queue.put(("mistake", str(error)))
+        sys.exit(2)
+    except Exception:
+        queue.put(("crash", traceback.format_exc()))
+        sys.exit(1)
+    if rank == 0:
+        queue.put(("result", result))

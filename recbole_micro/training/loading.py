@@ -1,0 +1,94 @@
+"""Trained models from their checkpoints, and trainings that go on from one."""
+
+import os
+import shutil
+from logging import getLogger
+from typing import Any, NamedTuple
+
+import torch.distributed as dist
+from recbole.utils import init_logger
+
+from recbole_micro.checkpoint import check_ids, load_checkpoint, restore
+from recbole_micro.distributed import from_first
+from recbole_micro.errors import UserError
+from recbole_micro.options import user_models
+from recbole_micro.options.stored import config_from_plain
+from recbole_micro.training.experiment import Experiment, build
+
+
+class Loaded(NamedTuple):
+    """What RecBole's `load_data_and_model` returns."""
+
+    config: Any
+    model: Any
+    dataset: Any
+    train_data: Any
+    valid_data: Any
+    test_data: Any
+
+
+def load(
+    checkpoint: str | os.PathLike,
+    plugins: str | list[str] | None = None,
+    data_path: str | os.PathLike | None = None,
+) -> Loaded:
+    """Configuration, model, data set and loaders of a checkpoint.
+
+    `plugins`: Python files with models of the user's own; the checkpoint of such a model runs no file by
+    itself.  `data_path`: the folder that holds the data set's, where it has moved since the training.
+    Raises UserError as `load_checkpoint` does, and where the data set is another one.
+    """
+    user_models.load(plugins)
+    return load_data_and_model(checkpoint, data_path)
+
+
+def load_data_and_model(
+    model_file: str | os.PathLike, data_path: str | os.PathLike | None = None, log: bool = True
+) -> Loaded:
+    """RecBole's function of this name for plain checkpoints; without `log` it says nothing."""
+    checkpoint = load_checkpoint(model_file)
+    moved = {} if data_path is None else {"data_path": str(data_path)}
+    config = config_from_plain({**checkpoint["config"], **moved})
+    if config["device"].type != "cpu":
+        checkpoint = load_checkpoint(model_file, map_location=config["device"])
+    if log:
+        init_logger(config)
+        getLogger().info(config)
+    built = build(config, trainer=False)
+    check_ids(checkpoint, built.train_data._dataset)
+    restore(built.model, checkpoint)
+    return Loaded(config, built.model, built.dataset, built.train_data, built.valid_data, built.test_data)
+
+
+def resume(experiment: Experiment, checkpoint: str) -> None:
+    """Continue from a checkpoint: weights, optimiser, epoch; what follows goes to a file of its own.
+
+    The resumed state counts as the best so far, so its validation result is computed anew.
+    """
+    trainer, config = experiment.trainer, experiment.config
+    own_file = trainer.saved_model_file
+    if not config["single_spec"]:  # each process names it by its own clock
+        own_file = from_first(own_file)
+    check_ids(load_checkpoint(checkpoint), experiment.train_data._dataset)
+    trainer.resume_checkpoint(checkpoint)
+    if trainer.start_epoch >= trainer.epochs:
+        raise UserError(
+            f"The checkpoint {checkpoint} has {trainer.start_epoch} epochs of training already: "
+            f"set epochs (now {trainer.epochs}) higher to continue."
+        )
+    trainer.saved_model_file = own_file
+    if config["local_rank"] == 0:
+        shutil.copyfile(checkpoint, own_file)
+    if not config["single_spec"]:
+        dist.barrier()
+    if experiment.valid_data:
+        trainer.eval_collector.data_collect(experiment.train_data)
+        trainer.best_valid_result = trainer.evaluate(experiment.valid_data, load_best_model=False)
+
+
+def how_to_resume(trainer) -> str:
+    """What an interrupted training leaves behind, as a sentence."""
+    file = trainer.saved_model_file
+    if not os.path.isfile(file):
+        return "No checkpoint was written yet."
+    return f"The best epoch so far is in {file}: go on from there with --resume={file}."

@@ -1,0 +1,165 @@
+"""RecBole's trainers as the plugin runs them: epochs, evaluation, optimiser, checkpoints, log lines."""
+
+import itertools
+import os
+from collections import OrderedDict
+from logging import LoggerAdapter, getLogger
+
+import numpy as np
+import torch
+from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.trainer import TraditionalTrainer
+from recbole.trainer import Trainer as RecBoleTrainer
+from recbole.trainer.trainer import AbstractTrainer
+from recbole.utils import EvaluatorType, set_color
+from torch.nn import SyncBatchNorm
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Adam
+from tqdm import tqdm
+
+from recbole_micro import mixing
+from recbole_micro.checkpoint import fingerprint, load_checkpoint, restore
+from recbole_micro.distributed import from_first, same_draws
+from recbole_micro.evaluation.metrics import Metrics
+from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
+from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
+from recbole_micro.training.memory import keep_freed_memory
+
+_trainers = itertools.count(1)
+
+
+class MetricLines(LoggerAdapter):
+    """RecBole's epoch lines with the protocol where they show a metric."""
+
+    def process(self, msg, kwargs):
+        if isinstance(msg, str) and ("valid_score" in msg or "valid result" in msg):
+            msg = f"{msg} [protocol: {self.extra['protocol']}]"
+        return msg, kwargs
+
+
+class AnyProcessGroup(AbstractTrainer):
+    """Distributed training on the CPU as well, and on the CUDA device that Config chose for this process."""
+
+    def __init__(self, config, model):
+        if config["single_spec"]:
+            super().__init__(config, model)
+            return
+        self.config = config
+        on_cuda = config["device"].type == "cuda"
+        self.model = SyncBatchNorm.convert_sync_batchnorm(model) if on_cuda else model
+        devices = [config["device"]] if on_cuda else None
+        self.distributed_model = DistributedDataParallel(self.model, device_ids=devices)
+
+
+class PluginTrainer(RecBoleTrainer):
+    """What the plugin adds to RecBole's `Trainer` and to those that inherit from it (mix-in).
+
+    `extended` puts it before RecBole's class, and `AnyProcessGroup` behind that.
+    """
+
+    def set_up(self) -> None:
+        """What follows RecBole's `__init__`."""
+        config = self.config
+        self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
+        self.ids: str | None = None  # which users and items the rows of the model stand for
+        self.validations: dict[int, Metrics] = {}  # per epoch, from 0
+        self.warned_rankings: set[str] = set()
+        # RecBole names it by the second: runs that start together would overwrite each other's.
+        stem, suffix = os.path.splitext(self.saved_model_file)
+        self.saved_model_file = f"{stem}-{os.getpid()}-{next(_trainers)}{suffix}"
+        if isinstance(self, TraditionalTrainer):  # validated, and so saved, after its only epoch
+            self.eval_step = min(self.eval_step, 1)
+        if config["device"].type == "cpu":
+            keep_freed_memory()
+
+    def _build_optimizer(self, **kwargs):
+        """Adam in one pass over its tensors: the same steps up to rounding, a sixth of the time on the CPU."""
+        optimizer = super()._build_optimizer(**kwargs)
+        if type(optimizer) is Adam:
+            for group in optimizer.param_groups:
+                group["fused"] = True
+        return optimizer
+
+    def fit(self, train_data, *arguments, **named):
+        """RecBole's `fit`; checkpoints say which users and items the model's rows stand for."""
+        self.ids = fingerprint(train_data._dataset)
+        return super().fit(train_data, *arguments, **named)
+
+    def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
+        """An epoch begins here: the model draws, or forgets, what holds for one epoch."""
+        begin = getattr(self.model, "start_epoch", None)
+        if begin is not None:
+            with same_draws(self.device):
+                begin()
+        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+
+    def _valid_epoch(self, valid_data, show_progress=False):
+        score, result = super()._valid_epoch(valid_data, show_progress)
+        self.validations[max(self.train_loss_dict, default=0)] = result
+        return score, result
+
+    def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
+        """The epoch line with the model's `loss_names` in place of train_loss1, train_loss2, ..."""
+        line = super()._generate_train_loss_output(epoch_idx, s_time, e_time, losses)
+        names = getattr(self.model, "loss_names", None)
+        if not names or not isinstance(losses, tuple):
+            return line
+        for number, (name, _) in enumerate(zip(names, losses, strict=True), start=1):
+            line = line.replace(set_color(f"train_loss{number}", "blue"), set_color(name, "blue"))
+        return line
+
+    @torch.no_grad()
+    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
+        """The `Metrics` of a loader: of the ranking that selects, or at test of every ranking.
+
+        As RecBole's method otherwise.  Several processes share the batches out.
+        """
+        if not eval_data:
+            return None
+        if load_best_model:
+            file = model_file or self.saved_model_file
+            restore(self.model, load_checkpoint(file, map_location=self.device))
+            self.logger.info(f"Loading model structure and parameters from {file}")
+        self.model.eval()
+        with same_draws(self.device):
+            if getattr(eval_data._sampler, "phase", "test") == "test":
+                return joined(
+                    self.model,
+                    {name: self.measure(one, show_progress) for name, one in rankings(eval_data).items()},
+                )
+            ranking = selecting(eval_data, self.model, self.warned_rankings)
+            result = self.measure(ranking, show_progress)
+            self.logger.extra["protocol"] = result.label
+            return result
+
+    def measure(self, ranking: Ranking, show_progress: bool = False) -> Metrics:
+        """The metrics of one ranking, by RecBole's collector and evaluator."""
+        loader, several = ranking.loader, not self.config["single_spec"]
+        scores_of = self._neg_sample_batch_eval
+        if isinstance(loader, FullSortEvalDataLoader):
+            scores_of = self._full_sort_batch_eval
+            if self.item_tensor is None:
+                self.item_tensor = loader._dataset.get_item_feature().to(self.device)
+        if self.config["eval_type"] == EvaluatorType.RANKING:
+            self.tot_item_num = loader._dataset.item_num
+        batches = OwnBatches(loader) if several else loader
+        if show_progress:
+            batches = tqdm(batches, ncols=100, desc=set_color("Evaluate   ", "pink"))
+        for batch in batches:
+            interaction, scores, positive_u, positive_i = scores_of(batch)
+            if ranking.candidates is not None:
+                scores[:, ~ranking.candidates] = -np.inf
+            self.eval_collector.eval_batch_collect(scores, interaction, positive_u, positive_i)
+        self.eval_collector.model_collect(self.model)
+        struct = self.eval_collector.get_data_struct()
+        result = self.evaluator.evaluate(of_all_users(struct) if several else struct)
+        if several:  # last digits that differ must not let one process stop alone
+            result = from_first(result)
+        self.wandblogger.log_eval_metrics(result, head="eval")
+        values = OrderedDict((name, float(value)) for name, value in result.items())
+        return Metrics(values, ranking.protocol, ranking.note)
+
+
+def extended(base: type) -> type:
+    """RecBole's trainer class with `PluginTrainer` in front of it."""
+    return mixing.extended(base, PluginTrainer, AnyProcessGroup)

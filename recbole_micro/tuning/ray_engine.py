@@ -1,0 +1,307 @@
+"""Parallel search with Ray Tune: hyperopt draws, ASHA prunes, on this machine or on a cluster.
+
+Ray's own state is thrown away: the journal of ended trials is what an interrupted study goes on from.  Each
+of them is drawn again, told to hyperopt and shown to ASHA, before Ray starts with the rest.
+"""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import torch
+
+from recbole_micro.checkpoint import plain
+from recbole_micro.errors import UserError
+from recbole_micro.options.config import own_command_line
+from recbole_micro.studies.pool import ROOT, available_cores
+from recbole_micro.training import quick_start
+from recbole_micro.tuning import hyperopt_engine
+from recbole_micro.tuning.trials import FAILED, FINISHED, PRUNED, Journal
+
+REQUIREMENT = "ray[tune]>=2.50"
+KEYS = ("best_valid_score", "valid_score_bigger", "best_valid_result", "epochs")
+METRIC, TIME = "best_valid_score", "epochs"
+GRACE = 10  # epochs, or a quarter of all where these are few
+KEEP = 3  # ASHA keeps the best third at each rung
+NEVER = ("grace_period", "max_t")
+ENVIRONMENT = {  # Ray reads these when it is imported or started
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_memory_monitor_refresh_ms": "0",  # it kills trials for the memory that other programs take
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has no score
+}
+
+
+def require() -> None:
+    """Raise UserError where Ray Tune is not installed."""
+    try:
+        present = find_spec("ray.tune") is not None
+    except ImportError:
+        present = False
+    if not present:
+        raise UserError(f'The engine ray needs Ray Tune: pip install "{REQUIREMENT}".')
+
+
+def grace_period(config, grace: int | None = None) -> int:
+    """Epochs that every trial may train before it can be pruned."""
+    epochs = max(1, config["epochs"])
+    return min(epochs, grace or max(1, config["eval_step"], min(GRACE, epochs // 4)))
+
+
+def measured(objective: Callable, options: Mapping, bigger: bool, **more) -> dict:
+    """A trial's result as the journal keeps it; where training fails, the state and the reason."""
+    try:
+        with own_command_line({}):
+            found = objective(dict(options), None, **more)
+    except UserError:
+        raise  # the same mistake waits in the other trials
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        nothing = {**dict.fromkeys(KEYS), "valid_score_bigger": bigger}
+        return {"state": FAILED, **nothing, "error": reason}
+    protocol = getattr(found["best_valid_result"], "protocol", "recbole")
+    return {"state": FINISHED, "protocol": protocol, **{name: plain(found[name]) for name in KEYS}}
+
+
+def search(
+    space,
+    algo: str,
+    trials: int,
+    options: Mapping,
+    config,
+    journal: Journal,
+    seed: int,
+    grace: int | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    address: str | None = None,
+) -> None:
+    """Search until `trials` trials have ended and are in the journal.
+
+    `workers` trials at a time with `threads` threads each; by default the cores of this machine are shared
+    out, on a cluster each trial has one.  `grace` as `grace_period` gives it.  `address` is that of a running
+    cluster (`auto`: the one this machine belongs to).  Raises UserError for a mistake that a trial finds.
+    """
+    if (address or "").startswith("ray://"):
+        raise UserError(f"--address={address} is Ray's client: start tune on a machine of the cluster.")
+    count = hyperopt_engine.build_search(space, algo, trials).max_evals
+    if all(journal.number(number) for number in range(1, count + 1)):
+        return
+    with session(address) as ray:
+        resources, workers = shares(ray.cluster_resources(), config, address, workers, threads)
+        fit(space, algo, count, options, config, journal, seed, grace, resources, workers)
+
+
+@contextmanager
+def session(address: str | None):
+    """A Ray of our own on this machine, or a running cluster; what a Ray of our own writes is removed."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
+    import ray
+
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
+    short = "/tmp" if os.path.isdir("/tmp") else None  # the names of sockets have 107 characters at most
+    with tempfile.TemporaryDirectory(prefix="tune-", dir=short, ignore_cleanup_errors=True) as folder:
+        try:
+            if address:
+                ray.init(address=address, **quiet)
+            else:
+                cores = available_cores()
+                local = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": 10**8}
+                ray.init(address="local", _temp_dir=folder, **local, **quiet)
+            yield ray
+        except ConnectionError as error:
+            reason = " ".join(str(error).split())
+            remedy = "check --address and Ray's token"
+            raise UserError(f"No Ray cluster answers at {address} ({reason}): {remedy}.") from error
+        finally:
+            ray.shutdown()
+            for name, value in before.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value
+
+
+def shares(
+    cluster: Mapping, config, address: str | None, workers: int | None, threads: int | None
+) -> tuple[dict, int]:
+    """What a trial gets, `{"cpu": threads, "gpu": 0 or 1}`, and how many trials run at a time."""
+    cores, devices = int(cluster.get("CPU", 1)), int(cluster.get("GPU", 0))
+    gpu = 1 if devices and config["gpu_id"] not in ("", "-1") else 0
+    if workers is None:
+        workers = devices if gpu else cores // (threads or 1)
+    workers = max(1, workers)
+    threads = threads or (1 if address else max(1, cores // workers))
+    if threads > cores:
+        raise UserError(f"--threads is {threads}, but Ray has {cores} cores: ask for fewer.")
+    return {"cpu": threads, "gpu": gpu}, workers
+
+
+def run_trial(drawn: dict, options: dict, threads: int, on_cuda: bool, bigger: bool) -> None:
+    """One trial, in a process of Ray's: reports every validation, then the result.
+
+    Ray shows this process the CUDA devices that are the trial's own, so the first of them is device 0.
+    """
+    from ray import tune
+
+    torch.set_num_threads(threads)
+    device = {"gpu_id": "0" if on_cuda else "", "show_progress": False}
+
+    def report(epoch: int, result: dict) -> None:
+        kept = {name: plain(result[name]) for name in KEYS}
+        tune.report({**kept, TIME: epoch, "result": {"state": PRUNED, **kept}})
+
+    try:
+        result = measured(quick_start.objective, {**options, **drawn["params"], **device}, bigger, on_validation=report)
+    except UserError as error:
+        result = {"mistake": str(error)}
+    tune.report({**{name: value for name, value in result.items() if value is not None}, "result": result})
+
+
+def rungs(config, grace: int) -> dict:
+    """ASHA's rungs: `grace`, and threefold each; none that a trial reaches only with its last validation."""
+    step, epochs = max(1, config["eval_step"]), max(1, config["epochs"])
+    last = epochs - epochs % step - step
+    bounds = {"grace_period": grace, "max_t": last} if grace <= last else dict.fromkeys(NEVER, epochs + 1)
+    return bounds | {"reduction_factor": KEEP}
+
+
+def fit(
+    space, algo, count, options, config, journal: Journal, seed, grace, resources: dict, workers: int
+) -> None:
+    """Let Ray Tune run the trials that are not in the journal."""
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+
+    mode = "max" if config["valid_metric_bigger"] else "min"
+    asha = ASHAScheduler(TIME, METRIC, mode, stop_last_trials=False, **rungs(config, grace))
+    draws = drawing(hyperopt_engine.build_search(space, algo, count), mode, seed, journal)
+    draws.replay(asha)
+    keeper = keeping(journal, draws, count, config["valid_metric_bigger"])
+    trainable = tune.with_parameters(
+        run_trial,
+        options=plain(dict(options)),
+        threads=resources["cpu"],
+        on_cuda=resources["gpu"] > 0,
+        bigger=bool(config["valid_metric_bigger"]),
+    )
+    with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as folder:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources),
+            tune_config=tune.TuneConfig(
+                search_alg=draws,
+                scheduler=asha,
+                num_samples=count - len([t for t in journal.trials if t["trial"] <= count]),
+                max_concurrent_trials=workers,
+            ),
+            run_config=tune.RunConfig(name="study", storage_path=folder, verbose=0, callbacks=[keeper]),
+        )
+        tuner.fit()
+    if keeper.mistake:
+        raise UserError(keeper.mistake)
+
+
+def drawing(hyper, mode: str, seed: int, journal: Journal):
+    """Ray's HyperOptSearch over RecBole's space and algorithm, that knows the trials of the journal."""
+    from ray.tune.search.hyperopt import HyperOptSearch
+
+    class Drawing(HyperOptSearch):
+        def __init__(self):
+            super().__init__(hyper.space, METRIC, mode, random_state_seed=seed)
+            self.algo = hyper.algo
+            self.waiting, self.drawn, self.count, self.stopped = [], {}, 0, False
+
+        def draw(self, name: str, after: int) -> None:
+            self.count += 1
+            params = {key: plain(value) for key, value in super().suggest(name).items()}
+            self.drawn[name] = {"number": self.count, "after": after, "params": params}
+
+        def replay(self, asha) -> None:
+            """Draw the journal's trials again, each knowing as much as then; tell hyperopt and ASHA."""
+            told = 0
+            for number in range(1, max((trial["trial"] for trial in journal.trials), default=0) + 1):
+                line = journal.number(number)
+                known = line["after"] if line else told
+                told = self.tell(journal.trials[told:known], asha) + told
+                self.draw(f"kept-{number}", known)
+                if line is None:
+                    self.waiting.append(self.drawn.pop(f"kept-{number}") | {"name": f"kept-{number}"})
+                elif line["params"] != self.drawn[f"kept-{number}"]["params"]:
+                    raise UserError(
+                        f"{journal.path} was drawn by other versions of the packages: choose another --out."
+                    )
+            self.tell(journal.trials[told:], asha)
+
+        def tell(self, lines: list[dict], asha) -> int:
+            for line in lines:
+                name, result = f"kept-{line['trial']}", line["result"]
+                shown = SimpleNamespace(trial_id=name)
+                asha.on_trial_add(None, shown)
+                for epoch, score in result.get("validations", result.get("looks", [])):  # the older name
+                    asha.on_trial_result(None, shown, {TIME: epoch, METRIC: score})
+                asha.on_trial_remove(None, shown)
+                self.on_trial_complete(name, result, error=result["state"] == FAILED)
+            return len(lines)
+
+        def suggest(self, trial_id: str) -> dict | str:
+            if self.stopped:
+                return self.FINISHED
+            if self.waiting:
+                kept = self.waiting.pop(0)
+                self._live_trial_mapping[trial_id] = self._live_trial_mapping.pop(kept["name"])
+                self.drawn[trial_id] = kept
+            else:
+                self.draw(trial_id, len(journal.trials))
+            return {"params": self.drawn[trial_id]["params"]}
+
+        def on_trial_complete(self, trial_id, result=None, error=False):
+            # A trial without a score has failed, whatever Ray makes of it.
+            super().on_trial_complete(trial_id, result, error or (result or {}).get(METRIC) is None)
+
+    return Drawing()
+
+
+def keeping(journal: Journal, draws, count: int, bigger: bool):
+    """Ray's callback that puts every ended trial into the journal and tells about it."""
+    from ray.tune import Callback
+
+    class Keeping(Callback):
+        mistake = ""
+
+        def __init__(self):
+            self.results, self.validations = {}, {}
+
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            self.results[trial.trial_id] = result["result"]
+            if result["result"].get("state") == PRUNED:
+                scores = self.validations.setdefault(trial.trial_id, [])
+                scores.append([result[TIME], result[METRIC]])
+            if "mistake" in result["result"]:
+                self.mistake, draws.stopped = result["result"]["mistake"], True
+
+        def on_trial_complete(self, iteration, trials, trial, **info):
+            self.keep(trial, self.results.get(trial.trial_id))
+
+        def on_trial_error(self, iteration, trials, trial, **info):
+            self.keep(trial, None)
+
+        def keep(self, trial, result):
+            if self.mistake:
+                return
+            if result is None or trial.status == "ERROR":
+                nothing = {**dict.fromkeys(KEYS), "valid_score_bigger": bigger}
+                result = {"state": FAILED, **nothing, "error": "the worker process died"}
+            drawn = draws.drawn[trial.trial_id]
+            result = {**result, "validations": self.validations.get(trial.trial_id, [])}
+            journal.add(drawn["params"], result, drawn["number"], drawn["after"])
+            print(journal.report(count), flush=True)
+
+    return Keeping()

@@ -1,0 +1,167 @@
+"""A guest in RecBole's house: what RecBole's own programs get with the plugin imported is RecBole's."""
+
+import logging
+
+import pytest
+import recbole.config
+import recbole.quick_start
+from recbole.config import Config as RecBoleConfig
+from recbole.data import create_dataset, data_preparation
+from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
+from recbole.data.dataset import Dataset
+from recbole.model.general_recommender import BPR
+from recbole.trainer import Trainer
+from recbole.utils import get_trainer
+
+import recbole_micro
+from recbole_micro.evaluation.metrics import Metrics
+from recbole_micro.training.trainer import PluginTrainer
+from tests.tiny import write_tiny
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Where the data sets are, and options that RecBole itself understands."""
+    return {
+        "data_path": str(write_tiny(tmp_path / "data")),
+        "state": "ERROR",
+        "show_progress": False,
+        "epochs": 1,
+        "embedding_size": 8,
+        "checkpoint_dir": str(tmp_path / "saved"),
+    }
+
+
+def test_a_configuration_of_recboles_has_recboles_defaults(tiny):
+    made = RecBoleConfig("BPR", "tiny", config_dict=dict(tiny))
+    assert type(made) is RecBoleConfig
+    assert made["topk"] == [10] and made["valid_metric"] == "MRR@10" and made["eval_step"] == 1
+    assert made["eval_batch_size"] == 4096 and made["metric_decimal_place"] == 4
+    assert "protocol" not in made and made["metrics"] == ["Recall", "MRR", "NDCG", "Hit", "Precision"]
+
+
+def test_topk_and_metrics_without_valid_metric(tiny):
+    """RecBole complains in the first validation, not before: a program may never validate."""
+    made = RecBoleConfig("BPR", "tiny", config_dict={**tiny, "topk": [50, 20], "metrics": ["Recall"]})
+    assert made["topk"] == [50, 20] and made["valid_metric"] == "MRR@10"
+
+
+def test_labeled_data_that_are_never_ranked(tiny):
+    given = {**tiny, "eval_args": {"mode": "labeled", "split": {"RS": [0.8, 0.1, 0.1]}}}
+    made = RecBoleConfig("BPR", "tiny", config_dict=given)
+    assert made["eval_args"]["mode"] == {"valid": "labeled", "test": "labeled"}
+
+
+def test_options_of_their_own(tiny, caplog):
+    with caplog.at_level(logging.WARNING):
+        made = RecBoleConfig("BPR", "tiny", config_dict={**tiny, "eta": 0.5, "eval_setting": "RO_RS"})
+    assert made["eta"] == 0.5 and made["eval_setting"] == "RO_RS" and not caplog.records
+
+
+def test_an_unknown_learner_is_adam(tiny):
+    made = RecBoleConfig("BPR", "tiny", config_dict={**tiny, "learner": "nosuch"})
+    data = create_dataset(made)
+    train, *_ = data_preparation(made, data)
+    trainer = Trainer(made, BPR(made, train.dataset).to(made["device"]))
+    assert type(trainer.optimizer).__name__ == "Adam" and not trainer.optimizer.defaults["fused"]
+
+
+def test_what_recbole_builds_is_its_own(tiny):
+    made = RecBoleConfig("BPR", "tiny", config_dict=dict(tiny))
+    data = create_dataset(made)
+    train, valid, _ = data_preparation(made, data)
+    trainer = get_trainer(made["MODEL_TYPE"], made["model"])(made, BPR(made, train.dataset))
+    kinds = [type(one) for one in (data, train, valid, trainer)]
+    assert kinds == [Dataset, TrainDataLoader, FullSortEvalDataLoader, Trainer]
+    assert trainer.saved_model_file.count("-") == 3, "the name that RecBole gives"  # BPR-Nov-27-2026_...
+    assert valid.step == max(4096 // data.item_num, 1)
+    trainer.fit(train, valid, saved=False)
+    assert not isinstance(trainer.best_valid_result, Metrics)
+
+
+def test_values_are_never_evaluated(tiny, tmp_path):
+    planted = tmp_path / "planted"
+    given = {**tiny, "note": f"open({str(planted)!r}, 'w')", "topk": "[5, 7]", "split_to": "1e-3", "flag": "true"}
+    made = RecBoleConfig("BPR", "tiny", config_dict=given)
+    assert not planted.exists() and made["note"].startswith("open(")
+    assert made["topk"] == [5, 7] and made["split_to"] == 1e-3 and made["flag"] is True
+
+
+@pytest.mark.parametrize("start", ["by name", "in config_dict", "in a file", "by class"])
+def test_a_plugin_model_has_the_plugins_configuration_however_it_is_started(tiny, tmp_path, start):
+    file = tmp_path / "options.yaml"
+    file.write_text("model: MICRO\n")
+    from recbole_micro.models import MICRO
+
+    arguments = {
+        "by name": {"model": "MICRO"},
+        "in config_dict": {"config_dict": {**tiny, "model": "MICRO"}},
+        "in a file": {"config_file_list": [str(file)]},
+        "by class": {"model": MICRO},
+    }[start]
+    made = RecBoleConfig(dataset="tiny", **{"config_dict": dict(tiny), **arguments})
+    assert type(made) is recbole_micro.Config and isinstance(made, RecBoleConfig)
+    assert made["topk"] == [20] and made["valid_metric"] == "Recall@20" and made["protocol"] == "recbole"
+
+
+def test_a_plugin_model_on_the_command_line(tiny, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["program.py", "--model=MICRO", "--dataset=tiny"])
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    assert type(RecBoleConfig(config_dict=dict(tiny))) is recbole_micro.Config
+
+
+def test_our_configuration_checks_recboles_models_too(tiny):
+    made = recbole_micro.Config("BPR", "tiny", config_dict=dict(tiny))
+    assert made["topk"] == [20] and made["valid_metric"] == "Recall@20"
+    with pytest.raises(recbole_micro.UserError, match="There is no option 'eta'"):
+        recbole_micro.Config("BPR", "tiny", config_dict={**tiny, "eta": 0.5})
+    data = create_dataset(made)
+    train, valid, _ = data_preparation(made, data)
+    trainer = Trainer(made, BPR(made, train.dataset))
+    assert isinstance(data, Dataset) and type(data).__mro__[1].__name__ == "CheckedFiles"
+    assert isinstance(trainer, PluginTrainer) and trainer.optimizer.defaults.get("fused") is not False
+    names = [one.__name__ for one in type(trainer).__mro__]
+    assert names == ["Trainer", "PluginTrainer", "Trainer", "AnyProcessGroup", "AbstractTrainer", "object"]
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({"topk": 10}, "Recall@10"),
+        ({"topk": [5, 10]}, "Recall@5"),
+        ({"topk": [10, 20]}, "Recall@20"),
+        ({"metrics": ["NDCG"]}, "NDCG@20"),
+        ({"metrics": ["NDCG", "Hit"], "topk": [3]}, "NDCG@3"),
+        ({"metrics": ["AUC"], "eval_args": {"mode": "labeled"}, "threshold": {"rating": 1}}, "AUC"),
+    ],
+)
+def test_valid_metric_follows(tiny, given, expected):
+    made = recbole_micro.Config("BPR", "tiny", config_dict={**tiny, **given})
+    assert made["valid_metric"] == expected
+    told = f"valid_metric follows metrics and topk: {expected}." in str(made)
+    assert told == (expected != "Recall@20")
+
+
+def test_a_given_valid_metric_is_not_changed(tiny):
+    with pytest.raises(recbole_micro.UserError, match="valid_metric is Recall@20"):
+        recbole_micro.Config("BPR", "tiny", config_dict={**tiny, "topk": 10, "valid_metric": "Recall@20"})
+
+
+def test_saved_data_are_refused_and_never_opened(tiny, tmp_path):
+    for name in ("save_dataset", "save_dataloaders"):
+        with pytest.raises(recbole_micro.UserError, match=f"{name} is set, but RecBole saves .* pickles"):
+            recbole_micro.Config("MICRO", "tiny", config_dict={**tiny, name: True})
+    made = recbole_micro.Config("BPR", "tiny", config_dict=dict(tiny))
+    (tmp_path / "saved").mkdir()
+    for file in ("tiny-Dataset.pth", "tiny-for-BPR-dataloader.pth"):
+        (tmp_path / "saved" / file).write_bytes(b"cos\nsystem\n(S'touch planted'\ntR.")
+    train, *_ = data_preparation(made, create_dataset(made))
+    assert len(train.dataset) and not (tmp_path / "planted").exists()
+
+
+def test_recboles_quick_start_trains_a_plugin_model_as_ours_does(tiny):
+    given = {**tiny, "metric_decimal_place": 12}
+    theirs = recbole.quick_start.run_recbole("MICRO", "tiny", config_dict=dict(given), saved=False)
+    ours = recbole_micro.run("MICRO", "tiny", config_dict=dict(given), saved=False)
+    assert dict(theirs["test_result"]) == dict(ours["test_result"])
+    assert dict(theirs["best_valid_result"]) == dict(ours["best_valid_result"])

@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 
-from dataset_tools import commands
+from dataset_tools.commands import command_line as commands
 from dataset_tools.errors import DataError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -22,8 +22,8 @@ from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
-from dataset_tools.atomic import read_header
 from dataset_tools.errors import DataError
+from dataset_tools.formats.atomic import read_header
 from recbole_micro import cold_start, options, protocol, shared_evaluation
 from recbole_micro.checkpoint import fingerprint
 from recbole_micro.errors import UserError
@@ -204,7 +204,7 @@ def interaction_files(config) -> list[str]:
 
 def prepare(name: str, folder: Path) -> None:
     """Make the data set where that needs no download; else UserError with one sentence on how to get it."""
-    from dataset_tools import catalog
+    from dataset_tools.dataset import catalog
 
     command = f"python -m dataset_tools prepare {name} --data-path {folder.parent}"
     if not catalog.is_known(name):

@@ -10,7 +10,7 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 
 from dataset_tools.__main__ import main
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.reading import Dataset
 from recbole_micro import cold_start, protocol, run
 from recbole_micro.errors import UserError
 from recbole_micro.quick_start import prepare

@@ -5,7 +5,7 @@ import pytest
 import torch
 from recbole.config import Config
 
-from dataset_tools.feature_file import FeatureWriter, feature_path
+from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from recbole_micro.errors import UserError
 from recbole_micro.features import Modality
 from recbole_micro.graphs import Graph, knn, normalize

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import amazon2014, catalog
 from dataset_tools.__main__ import main
-from dataset_tools.dataset import Dataset
+from dataset_tools.converters.amazon import amazon2014
+from dataset_tools.dataset import catalog
+from dataset_tools.dataset.provenance import read_steps
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.provenance import hash_file, read_steps
+from dataset_tools.formats.hashing import hash_file
 
 ASINS = [f"B{n:09d}" for n in range(12)] + ["0000000007"]
 IMAGES = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dataset_tools.__main__ import main
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.reading import Dataset
 
 
 def reviews():

@@ -9,8 +9,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokens import acceptable, tokens
 
-from dataset_tools.atomic import MISSING, check_tokens, number, quote, read_header, read_table, write_table
 from dataset_tools.errors import DataError
+from dataset_tools.formats.atomic import (
+    MISSING,
+    check_tokens,
+    number,
+    quote,
+    read_header,
+    read_table,
+    write_table,
+)
 
 
 @settings(max_examples=150, deadline=None)

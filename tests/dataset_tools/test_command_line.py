@@ -38,7 +38,7 @@ def test_an_interrupted_command_says_so(monkeypatch, capsys):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dataset_tools.catalog.prepare", stop)
+    monkeypatch.setattr("dataset_tools.dataset.catalog.prepare", stop)
     assert main(["prepare", "ml-100k"]) == 130
     assert capsys.readouterr().err == "interrupted: what was there before is unchanged\n"
 

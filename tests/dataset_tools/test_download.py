@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from dataset_tools import download
+from dataset_tools.converters import download
 from dataset_tools.errors import DataError
 
 pytest.importorskip("pooch")
@@ -133,8 +133,8 @@ def test_an_absent_file_is_one_sentence(tmp_path, server):
 
 
 def test_prepare_downloads_from_a_mirror(tmp_path, monkeypatch):
-    from dataset_tools import amazon2014
     from dataset_tools.__main__ import main
+    from dataset_tools.converters.amazon import amazon2014
 
     server = Server()
     seen = {}

@@ -6,11 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from dataset_tools import encoders, encoding
 from dataset_tools.__main__ import main
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.folder import DatasetFolder
+from dataset_tools.features.encoders import registry
+from dataset_tools.operations import encoding, shards
 
 TEXTS = {
     "a": "red cotton shirt",
@@ -120,12 +121,12 @@ def test_images_are_found_by_the_column_image_or_by_id(tmp_path):
 
 
 def test_tfidf_of_a_single_word_is_a_column(tmp_path):
-    values, ok = encoders.text_encoder("tfidf", ["ok", "ok", ""])(["ok", "ok", ""])
+    values, ok = registry.text_encoder("tfidf", ["ok", "ok", ""])(["ok", "ok", ""])
     assert values.shape == (3, 1) and ok.tolist() == [True, True, False]
 
 
 def test_a_stopped_run_goes_on_and_other_inputs_start_anew(dataset, monkeypatch):
-    monkeypatch.setattr(encoding, "SHARD", 2)
+    monkeypatch.setattr(shards, "SHARD", 2)
     seen = []
 
     def encoder(stop_at):
@@ -182,14 +183,14 @@ def test_mistakes_are_one_sentence(dataset, capsys, arguments, message):
 @pytest.mark.parametrize(
     ("build", "package", "command"),
     [
-        (lambda: encoders.text_encoder("wordllama", []), "wordllama", "pip install wordllama"),
+        (lambda: registry.text_encoder("wordllama", []), "wordllama", "pip install wordllama"),
         (
-            lambda: encoders.text_encoder("sentence-transformers/x", []),
+            lambda: registry.text_encoder("sentence-transformers/x", []),
             "sentence_transformers",
             r"pip install 'recbole_micro\[encoders\]'",
         ),
         (
-            lambda: encoders.image_encoder("clip/x"),
+            lambda: registry.image_encoder("clip/x"),
             "transformers",
             r"pip install 'recbole_micro\[encoders\]'",
         ),

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_tools.errors import DataError
-from dataset_tools.feature_file import FeatureFile, FeatureWriter
-from dataset_tools.feature_text import TextFeatureFile, write_text
+from dataset_tools.features.feature_file import FeatureFile, FeatureWriter
+from dataset_tools.features.feature_text import TextFeatureFile, write_text
 
 
 def write(path, tokens, values, **options):
@@ -28,7 +28,7 @@ def test_any_portions_and_row_groups_read_back(tmp_path_factory, portions, width
     values = np.random.default_rng(0).standard_normal((sum(portions), width)).astype(np.float32)
     tokens = [f"i{n}" for n in range(len(values))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dataset_tools.feature_file.ROW_GROUP_BYTES", group_bytes)
+        patch.setattr("dataset_tools.features.feature_file.ROW_GROUP_BYTES", group_bytes)
         with FeatureWriter(path, "visual", width) as writer:
             start = 0
             for portion in portions:

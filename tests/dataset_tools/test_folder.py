@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
-from dataset_tools.folder import DatasetFolder
-from dataset_tools.provenance import hash_file
+from dataset_tools.formats.hashing import hash_file
 
 
 def make(path, text, **options):
@@ -65,7 +65,7 @@ def test_force_loses_nothing_that_is_no_part_of_the_data_set(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from dataset_tools.folder import DatasetFolder
+from dataset_tools.dataset.folder import DatasetFolder
 with DatasetFolder(sys.argv[1], "toy", force=True) as folder:
     folder.write_items(["half"])
     os.kill(os.getpid(), signal.SIGKILL)
@@ -87,7 +87,7 @@ def test_a_killed_run_leaves_the_old_data_set_or_none(tmp_path, before):
 WAITING = """
 import sys, time
 from dataset_tools.errors import DataError
-from dataset_tools.folder import DatasetFolder
+from dataset_tools.dataset.folder import DatasetFolder
 try:
     with DatasetFolder(sys.argv[1], "toy") as folder:
         print("in", flush=True)

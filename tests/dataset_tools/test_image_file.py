@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from dataset_tools import image_file
+from dataset_tools.converters.amazon import image_features
+from dataset_tools.converters.amazon.image_features import PORTION, RECORD, WIDTH, ImageFile
 from dataset_tools.errors import DataError
-from dataset_tools.image_file import PORTION, RECORD, WIDTH, ImageFile
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_disk_that_refuses_to_be_read_past_the_cache_is_read_through_it(path, 
             raise OSError(22, "Invalid argument")
         return real(file, flags, *rest, **named)
 
-    monkeypatch.setattr(image_file.os, "open", refusing)
+    monkeypatch.setattr(image_features.os, "open", refusing)
     assert read(path, ["B000000003"])[0] == ["B000000003"]
     assert opened == [os.O_RDONLY | os.O_DIRECT, os.O_RDONLY]
 

@@ -5,12 +5,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dataset_tools import inspection, pilot, plots
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Builder
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.feature_file import FeatureWriter
-from dataset_tools.folder import DatasetFolder
-from dataset_tools.interactions import Builder
+from dataset_tools.features.feature_file import FeatureWriter
+from dataset_tools.inspection import dataset_plots, dataset_report, feature_similarity
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def world():
         for u, i in zip(generator.integers(0, users, 60), generator.integers(0, items, 60), strict=True)
     }
     user, item = map(np.array, zip(*sorted(pairs), strict=True))
-    return pilot.used(user, item, users, items), pairs, generator.standard_normal((items, 4))
+    return feature_similarity.used(user, item, users, items), pairs, generator.standard_normal((items, 4))
 
 
 def baskets(pairs):
@@ -32,13 +32,13 @@ def baskets(pairs):
 @pytest.mark.parametrize("at_once", [1, 20, 1 << 22])
 def test_table_1_is_the_mean_over_pairs(world, monkeypatch, at_once):
     matrix, pairs, values = world
-    monkeypatch.setattr(pilot, "PAIRS_AT_ONCE", 7)
-    monkeypatch.setattr(pilot, "SHARED_AT_ONCE", at_once)
-    unit = pilot.unit_rows(values)
+    monkeypatch.setattr(feature_similarity, "PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr(feature_similarity, "SHARED_AT_ONCE", at_once)
+    unit = feature_similarity.unit_rows(values)
     cosine = unit @ unit.T
     together = {pair for basket in baskets(pairs) for pair in combinations(basket, 2)}
     expected = [cosine[i, j] for i, j in together]
-    everything, found = pilot.mean_similarity(unit, matrix)
+    everything, found = feature_similarity.mean_similarity(unit, matrix)
     assert found == pytest.approx(np.mean(expected))
     assert everything == pytest.approx(np.mean([cosine[i, j] for i, j in combinations(range(15), 2)]))
 
@@ -46,22 +46,22 @@ def test_table_1_is_the_mean_over_pairs(world, monkeypatch, at_once):
 @pytest.mark.parametrize("k", [1, 2, 5, 50])
 def test_table_2_counts_users_with_a_neighbour_pair(world, k):
     matrix, pairs, values = world
-    index, _ = pilot.neighbours(pilot.unit_rows(values), 50)
-    cosine = pilot.unit_rows(values) @ pilot.unit_rows(values).T
+    index, _ = feature_similarity.neighbours(feature_similarity.unit_rows(values), 50)
+    cosine = feature_similarity.unit_rows(values) @ feature_similarity.unit_rows(values).T
     np.fill_diagonal(cosine, -2)
     near = {(i, int(j)) for i in range(15) for j in np.argsort(-cosine[i])[:k] if i != j}
     hits = [any((i, j) in near for i in basket for j in basket) for basket in baskets(pairs)]
-    assert pilot.similar_pair_share(matrix, index, k) == pytest.approx(np.mean(hits))
+    assert feature_similarity.similar_pair_share(matrix, index, k) == pytest.approx(np.mean(hits))
 
 
 @pytest.mark.parametrize("at_once", [1, 20, 1 << 22])
 def test_the_share_of_neighbours_that_some_user_has_both_of(world, monkeypatch, at_once):
     matrix, pairs, values = world
-    monkeypatch.setattr(pilot, "SHARED_AT_ONCE", at_once)
-    index, _ = pilot.neighbours(pilot.unit_rows(values), 3)
+    monkeypatch.setattr(feature_similarity, "SHARED_AT_ONCE", at_once)
+    index, _ = feature_similarity.neighbours(feature_similarity.unit_rows(values), 3)
     together = {pair for basket in baskets(pairs) for pair in combinations(basket, 2)}
     wanted = [tuple(sorted((i, int(j)))) in together for i in range(15) for j in index[i]]
-    real, shuffled, _ = pilot.alignment(index, matrix)
+    real, shuffled, _ = feature_similarity.alignment(index, matrix)
     assert real == pytest.approx(np.mean(wanted)) and 0 < shuffled < 1
 
 
@@ -79,7 +79,7 @@ def clusters(tmp_path, shuffle):
         folder.write_items(tokens, {"title:token_seq": [f"Cluster {n // 8}" for n in range(80)]})
         order = generator.permutation(80) if shuffle else np.arange(80)
         folder.write_features("visual", tokens, values[order])
-    return list(inspection.report(Dataset("world", tmp_path)))
+    return list(dataset_report.report(Dataset("world", tmp_path)))
 
 
 def test_features_of_the_right_items_pass_and_neighbours_have_titles(tmp_path):
@@ -125,7 +125,7 @@ def by_hand(tmp_path, inter, item=None):
 )
 def test_a_data_set_that_cannot_be_read_is_one_sentence(tmp_path, inter, message):
     with pytest.raises(DataError, match=message):
-        list(inspection.report(by_hand(tmp_path, inter)))
+        list(dataset_report.report(by_hand(tmp_path, inter)))
 
 
 def test_items_that_only_interactions_name_and_features_of_no_item(tmp_path):
@@ -135,7 +135,7 @@ def test_items_that_only_interactions_name_and_features_of_no_item(tmp_path):
     with FeatureWriter(dataset.folder / "toy.v.parquet", "v", 2) as writer:
         writer.write(["a", "b", "unknown"], np.eye(3)[:, :2])
     assert dataset.items == ["b", "a", "c"]
-    lines = list(inspection.report(dataset))
+    lines = list(dataset_report.report(dataset))
     assert "1 users, 3 items, 2 interactions, density 66.6667%" in lines
     assert "v: 2 items (66.7%) with 2 columns" in lines
 
@@ -145,13 +145,13 @@ def test_items_that_only_interactions_name_and_features_of_no_item(tmp_path):
 )
 def test_a_plot_that_cannot_be_written_is_refused_at_once(name, message):
     with pytest.raises(DataError, match=message):
-        plots.check(name)
+        dataset_plots.check(name)
 
 
 def test_the_plot_is_a_picture(tmp_path):
     image_module = pytest.importorskip("PIL.Image")
     clusters(tmp_path, shuffle=False)
-    path = plots.save(Dataset("world", tmp_path), tmp_path / "x.png")
+    path = dataset_plots.save(Dataset("world", tmp_path), tmp_path / "x.png")
     with image_module.open(path) as image:
         pixels = np.asarray(image.convert("L"))
     assert image.size == (1200, 480) and len(np.unique(pixels)) > 20

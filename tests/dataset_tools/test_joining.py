@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.provenance import read_steps
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.folder import DatasetFolder
-from dataset_tools.joining import add_features, export_text
-from dataset_tools.provenance import read_steps
+from dataset_tools.operations.joining import add_features, export_text
 
 ITEMS = ["B01", "007", "é x", 'q"t', "A9"]
 ORDER = ["007", "A9", 'q"t', "B01"]  # one item has no features

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from dataset_tools import micro
-from dataset_tools.dataset import Dataset
+from dataset_tools.converters import micro_layout
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 
 ITEMS = ["B01", "007", "é x", 'q"t', "A9"]
@@ -22,7 +22,7 @@ def triples(dataset):
 
 def test_split_ids_and_features_are_those_of_the_source(tmp_path, write_micro):
     source = write_micro(tmp_path / "src")
-    micro.convert(source, "toy", tmp_path / "out")
+    micro_layout.convert(source, "toy", tmp_path / "out")
     dataset = Dataset("toy", tmp_path / "out")
     assert dataset.items == ITEMS
     assert triples(dataset) == {
@@ -36,7 +36,7 @@ def test_split_ids_and_features_are_those_of_the_source(tmp_path, write_micro):
 
 
 def test_without_lists_the_numbers_are_the_ids(tmp_path, write_micro):
-    micro.convert(write_micro(tmp_path / "src", lists=False), "toy", tmp_path / "out")
+    micro_layout.convert(write_micro(tmp_path / "src", lists=False), "toy", tmp_path / "out")
     dataset = Dataset("toy", tmp_path / "out")
     assert dataset.items == ["0", "1", "2", "3", "4"]
     assert ("3", "0", 1) in triples(dataset)
@@ -47,7 +47,7 @@ def test_cold_start_split_shares_ids_and_features(tmp_path, write_micro):
     (source / "0-core").mkdir()
     for part, content in {"train": {"0": [1]}, "val": {"0": [], "1": [3]}, "test": {"2": [4]}}.items():
         (source / "0-core" / f"{part}.json").write_text(json.dumps(content))
-    micro.convert(source, "cold", tmp_path / "out", core="0-core")
+    micro_layout.convert(source, "cold", tmp_path / "out", core="0-core")
     dataset = Dataset("cold", tmp_path / "out")
     assert triples(dataset) == {("U1", "007", 0), ("0042", 'q"t', 1), ("u 3", "A9", 2)}
     record = json.loads((dataset.folder / "cold.cold.json").read_text())
@@ -61,7 +61,7 @@ def test_a_split_without_a_core_folder_as_in_mmssl(tmp_path, write_micro):
         path.rename(source / path.name)
     (source / "5-core").rmdir()
     (source / "train_mat").write_bytes(b"a pickle that nobody opens")
-    micro.convert(source, "toy", tmp_path / "out")
+    micro_layout.convert(source, "toy", tmp_path / "out")
     dataset = Dataset("toy", tmp_path / "out")
     assert dataset.items == ITEMS and dataset.modalities == ["acoustic", "textual", "visual"]
 
@@ -70,7 +70,7 @@ def test_a_split_without_a_core_folder_as_in_mmssl(tmp_path, write_micro):
 def test_features_with_another_number_of_rows_are_refused(tmp_path, write_micro, rows):
     source = write_micro(tmp_path / "src", rows=rows)
     with pytest.raises(DataError, match=f"image_feat.npy has {rows} rows for 5 items"):
-        micro.convert(source, "toy", tmp_path / "out")
+        micro_layout.convert(source, "toy", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -103,7 +103,7 @@ def test_broken_files_are_named_and_leave_nothing(tmp_path, write_micro, file, t
     source = write_micro(tmp_path / "src")
     (source / "5-core" / file).write_text(text)
     with pytest.raises(DataError, match=message):
-        micro.convert(source, "toy", tmp_path / "out")
+        micro_layout.convert(source, "toy", tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -111,9 +111,9 @@ def test_an_object_array_is_never_opened(tmp_path, write_micro):
     source = write_micro(tmp_path / "src")
     np.save(source / "image_feat.npy", np.array([[object()]] * 5), allow_pickle=True)
     with pytest.raises(DataError, match="image_feat.npy holds Python objects, which are never opened"):
-        micro.convert(source, "toy", tmp_path / "out")
+        micro_layout.convert(source, "toy", tmp_path / "out")
 
 
 def test_a_folder_without_a_split_is_refused(tmp_path):
     with pytest.raises(DataError, match="has no train.json; --from must name"):
-        micro.convert(tmp_path, "toy", tmp_path / "out")
+        micro_layout.convert(tmp_path, "toy", tmp_path / "out")

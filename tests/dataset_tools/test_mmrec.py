@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_tools import mmrec, mmrec_export
 from dataset_tools.__main__ import main
-from dataset_tools.dataset import Dataset
+from dataset_tools.converters import mmrec_export, mmrec_layout
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Builder
+from dataset_tools.dataset.provenance import read_steps
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.folder import DatasetFolder
-from dataset_tools.interactions import Builder
-from dataset_tools.provenance import read_steps
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "lfm2k"
 ROWS = [
@@ -51,7 +51,7 @@ def rows_of(folder):
 @pytest.mark.parametrize("columns", [COLUMNS, COLUMNS[::-1], ["x_label", "itemID", "userID"]])
 def test_the_round_trip_is_identical(tmp_path, columns, mappings):
     source = write(tmp_path / "src", columns, mappings)
-    mmrec.convert(source, "toy", tmp_path / "data")
+    mmrec_layout.convert(source, "toy", tmp_path / "data")
     target, missing = mmrec_export.export(Dataset("toy", tmp_path / "data"), tmp_path / "back")
     assert rows_of(target) == rows_of(source)
     for name in ("image_feat", "text_feat", "vggish"):
@@ -59,7 +59,7 @@ def test_the_round_trip_is_identical(tmp_path, columns, mappings):
             np.load(target / f"{name}.npy"), np.load(source / f"{name}.npy").astype(np.float32)
         )
     assert missing == {"textual": 0, "vggish": 0, "visual": 0}
-    mmrec.convert(target, "again", tmp_path / "data")
+    mmrec_layout.convert(target, "again", tmp_path / "data")
     first, again = (Dataset(name, tmp_path / "data") for name in ("toy", "again"))
     assert first.items == again.items and first.users == again.users
     if mappings:
@@ -68,7 +68,7 @@ def test_the_round_trip_is_identical(tmp_path, columns, mappings):
 
 def test_without_x_label_the_paper_s_split_is_made(tmp_path):
     source = write(tmp_path / "src", COLUMNS[:4])
-    mmrec.convert(source, "toy", tmp_path / "data")
+    mmrec_layout.convert(source, "toy", tmp_path / "data")
     assert np.bincount(Dataset("toy", tmp_path / "data").interactions.part).tolist() == [3, 0, 2]
 
 
@@ -111,7 +111,7 @@ def test_a_table_of_items_brings_titles(tmp_path, capsys):
 def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, change, message):
     source = write(tmp_path / "src", **{"mappings": False, **change})
     with pytest.raises(DataError, match=message):
-        mmrec.convert(source, "toy", tmp_path / "data")
+        mmrec_layout.convert(source, "toy", tmp_path / "data")
     data = tmp_path / "data"
     assert not data.exists() or list(data.iterdir()) == []
 
@@ -132,8 +132,8 @@ def test_skip_bad_leaves_out_rows_with_nan(tmp_path):
     values[2, 0] = np.nan
     np.save(source / "text_feat.npy", values)
     with pytest.raises(DataError, match="NaN or infinity in the textual features of 1 item.*first 2"):
-        mmrec.convert(source, "toy", tmp_path / "data")
-    mmrec.convert(source, "toy", tmp_path / "data", skip_bad=True)
+        mmrec_layout.convert(source, "toy", tmp_path / "data")
+    mmrec_layout.convert(source, "toy", tmp_path / "data", skip_bad=True)
     dataset = Dataset("toy", tmp_path / "data")
     assert dataset.matrix("textual")[1].tolist() == [True, True, False, True]
     notes = read_steps(dataset.folder, "toy")[-1]["summary"]["notes"]
@@ -141,14 +141,14 @@ def test_skip_bad_leaves_out_rows_with_nan(tmp_path):
 
 
 def test_repeated_pairs_stay_and_are_counted(tmp_path):
-    mmrec.convert(write(tmp_path / "src", rows=[*ROWS, ROWS[0]]), "toy", tmp_path / "data")
+    mmrec_layout.convert(write(tmp_path / "src", rows=[*ROWS, ROWS[0]]), "toy", tmp_path / "data")
     dataset = Dataset("toy", tmp_path / "data")
     assert len(dataset.interactions) == len(ROWS) + 1
     assert list(read_steps(dataset.folder, "toy")[-1]["summary"]["notes"].values()) == [1]
 
 
 def test_export_replaces_only_what_is_an_export(tmp_path):
-    mmrec.convert(write(tmp_path / "src"), "toy", tmp_path / "data")
+    mmrec_layout.convert(write(tmp_path / "src"), "toy", tmp_path / "data")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(DataError, match="mine is no data set, so it is not replaced"):
@@ -158,12 +158,12 @@ def test_export_replaces_only_what_is_an_export(tmp_path):
 
 def test_a_folder_without_interactions_is_refused(tmp_path):
     with pytest.raises(DataError, match="has 0 .inter files; --from must name a folder with one"):
-        mmrec.convert(tmp_path, "toy", tmp_path / "data")
+        mmrec_layout.convert(tmp_path, "toy", tmp_path / "data")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
 def test_last_fm_there_and_back(tmp_path):
-    mmrec.convert(SHARED, "lfm2k", tmp_path / "data")
+    mmrec_layout.convert(SHARED, "lfm2k", tmp_path / "data")
     target, _ = mmrec_export.export(Dataset("lfm2k", tmp_path / "data"), tmp_path / "back")
     assert rows_of(target) == rows_of(SHARED)
     for path in SHARED.glob("*.npy"):

@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from dataset_tools import catalog
-from dataset_tools.dataset import Dataset
+from dataset_tools.converters.movielens import multi_hot
+from dataset_tools.dataset import catalog
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.movielens import multi_hot
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_preparing_twice_gives_the_same_bytes(dataset, tmp_path):
 
 def test_torch_and_recbole_are_not_imported(tmp_path):
     code = (
-        "import sys; from dataset_tools import catalog; catalog.prepare('ml-100k', sys.argv[1]);"
+        "import sys; from dataset_tools.dataset import catalog; catalog.prepare('ml-100k', sys.argv[1]);"
         "assert not {'torch', 'recbole'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=120)

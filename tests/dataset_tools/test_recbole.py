@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokens import acceptable, tokens
 
-from dataset_tools import tables
-from dataset_tools.dataset import Dataset
-from dataset_tools.folder import DatasetFolder
-from dataset_tools.interactions import Builder
+from dataset_tools.converters import plain_tables
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Builder
+from dataset_tools.dataset.reading import Dataset
 
 pytest.importorskip("recbole")
 usable = tokens.filter(acceptable)
@@ -84,7 +84,7 @@ def test_a_fixed_split_keeps_its_parts_and_items_without_interactions(tmp_path):
 def test_titles_that_look_like_missing_values_do_no_harm(tmp_path):
     (tmp_path / "i.csv").write_text("u,i,t\na,x,NA\nb,y,\nc,z,nan nan\n")
     path = tmp_path / "i.csv"
-    tables.convert(path, "toy", tmp_path / "data", user="u", item="i", items=path, title="t")
+    plain_tables.convert(path, "toy", tmp_path / "data", user="u", item="i", items=path, title="t")
     _, dataset = load(
         tmp_path / "data", "toy", load_col={"inter": ["user_id", "item_id"], "item": ["item_id", "title"]}
     )

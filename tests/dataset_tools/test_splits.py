@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recbole.data.dataset import Dataset as RecBoleDataset
 
-from dataset_tools import splits
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Builder
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.filtering import at_least, deduplicate, k_core
-from dataset_tools.folder import DatasetFolder
-from dataset_tools.interactions import Builder
-from dataset_tools.splitting import split_dataset
+from dataset_tools.operations import splits
+from dataset_tools.operations.filtering import at_least, deduplicate, k_core
+from dataset_tools.operations.resplit import split_dataset
 
 pairs = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40)), min_size=1, max_size=120)
 

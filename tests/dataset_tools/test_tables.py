@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from dataset_tools import tables
 from dataset_tools.__main__ import main
-from dataset_tools.dataset import Dataset
+from dataset_tools.converters import plain_tables
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 
 ROWS = {
@@ -35,7 +35,7 @@ def found(folder):
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "parquet"])
 def test_ids_stay_as_they_are_in_every_format(tmp_path, kind):
-    tables.convert(save(tmp_path, kind), "toy", tmp_path / "data", **NAMES)
+    plain_tables.convert(save(tmp_path, kind), "toy", tmp_path / "data", **NAMES)
     times = [1577836800.0, 1577923200.0, 3.5, 4.0, 5.0, 6.0]
     assert found(tmp_path / "data") == list(
         zip(*(ROWS[c] for c in ("who", "what", "stars")), times, strict=True)
@@ -44,7 +44,7 @@ def test_ids_stay_as_they_are_in_every_format(tmp_path, kind):
 
 def test_numeric_ids_of_parquet_become_text(tmp_path):
     path = save(tmp_path, "parquet", {"who": [1, 2], "what": [10, 20]})
-    tables.convert(path, "toy", tmp_path / "data", user="who", item="what")
+    plain_tables.convert(path, "toy", tmp_path / "data", user="who", item="what")
     assert Dataset("toy", tmp_path / "data").items == ["10", "20"]
 
 
@@ -63,7 +63,8 @@ def test_ratings_core_and_duplicates_are_applied_in_that_order(tmp_path):
         "csv",
         {"who": [r[0] for r in rows], "what": [r[1] for r in rows], "s": [r[2] for r in rows]},
     )
-    tables.convert(path, "toy", tmp_path / "data", user="who", item="what", rating="s", min_rating=4, core=2)
+    options = dict(user="who", item="what", rating="s", min_rating=4, core=2)
+    plain_tables.convert(path, "toy", tmp_path / "data", **options)
     rows = Dataset("toy", tmp_path / "data").interactions
     assert sorted((rows.users[u], rows.items[i]) for u, i in zip(rows.user, rows.item, strict=True)) == [
         ("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"),
@@ -136,7 +137,7 @@ def test_items_bring_titles_texts_images_and_unused_items(tmp_path):
 def test_broken_input_is_one_sentence_and_leaves_nothing(tmp_path, text, message):
     (tmp_path / "inter.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        tables.convert(tmp_path / "inter.csv", "toy", tmp_path / "data", **NAMES)
+        plain_tables.convert(tmp_path / "inter.csv", "toy", tmp_path / "data", **NAMES)
     data = tmp_path / "data"
     assert not data.exists() or list(data.iterdir()) == []
 
@@ -170,17 +171,17 @@ def test_skip_bad_counts(tmp_path, capsys):
 
 def test_binary_ids_of_parquet_are_text_and_nulls_are_refused_with_their_row(tmp_path):
     path = save(tmp_path, "parquet", {"who": [b"007", b"\xc3\xa9"], "what": ["a", "b"]})
-    tables.convert(path, "toy", tmp_path / "data", user="who", item="what")
+    plain_tables.convert(path, "toy", tmp_path / "data", user="who", item="what")
     assert Dataset("toy", tmp_path / "data").users == ["007", "é"]
     path = save(tmp_path, "parquet", {"who": ["a", None], "what": ["a", "b"]})
     with pytest.raises(DataError, match="inter.parquet, row 2: the user id '' cannot be used"):
-        tables.convert(path, "nulls", tmp_path / "data", user="who", item="what")
+        plain_tables.convert(path, "nulls", tmp_path / "data", user="who", item="what")
 
 
 def test_of_a_core_only_its_items_are_read_from_the_table_of_items(tmp_path):
     inter = save(tmp_path, "csv", {"who": ["a", "a", "b", "b", "b"], "what": ["x", "y", "x", "y", "z"]})
     items = save(tmp_path, "tsv", {"what": ["z", "z", "y"], "name": ["Z", "Z again", "Y"]}, "items")
-    tables.convert(
+    plain_tables.convert(
         inter, "toy", tmp_path / "data", user="who", item="what", core=2, items=items, title="name"
     )
     assert Dataset("toy", tmp_path / "data").titles() == {"x": "", "y": "Y"}
@@ -189,7 +190,7 @@ def test_of_a_core_only_its_items_are_read_from_the_table_of_items(tmp_path):
 def test_a_second_row_of_an_item_is_refused(tmp_path):
     items = save(tmp_path, "csv", {"what": ["a", "a"], "name": ["A", "B"]}, "items")
     with pytest.raises(DataError, match="items.csv, line 3: the item 'a' has a second row"):
-        tables.convert(
+        plain_tables.convert(
             save(tmp_path, "csv"), "toy", "data", user="who", item="what", items=items, title="name"
         )
 
@@ -203,4 +204,4 @@ def test_a_second_row_of_an_item_is_refused(tmp_path):
 )
 def test_options_that_need_others_say_so(tmp_path, options, message):
     with pytest.raises(DataError, match=message):
-        tables.convert(save(tmp_path, "csv"), "toy", "data", user="who", item="what", **options)
+        plain_tables.convert(save(tmp_path, "csv"), "toy", "data", user="who", item="what", **options)

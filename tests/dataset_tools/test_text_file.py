@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_tools.errors import DataError
-from dataset_tools.text_file import Bad, csv_rows, reading
+from dataset_tools.formats.text_file import Bad, csv_rows, reading
 
 
 def rows(path, text, strict=True, skip=False):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_tools import micro, mmrec
+from dataset_tools.converters import micro_layout, mmrec_layout
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -20,7 +20,7 @@ def train(folder, name, **options):
 
 
 def test_a_small_data_set_in_micro_s_layout(tmp_path, write_micro):
-    micro.convert(write_micro(tmp_path / "src"), "toy", tmp_path)
+    micro_layout.convert(write_micro(tmp_path / "src"), "toy", tmp_path)
     result, modalities = train(tmp_path, "toy", topk=[2], valid_metric="Recall@2", knn_k=2)
     assert modalities == ["textual", "visual"] and 0 <= result["test_result"]["recall@2"] <= 1
 
@@ -28,7 +28,7 @@ def test_a_small_data_set_in_micro_s_layout(tmp_path, write_micro):
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "lfm2k").is_dir(), reason="the shared data are not here")
 def test_last_fm_with_three_modalities(tmp_path):
-    mmrec.convert(SHARED / "lfm2k", "lfm2k", tmp_path, rename={"all-MiniLM-L6-v2": "textual"})
+    mmrec_layout.convert(SHARED / "lfm2k", "lfm2k", tmp_path, rename={"all-MiniLM-L6-v2": "textual"})
     result, modalities = train(tmp_path, "lfm2k")
     assert modalities == ["textual", "vggish", "whisper"]
     assert result["test_result"]["recall@20"] > 0.05
@@ -37,6 +37,6 @@ def test_last_fm_with_three_modalities(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "baby").is_dir(), reason="the shared data are not here")
 def test_baby_with_two_modalities(tmp_path):
-    micro.convert(SHARED / "baby", "baby", tmp_path)
+    micro_layout.convert(SHARED / "baby", "baby", tmp_path)
     result, modalities = train(tmp_path, "baby")
     assert modalities == ["textual", "visual"] and result["test_result"]["recall@20"] > 0.03

@@ -165,9 +165,7 @@ def _convert_table(layouts) -> None:
     layout.add_argument("--min-rating", type=float, help="leave out lower ratings")
     _core(layout, 0)
     _item_table(layout, "table of items")
-    layout.add_argument(
-        "--encoder", default="tfidf", help=f"of the text: {', '.join(registry.TEXT_ENCODERS)}"
-    )
+    layout.add_argument("--encoder", default="tfidf", help=f"of the text: {', '.join(registry.TEXT)}")
     _chance(layout, split="none")
     _named(layout)
     _target(layout)
@@ -225,8 +223,8 @@ def encode(commands) -> None:
     """encode --name NAME --text SPEC | --image SPEC --images DIR"""
     command = _add(commands, "encode", "make features of a data set's texts or images")
     what = command.add_mutually_exclusive_group(required=True)
-    what.add_argument("--text", metavar="ENCODER", help=", ".join(registry.TEXT_ENCODERS))
-    what.add_argument("--image", metavar="ENCODER", help=", ".join(registry.IMAGE_ENCODERS))
+    what.add_argument("--text", metavar="ENCODER", help=", ".join(registry.TEXT))
+    what.add_argument("--image", metavar="ENCODER", help=", ".join(registry.IMAGE))
     command.add_argument("--columns", metavar="C,C", help="columns of NAME.item that make the text")
     command.add_argument(
         "--images", metavar="DIR", help="folder of images: <item id>.jpg, or as NAME.item says"
@@ -385,7 +383,7 @@ def _encoder(command: argparse.ArgumentParser) -> None:
         "--text",
         default="tfidf",
         metavar="ENCODER",
-        help=f"{', '.join(registry.TEXT_ENCODERS)} (default: tfidf)",
+        help=f"{', '.join(registry.TEXT)} (default: tfidf)",
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from dataset_tools.formats.hashing import hash_file
 
 PACKAGES = ("recbole_micro", "numpy", "pyarrow", "scikit-learn")
-ENCODERS = ("wordllama", "sentence-transformers", "transformers", "torch", "pillow")
 
 
 def source_path(folder: Path, name: str) -> Path:

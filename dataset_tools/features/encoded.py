@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from dataset_tools.errors import DataError
-from dataset_tools.features.encoders.registry import Encoder
+from dataset_tools.features.encoders.contract import Encoder
 from dataset_tools.features.feature_file import FeatureWriter
 from dataset_tools.progress import progress
 

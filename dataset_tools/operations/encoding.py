@@ -7,7 +7,8 @@ from dataset_tools.dataset import provenance, summary
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoded import write_encoded
-from dataset_tools.features.encoders.registry import Encoder, image_encoder, text_encoder
+from dataset_tools.features.encoders.contract import Encoder
+from dataset_tools.features.encoders.registry import PACKAGES, image_encoder, text_encoder
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.formats.hashing import hash_files
@@ -95,9 +96,7 @@ def _named_image(folder: Path, name: str) -> str:
 
 def _record(dataset: Dataset, options: dict, sources: list) -> None:
     counts = summary.of_dataset(dataset)
-    provenance.record_step(
-        dataset.folder, dataset.name, "encode", options, sources, counts, provenance.ENCODERS
-    )
+    provenance.record_step(dataset.folder, dataset.name, "encode", options, sources, counts, PACKAGES)
 
 
 def _encode(

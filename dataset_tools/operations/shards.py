@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset_tools.features.encoded import SHARD
-from dataset_tools.features.encoders.registry import Encoder
+from dataset_tools.features.encoders.contract import Encoder
 from dataset_tools.progress import progress
 
 

@@ -5,42 +5,42 @@ their ids.  Feature matrices hold one row per item number.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
+from dataset_tools.converters import shared_options as shared
+from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.numbered_items import REPEATED, modality_of, write_in_order
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import PARTS, Builder, Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.formats.arrays import NpyFile
 from dataset_tools.formats.id_lists import original_ids
-from dataset_tools.formats.matrix_checks import finite_rows
 from dataset_tools.operations import cold
 from dataset_tools.operations.filtering import deduplicate
-from dataset_tools.progress import progress
 
 COLD = "0-core"
-REPEATED = "interactions repeat a pair of user and item, kept as in the source"
-MODALITIES = {"image": "visual", "text": "textual", "audio": "acoustic", "acoustic": "acoustic"}
 
 
-def convert(
-    source: str | Path,
-    name: str,
-    data_path: str | Path = "dataset",
-    *,
-    core: str = "5-core",
-    half: bool = False,
-    force: bool = False,
-) -> Path:
-    """Write the data set `name` with its fixed split, every item and each `<modality>_feat.npy`; the folder.
+@dataclass(frozen=True, kw_only=True)
+class MicroOptions:
+    source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
+    core: str = option("5-core", "folder of the split; 0-core is the cold-start one")
+    half: bool = shared.half()
+
+
+@converter("the JSON layout of MICRO, LATTICE and MMSSL", MicroOptions)
+def convert(folder: DatasetFolder, options: MicroOptions) -> None:
+    """Write a data set with its fixed split, every item and each `<modality>_feat.npy`.
 
     `core` is the folder of the split; `0-core`, the cold-start one, shares ids and features with `5-core`,
     and `<name>.cold.json` lists the items that it withholds from training.
     """
-    source = Path(source)
-    split = source / core if (source / core).is_dir() else source
+    source = Path(options.source)
+    split = source / options.core if (source / options.core).is_dir() else source
     files = [_split_file(split, part) for part in PARTS]
-    with DatasetFolder(data_path, name, force) as folder:
+    with folder:
         parts = [_read_json(file) for file in files]
         lists = [_id_list(kind, split, source) for kind in ("item_list.txt", "user_list.txt")]
         items = original_ids(
@@ -50,16 +50,15 @@ def convert(
         interactions = _interactions(parts, users, items)
         folder.write_interactions(interactions)
         folder.note(REPEATED, deduplicate(interactions)[1])
-        if core == COLD:
-            cold.write(folder.path, name, cold.withheld(interactions))
+        if options.core == COLD:
+            cold.write(folder.path, folder.name, cold.withheld(interactions))
         folder.write_items(items)
         folder.write_users(users)
         features = feature_files(split, source)
         for file in features:
-            write_in_order(folder, NpyFile(file), items, modality_of(file), half)
+            write_in_order(folder, NpyFile(file), items, modality_of(file), options.half)
         sources = [*files, *(path for path in lists if path), *features]
-        folder.record("convert micro", {"core": core, "half": half}, sources, KNOWN.get(name))
-    return folder.target
+        folder.record("convert micro", recorded(options), sources, KNOWN.get(folder.name))
 
 
 def _interactions(parts: list[dict[int, list[int]]], users: list[str], items: list[str]) -> Interactions:
@@ -80,33 +79,6 @@ def feature_files(*folders: Path) -> list[Path]:
         if files:
             return files
     return []
-
-
-def modality_of(file: Path) -> str:
-    stem = file.stem.removesuffix("_feat")
-    return MODALITIES.get(stem, stem)
-
-
-def write_in_order(
-    folder: DatasetFolder,
-    matrix: NpyFile,
-    items: list[str],
-    modality: str,
-    half: bool,
-    skip_bad: bool = False,
-) -> int:
-    """A modality whose row i belongs to `items[i]`; the number of rows that `skip_bad` left out for NaN."""
-    if matrix.rows != len(items):
-        raise DataError(
-            f"{matrix.path} has {matrix.rows:,} rows for {len(items):,} items; it needs one for each number."
-        )
-    start = 0
-    with folder.features(modality, matrix.width, half) as writer:
-        for block in progress(matrix.blocks(), modality):
-            tokens = items[start : start + len(block)]
-            start += len(block)
-            writer.write(*(finite_rows(tokens, block) if skip_bad else (tokens, block)))
-        return start - writer.rows
 
 
 def _split_file(folder: Path, part: str) -> Path:

@@ -3,11 +3,16 @@
 Items and users are numbers there; `i_id_mapping.csv` and `u_id_mapping.csv` restore their ids.
 """
 
+import argparse
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from dataset_tools.converters.micro_layout import REPEATED, modality_of, write_in_order
+from dataset_tools.converters import shared_options as shared
+from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.numbered_items import REPEATED, modality_of, write_in_order
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder, Interactions
@@ -28,28 +33,46 @@ MAPPINGS = {ITEM: "i_id_mapping.csv", USER: "u_id_mapping.csv"}
 Columns = dict[str, array]
 
 
-def convert(
-    source: str | Path,
-    name: str,
-    data_path: str | Path = "dataset",
-    *,
-    rename: Mapping[str, str] | None = None,
-    about: ItemTable | None = None,
-    seed: int = 0,
-    skip_bad: bool = False,
-    half: bool = False,
-    force: bool = False,
-) -> Path:
-    """Write the data set `name` with the source's split, every item and each `.npy`; returns the folder.
+class Pairs(argparse.Action):
+    """STEM=NAME ... as a dictionary."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: Any, flag: object = None
+    ) -> None:
+        found = dict(pair.partition("=")[::2] for pair in values)
+        if not all(found.values()):
+            raise DataError("--rename takes pairs STEM=NAME, such as vggish=audio.")
+        setattr(namespace, self.dest, found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MMRecOptions:
+    source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
+    rename: Mapping[str, str] = option(
+        dict, "names of modalities by feature file", action=Pairs, nargs="+", metavar="STEM=NAME"
+    )
+    seed: int = shared.seed("for a split where x_label is missing")
+    skip_bad: bool = shared.skip_bad()
+    half: bool = shared.half()
+    items: str | Path | None = shared.items("table of items with a column itemID")
+    title: str | None = shared.title(recorded=False)
+    texts: Sequence[str] = shared.texts(recorded=False)
+    image: str | None = shared.image(recorded=False)
+
+
+@converter("MMRec's layout: X.inter with x_label, features in item order", MMRecOptions)
+def convert(folder: DatasetFolder, options: MMRecOptions) -> None:
+    """Write a data set with the source's split, every item and each `.npy`.
 
     Where `x_label` is missing, the paper's split is made with `seed`.  `rename` maps a feature file's stem to
-    the modality's name; `about` is a table with a column itemID.
+    the modality's name; `items` is a table with a column itemID.
     """
-    source, rename, about = Path(source), dict(rename or {}), about or ItemTable(None)
+    source = Path(options.source)
+    about = ItemTable(options.items, options.title, options.texts, options.image)
     inter, files = _inter_file(source), sorted(source.glob("*.npy"))
     mappings = {kind: source / file for kind, file in MAPPINGS.items() if (source / file).is_file()}
-    with DatasetFolder(data_path, name, force) as folder:
-        bad = Bad(skip_bad)
+    with folder:
+        bad = Bad(options.skip_bad)
         rows = _read(inter, bad)
         matrices = [NpyFile(file) for file in files]
         least = matrices[0].rows if matrices and ITEM not in mappings else 0
@@ -57,21 +80,19 @@ def convert(
         users = original_ids(mappings.get(USER), max([0, *(1 + n for n in rows[USER])]), USER)
         interactions = _interactions(rows, users, items)
         folder.write_interactions(
-            splits.per_user(interactions, seed) if interactions.part is None else interactions
+            splits.per_user(interactions, options.seed) if interactions.part is None else interactions
         )
         about.read(ITEM, bad)
         folder.write_items(items, about.columns(map(str, range(len(items)))))
         folder.write_users(users)
         for matrix in matrices:
-            modality = rename.get(matrix.path.stem, modality_of(matrix.path))
-            left_out = write_in_order(folder, matrix, items, modality, half, skip_bad)
+            modality = options.rename.get(matrix.path.stem, modality_of(matrix.path))
+            left_out = write_in_order(folder, matrix, items, modality, options.half, options.skip_bad)
             folder.note(f"{modality} rows with NaN or infinity left out", left_out)
         folder.note("broken rows left out", bad.skipped)
         folder.note(REPEATED, deduplicate(interactions)[1])
         sources = [inter, *mappings.values(), *files, *([about.path] if about.path else [])]
-        options = {"rename": rename, "seed": seed, "skip_bad": skip_bad, "half": half}
-        folder.record("convert mmrec", options, sources, KNOWN.get(name))
-    return folder.target
+        folder.record("convert mmrec", recorded(options), sources, KNOWN.get(folder.name))
 
 
 def _inter_file(source: Path) -> Path:

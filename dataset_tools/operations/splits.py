@@ -10,6 +10,7 @@ import numpy as np
 from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
 
+NAMES = ("paper", "cold", "none")  # those that `apply` knows
 SMALL = 10
 WITHHELD = 0.2
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dataset_tools.__main__ import main, parser
+from dataset_tools.commands.command_line import main, parser
 
 
 def commands(parser, path=()):

@@ -1,6 +1,7 @@
 """Amazon product data of 2014: 5-core reviews (JSON), metadata (Python literals) and image features."""
 
 import re
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from dataset_tools.converters import download
+from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.amazon.image_features import WIDTH, ImageFile
 from dataset_tools.converters.amazon.reviews import item_columns, item_text, read_reviews
+from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.dataset.catalog import AMAZON_2014, KNOWN, KnownDataset
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
@@ -47,57 +50,55 @@ def prepare(
     return convert(raw, known.source, known.name, data_path, **options)
 
 
-def convert(
-    raw: str | Path,
-    category: str,
-    name: str,
-    data_path: str | Path = "dataset",
-    *,
-    text: str = "tfidf",
-    official_text: bool = False,
-    official_images: bool = False,
-    split: str = "paper",
-    seed: int = 0,
-    skip_bad: bool = False,
-    half: bool = False,
-    force: bool = False,
-) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Amazon2014Options:
+    raw: str | Path = option(help="folder of the three files", source=True, metavar="DIR")
+    category: str = option(help="X in the files' names", source=True, recorded=True)
+    text: str = shared.encoder()
+    official_text: bool = option(False, "the text order of MICRO's code, title doubled")
+    seed: int = shared.seed()
+    official_images: bool = option(False, "a missing image gets the mean of the others")
+    split: str = shared.split()
+    skip_bad: bool = shared.skip_bad()
+    half: bool = shared.half()
+
+
+@converter("Amazon 2014: reviews_X_5.json.gz, meta_X.json.gz, image_features_X.b", Amazon2014Options)
+def convert(folder: DatasetFolder, options: Amazon2014Options) -> None:
     """Write interactions with ratings and times, titles and texts, and the modalities visual and textual.
 
     Text is title, brand, categories, description; `official_text` takes the order of MICRO's code, which
     repeats the title where there is a brand.  An item without an image has no row in visual;
     `official_images` gives it the mean of the others.
     """
-    files = {role: Path(raw) / path.rsplit("/", 1)[1] for role, path in file_names(category).items()}
+    files = {
+        role: Path(options.raw) / path.rsplit("/", 1)[1]
+        for role, path in file_names(options.category).items()
+    }
     for path in files.values():
         if not path.is_file():
             raise DataError(
                 f"{path} is missing; get it from {AMAZON_2014}, or leave out --raw to download it."
             )
-    with DatasetFolder(data_path, name, force) as folder:
-        reviews = RecordFile(files["reviews"], json_object, skip_bad)
+    with folder:
+        reviews = RecordFile(files["reviews"], json_object, options.skip_bad)
         found = read_reviews(reviews, "reviewerID", "asin", "overall", "unixReviewTime")
         interactions, repeated = deduplicate(found)
-        folder.write_interactions(splits.apply(interactions, split, seed))
+        folder.write_interactions(splits.apply(interactions, options.split, options.seed))
         items = interactions.items
-        meta = RecordFile(files["meta"], python_literal, skip_bad, _asin_in(frozenset(items)))
-        make_text = _official_text if official_text else partial(item_text, fields=TEXT_FIELDS)
+        meta = RecordFile(files["meta"], python_literal, options.skip_bad, _asin_in(frozenset(items)))
+        make_text = _official_text if options.official_text else partial(item_text, fields=TEXT_FIELDS)
         make = {"title:token_seq": partial(item_text, fields=["title"]), "text:token_seq": make_text}
         columns = item_columns(meta, "asin", items, make)
         folder.write_items(items, columns)
-        folder.write_texts("textual", items, columns["text:token_seq"], text, half)
-        images = ImageFile(files["images"], skip_bad)
-        _write_images(folder, images, items, official_images, half)
-        options = {
-            "category": category, "text": text, "official_text": official_text, "seed": seed,
-            "official_images": official_images, "split": split, "skip_bad": skip_bad, "half": half,
-        }  # fmt: skip
+        folder.write_texts("textual", items, columns["text:token_seq"], options.text, options.half)
+        images = ImageFile(files["images"], options.skip_bad)
+        _write_images(folder, images, items, options.official_images, options.half)
         folder.note("broken records left out", reviews.skipped + meta.skipped + images.skipped)
         folder.note("repeated interactions dropped", repeated)
         folder.note("repeated images ignored", images.repeated)
         sources = [reviews.record, meta.record, images.record]
-        folder.record(f"prepare {name}", options, sources, KNOWN.get(name))
-    return folder.target
+        folder.record(f"prepare {folder.name}", recorded(options), sources, KNOWN.get(folder.name))
 
 
 def _asin_in(items: frozenset[str]):

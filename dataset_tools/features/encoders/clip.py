@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dataset_tools.errors import DataError
-from dataset_tools.features.encoders.hub import BATCH, device, load_model
 from dataset_tools.features.encoders.contract import Encoder
+from dataset_tools.features.encoders.hub import BATCH, device, load_model
 
 
 def load(model: str) -> Encoder:

@@ -66,7 +66,7 @@ def _find(encoders: dict[str, Any], spec: str, kind: str) -> tuple[Any, str]:
 
 
 def _model(name: str, spec: str) -> str | None:
-    """The model that `spec` asks of the encoder `name`, "" if it has none; None where another one is meant."""
+    """The model that `spec` asks of the encoder `name`, "" if it has none; None where another is meant."""
     start = name.removesuffix("<model>")
     if start == name:
         return "" if spec == name else None

@@ -18,7 +18,7 @@ def add(commands: Commands) -> None:
 
 def run(options: Options) -> None:
     dataset = Dataset(options.name, options.data_path)
-    folder, missing = mmrec_export.export(dataset, options.to, options.force)
+    folder, missing = mmrec_export.export_mmrec(dataset, options.to, options.force)
     print(folder)
     for modality, count in missing.items():
         if count:

@@ -25,4 +25,4 @@ def run(options: Options) -> None:
     for line in dataset_report.report(dataset):
         print(line, flush=True)
     if options.plot:
-        print(dataset_plots.save(dataset, options.plot))
+        print(dataset_plots.save_plot(dataset, options.plot))

@@ -16,7 +16,7 @@ from dataset_tools.progress import progress
 FILES = {"visual": "image_feat", "textual": "text_feat"}
 
 
-def export(dataset: Dataset, target: str | Path, force: bool = False) -> tuple[Path, dict[str, int]]:
+def export_mmrec(dataset: Dataset, target: str | Path, force: bool = False) -> tuple[Path, dict[str, int]]:
     """Write a data set with a fixed split in MMRec's layout; the folder, and items without features.
 
     Numbers follow `<name>.item` and `<name>.user`.  MMRec knows no missing features: such items get rows of

@@ -11,7 +11,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def check(path: str | Path) -> None:
-    """Refuse a picture's name that `save` could not write, before anything is computed."""
+    """Refuse a picture's name that `save_plot` could not write, before anything is computed."""
     path = Path(path)
     if path.suffix not in FORMATS:
         raise DataError(f"{path} cannot be drawn; end its name in {', '.join(FORMATS)}.")
@@ -19,7 +19,7 @@ def check(path: str | Path) -> None:
         raise DataError(f"There is no folder {path.parent} for the plot.")
 
 
-def save(dataset: Dataset, path: str | Path) -> Path:
+def save_plot(dataset: Dataset, path: str | Path) -> Path:
     """Write the degrees of users and items and the coverage of each modality as one picture; its path."""
     import matplotlib
 

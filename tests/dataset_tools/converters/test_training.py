@@ -6,7 +6,7 @@ import pytest
 
 from dataset_tools.converters import micro_layout, mmrec_layout
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
 def train(folder, name, **options):

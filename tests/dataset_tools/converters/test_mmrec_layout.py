@@ -13,7 +13,7 @@ from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "lfm2k"
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "lfm2k"
 ROWS = [
     (0, 2, 5.0, 100.5, 0),
     (0, 1, 3.0, 90.0, 1),
@@ -52,7 +52,7 @@ def rows_of(folder):
 def test_the_round_trip_is_identical(tmp_path, columns, mappings):
     source = write(tmp_path / "src", columns, mappings)
     mmrec_layout.convert(source, "toy", tmp_path / "data")
-    target, missing = mmrec_export.export(Dataset("toy", tmp_path / "data"), tmp_path / "back")
+    target, missing = mmrec_export.export_mmrec(Dataset("toy", tmp_path / "data"), tmp_path / "back")
     assert rows_of(target) == rows_of(source)
     for name in ("image_feat", "text_feat", "vggish"):
         np.testing.assert_array_equal(
@@ -152,7 +152,7 @@ def test_export_replaces_only_what_is_an_export(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(DataError, match="mine is no data set, so it is not replaced"):
-        mmrec_export.export(Dataset("toy", tmp_path / "data"), tmp_path / "mine", force=True)
+        mmrec_export.export_mmrec(Dataset("toy", tmp_path / "data"), tmp_path / "mine", force=True)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
@@ -164,7 +164,7 @@ def test_a_folder_without_interactions_is_refused(tmp_path):
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not here")
 def test_last_fm_there_and_back(tmp_path):
     mmrec_layout.convert(SHARED, "lfm2k", tmp_path / "data")
-    target, _ = mmrec_export.export(Dataset("lfm2k", tmp_path / "data"), tmp_path / "back")
+    target, _ = mmrec_export.export_mmrec(Dataset("lfm2k", tmp_path / "data"), tmp_path / "back")
     assert rows_of(target) == rows_of(SHARED)
     for path in SHARED.glob("*.npy"):
         np.testing.assert_array_equal(np.load(target / path.name), np.load(path).astype(np.float32))
@@ -185,16 +185,16 @@ def export_source(tmp_path, part=True):
 
 def test_export_counts_missing_rows_and_refuses_an_existing_target(tmp_path):
     dataset = export_source(tmp_path)
-    target, missing = mmrec_export.export(dataset, tmp_path / "out")
+    target, missing = mmrec_export.export_mmrec(dataset, tmp_path / "out")
     assert missing == {"visual": 1}
     np.testing.assert_array_equal(np.load(target / "image_feat.npy"), [[0, 1], [0, 0], [1, 0]])
     with pytest.raises(DataError, match="out is there already"):
-        mmrec_export.export(dataset, tmp_path / "out")
-    mmrec_export.export(dataset, tmp_path / "out", force=True)
+        mmrec_export.export_mmrec(dataset, tmp_path / "out")
+    mmrec_export.export_mmrec(dataset, tmp_path / "out", force=True)
 
 
 def test_export_needs_a_fixed_split(tmp_path):
     with pytest.raises(
         DataError, match="toy has no fixed split; make one with python -m dataset_tools split"
     ):
-        mmrec_export.export(export_source(tmp_path, part=False), tmp_path / "out")
+        mmrec_export.export_mmrec(export_source(tmp_path, part=False), tmp_path / "out")

@@ -138,7 +138,8 @@ def test_prepare_downloads_from_a_mirror(tmp_path, monkeypatch):
 
     server = Server()
     seen = {}
-    monkeypatch.setattr(amazon2014, "convert", lambda raw, *a, **k: seen.update(raw=raw) or exit_now())
+    stop = lambda _, options: seen.update(raw=options.raw) or exit_now()  # noqa: E731
+    monkeypatch.setattr(amazon2014.convert, "_write", stop)
     try:
         assert main(["prepare", "sports", "--mirror", server.url, "--data-path", str(tmp_path)]) == 2
     finally:

@@ -151,7 +151,7 @@ def test_a_plot_that_cannot_be_written_is_refused_at_once(name, message):
 def test_the_plot_is_a_picture(tmp_path):
     image_module = pytest.importorskip("PIL.Image")
     clusters(tmp_path, shuffle=False)
-    path = dataset_plots.save(Dataset("world", tmp_path), tmp_path / "x.png")
+    path = dataset_plots.save_plot(Dataset("world", tmp_path), tmp_path / "x.png")
     with image_module.open(path) as image:
         pixels = np.asarray(image.convert("L"))
     assert image.size == (1200, 480) and len(np.unique(pixels)) > 20

@@ -84,7 +84,7 @@ def test_convert_features_inspect(tmp_path, write_micro, capsys):
     assert main(["convert", "micro", "--from", str(source), *where]) == 0
     assert "4 users, 5 items, 10 interactions" in capsys.readouterr().out
     np.save("f.npy", np.eye(5))
-    assert main(["features", "--npy", "f.npy", "--row-order", "--modality", "visual", *where]) == 0
+    assert main(["features", "--input", "f.npy", "--row-order", "--modality", "visual", *where]) == 0
     assert "visual: 5 items (100.0%) with 5 columns" in capsys.readouterr().out
     assert main(["inspect", "toy", "--data-path", "data"]) == 0
     assert "fixed split: train 7, valid 2, test 1" in capsys.readouterr().out
@@ -94,3 +94,27 @@ def test_convert_features_inspect(tmp_path, write_micro, capsys):
         capsys.readouterr().err
         == "error: data/toy is there already; replace it with --force or choose another name.\n"
     )
+
+
+@pytest.mark.parametrize(
+    "options", ["--data-path d --row-order", "--data_path d --row_order", "--data_path=d --row_o"]
+)
+def test_dashes_and_underscores_are_alike(options):
+    found = parser().parse_args(
+        ["features", *options.split(), "--modality", "m_x", "--input=a_b", "--name=n_n"]
+    )
+    assert (found.data_path, found.row_order) == ("d", True)
+    assert (found.modality, found.input, found.name) == ("m_x", "a_b", "n_n")
+
+
+def test_the_program_s_name_in_the_usage_can_be_another(capsys):
+    with pytest.raises(SystemExit):
+        main(["split", "--help"], prog="recbole-micro data")
+    assert capsys.readouterr().out.startswith("usage: recbole-micro data split")
+
+
+def test_the_old_name_of_an_option_is_taken_but_not_shown(capsys):
+    assert parser().parse_args(["features", "--npy", "f", "--modality", "m", "--name", "n"]).input == "f"
+    with pytest.raises(SystemExit):
+        main(["features", "--help"])
+    assert "--npy" not in capsys.readouterr().out

@@ -363,7 +363,7 @@ def test_a_full_disk_leaves_the_data_set_as_it_was(tmp_path, dataset):
         "-m",
         "dataset_tools",
         "features",
-        "--npy",
+        "--input",
         str(tmp_path / "f.npy"),
         "--row-order",
     ]

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ Commands = Any  # argparse's subparsers, whose class it keeps to itself
 class Parser(argparse.ArgumentParser):
     """Takes underscores for dashes in every option's name: `--data_path` is `--data-path`."""
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         given = sys.argv[1:] if args is None else list(args)
         end = given.index("--") if "--" in given else len(given)
         return super().parse_known_args([*map(_dashed, given[:end]), *given[end:]], namespace)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.hashing import hash_file
@@ -31,7 +32,7 @@ def fetch(base: str, paths: Sequence[str], folder: str | Path) -> list[Path]:
     return [_fetch_one(pooch, f"{base.rstrip('/')}/{path}", folder) for path in paths]
 
 
-def _fetch_one(pooch, url: str, folder: Path) -> Path:
+def _fetch_one(pooch: Any, url: str, folder: Path) -> Path:
     name = url.rsplit("/", 1)[1]
     target, known = folder / name, _read(folder).get(name)
     if target.is_file() and known:
@@ -73,7 +74,7 @@ class Resuming:
                 error = problem
         raise OSError(f"the connection broke off {ATTEMPTS} times; run the command again to go on ({error})")
 
-    def _continue(self, requests, url: str) -> None:
+    def _continue(self, requests: Any, url: str) -> None:
         """One connection: append what is missing."""
         have = self.part.stat().st_size if self.part.exists() else 0
         headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
@@ -98,7 +99,7 @@ class Resuming:
             if total and self.part.stat().st_size != total:
                 raise requests.ConnectionError(f"{self.part.stat().st_size} of {total} bytes arrived")
 
-    def _remember(self, answer) -> None:
+    def _remember(self, answer: Any) -> None:
         """Keep what names this version of the file, so that the rest of another one is never appended."""
         tag = answer.headers.get("ETag", "")
         name = answer.headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag
@@ -108,7 +109,7 @@ class Resuming:
             self._version.unlink(missing_ok=True)
 
 
-def _total(answer) -> int:
+def _total(answer: Any) -> int:
     """The whole file's size from `Content-Range: bytes a-b/total`."""
     size = answer.headers.get("Content-Range", "").rsplit("/", 1)[-1]
     return int(size) if size.isdecimal() else 0

@@ -66,9 +66,9 @@ def _interactions(parts: list[dict[int, list[int]]], users: list[str], items: li
     for item in items:
         builder.add_item(item)
     for number, part in enumerate(parts):
-        for user, row in part.items():
-            for item in row:
-                builder.add(users[user], items[item], part=number)
+        for user, used in part.items():
+            for item_number in used:
+                builder.add(users[user], items[item_number], part=number)
     return builder.build()
 
 

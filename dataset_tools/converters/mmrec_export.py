@@ -46,6 +46,7 @@ def export_mmrec(dataset: Dataset, target: str | Path, force: bool = False) -> t
 
 def _write_inter(path: Path, dataset: Dataset) -> None:
     found = dataset.interactions
+    part = np.array(found.part)
     item_number = {token: place for place, token in enumerate(dataset.items)}
     user_number = {token: place for place, token in enumerate(dataset.users)}
     items = np.array([item_number[token] for token in found.items])[found.item]
@@ -55,7 +56,7 @@ def _write_inter(path: Path, dataset: Dataset) -> None:
         file.write("\t".join([USER, ITEM, *floats, PART]) + "\n")
         for row in progress(np.argsort(users, kind="stable"), path.name, unit="row"):
             values = [number(getattr(found, name)[row]) for name in floats]
-            file.write("\t".join([str(users[row]), str(items[row]), *values, str(found.part[row])]) + "\n")
+            file.write("\t".join([str(users[row]), str(items[row]), *values, str(part[row])]) + "\n")
 
 
 def _write_mapping(path: Path, kind: str, tokens: list[str]) -> None:

@@ -5,7 +5,7 @@ Items and users are numbers there; `i_id_mapping.csv` and `u_id_mapping.csv` res
 
 import argparse
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.formats.arrays import NpyFile
 from dataset_tools.formats.atomic import finite
 from dataset_tools.formats.id_lists import MOST, original_ids
-from dataset_tools.formats.text_file import Bad, csv_rows
+from dataset_tools.formats.text_file import BadRows, csv_rows
 from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import deduplicate
 from dataset_tools.progress import progress
@@ -72,7 +72,7 @@ def convert(folder: DatasetFolder, options: MMRecOptions) -> None:
     inter, files = _inter_file(source), sorted(source.glob("*.npy"))
     mappings = {kind: source / file for kind, file in MAPPINGS.items() if (source / file).is_file()}
     with folder:
-        bad = Bad(options.skip_bad)
+        bad = BadRows(options.skip_bad)
         rows = _read(inter, bad)
         matrices = [NpyFile(file) for file in files]
         least = matrices[0].rows if matrices and ITEM not in mappings else 0
@@ -102,7 +102,7 @@ def _inter_file(source: Path) -> Path:
     return found[0]
 
 
-def _read(path: Path, bad: Bad) -> Columns:
+def _read(path: Path, bad: BadRows) -> Columns:
     """The columns that are known, in whatever order the file has them."""
     table = csv_rows(path, "\t", True, bad)
     _, header = next(table, (1, None))
@@ -112,7 +112,12 @@ def _read(path: Path, bad: Bad) -> Columns:
     if absent:
         there = ", ".join(header) or "none"
         raise DataError(f"{path} has no column {absent[0]}; its columns are {there}.")
-    kinds = {USER: int, ITEM: int, PART: int, **dict.fromkeys(FLOATS, finite)}
+    kinds: dict[str, Callable[[str], Any]] = {
+        USER: int,
+        ITEM: int,
+        PART: int,
+        **dict.fromkeys(FLOATS, finite),
+    }
     known = [(place, column) for place, column in enumerate(header) if column in kinds]
     columns = {column: array("d" if column in FLOATS else "q") for _, column in known}
     for line, row in progress(table, path.name, unit="row"):

@@ -15,7 +15,7 @@ from dataset_tools.dataset.item_table import ItemTable
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import finite
 from dataset_tools.formats.table_file import read_rows
-from dataset_tools.formats.text_file import Bad
+from dataset_tools.formats.text_file import BadRows
 from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import at_least, deduplicate, k_core
 
@@ -51,7 +51,7 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
         raise DataError("--min-rating needs --rating, the column that holds the ratings.")
     table = ItemTable(options.items, options.title, options.texts, options.image)
     with folder:
-        bad = Bad(options.skip_bad)
+        bad = BadRows(options.skip_bad)
         known = [] if options.core else table.read(options.item, bad)
         found = _read(options, known, bad)
         if not len(found):
@@ -80,7 +80,7 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
         folder.record("convert table", recorded(options), sources)
 
 
-def _read(options: TableOptions, items: Sequence[str], bad: Bad) -> Interactions:
+def _read(options: TableOptions, items: Sequence[str], bad: BadRows) -> Interactions:
     path, rating, time = Path(options.interactions), options.rating, options.time
     columns = [column for column in (options.user, options.item, rating, time) if column]
     builder = Builder(rating is not None, time is not None)

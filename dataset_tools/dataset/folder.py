@@ -11,7 +11,7 @@ import numpy as np
 try:
     import fcntl
 except ImportError:  # Windows: no protection against a second process
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 from dataset_tools.dataset import provenance, summary
 from dataset_tools.dataset.catalog import KnownDataset
@@ -73,7 +73,7 @@ class DatasetFolder:
             raise
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is not None:
             self._give_up()
             return

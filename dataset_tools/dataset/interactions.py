@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,9 @@ class Interactions:
 
     def take(self, rows: np.ndarray) -> "Interactions":
         """The given rows (indices or a mask) with the vocabularies unchanged."""
-        pick = {name: None if column is None else column[rows] for name, column in self.columns().items()}
+        pick: dict[str, Any] = {
+            name: None if column is None else column[rows] for name, column in self.columns().items()
+        }
         return replace(self, **pick)
 
     def columns(self) -> dict[str, np.ndarray | None]:
@@ -69,7 +72,7 @@ class Builder:
         self._user, self._item = array("i"), array("i")
         self._rating = array("d") if rating else None
         self._timestamp = array("d") if timestamp else None
-        self._part = array("b") if part else None
+        self._part: array[Any] | None = array("b") if part else None
 
     def add_item(self, item: str) -> None:
         """Know an item, whether or not somebody interacted with it."""
@@ -86,7 +89,12 @@ class Builder:
     def add(self, user: str, item: str, rating: float = 0.0, timestamp: float = 0.0, part: int = 0) -> None:
         self._user.append(self._users.setdefault(user, len(self._users)))
         self._item.append(self._items.setdefault(item, len(self._items)))
-        for column, value in ((self._rating, rating), (self._timestamp, timestamp), (self._part, part)):
+        columns: tuple[tuple[array[Any] | None, Any], ...] = (
+            (self._rating, rating),
+            (self._timestamp, timestamp),
+            (self._part, part),
+        )
+        for column, value in columns:
             if column is not None:
                 column.append(value)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import clean, token_problem
 from dataset_tools.formats.table_file import read_rows
-from dataset_tools.formats.text_file import Bad
+from dataset_tools.formats.text_file import BadRows
 
 
 class ItemTable:
@@ -27,7 +27,7 @@ class ItemTable:
         self._sources = {name: columns for name, columns in sources.items() if columns}
         self._texts: dict[str, list[str]] = {}
 
-    def read(self, item: str, bad: Bad, wanted: Collection[str] | None = None) -> list[str]:
+    def read(self, item: str, bad: BadRows, wanted: Collection[str] | None = None) -> list[str]:
         """Read the rows (of the `wanted` items), whose ids are in the column `item`; the ids.
 
         The first row of an id counts.

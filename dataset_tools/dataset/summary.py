@@ -16,7 +16,12 @@ def summarize(
 ) -> dict[str, Any]:
     """Counts, density, and per modality (items with a row, columns); `notes` are further counts."""
     density = interactions / (users * items) if users and items else 0.0
-    summary = {"users": users, "items": items, "interactions": interactions, "density": density}
+    summary: dict[str, Any] = {
+        "users": users,
+        "items": items,
+        "interactions": interactions,
+        "density": density,
+    }
     summary["features"] = {
         name: {"items": rows, "columns": width} for name, (rows, width) in coverage.items()
     }

@@ -7,7 +7,7 @@ Rows are joined to items by id, never by position.
 import os
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,8 @@ class FeatureWriter:
         self._seen: set[str] = set()
         self._tokens: list[str] = []
         self._buffer, self._spare = (np.empty((self._group, width), dtype=self._dtype) for _ in range(2))
-        self._thread, self._writing = ThreadPoolExecutor(1), None
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> "FeatureWriter":
         self._file = pq.ParquetWriter(
@@ -75,7 +76,7 @@ class FeatureWriter:
         )
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if kind is None:
                 self._flush()

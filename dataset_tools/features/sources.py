@@ -17,7 +17,7 @@ from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.formats.archives import Npz, Safetensors, Torch
 from dataset_tools.formats.arrays import BLOCK_BYTES, NpyFile, only
 from dataset_tools.formats.table_file import BUFFER
-from dataset_tools.formats.text_file import Bad, csv_rows
+from dataset_tools.formats.text_file import BadRows, csv_rows
 
 Block = tuple[list[str] | None, np.ndarray]
 
@@ -27,12 +27,14 @@ class Source(Protocol):
 
     path: Path
     width: int
-    rows: int | None
+
+    @property
+    def rows(self) -> int | None: ...
 
     def blocks(self) -> Iterator[Block]: ...
 
 
-def open_source(path: str | Path, modality: str, key: str | None, bad: Bad) -> Source:
+def open_source(path: str | Path, modality: str, key: str | None, bad: BadRows) -> Source:
     """The reader for a file or folder; `key` names the array or the id column where there are several.
 
     Broken lines of a table go to `bad`.
@@ -44,7 +46,12 @@ def open_source(path: str | Path, modality: str, key: str | None, bad: Bad) -> S
         raise DataError(f"There is no file {path}.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    kinds = {".npz": Npz, ".pt": Torch, ".pth": Torch, ".safetensors": Safetensors}
+    kinds: dict[str, type[Npz] | type[Torch] | type[Safetensors]] = {
+        ".npz": Npz,
+        ".pt": Torch,
+        ".pth": Torch,
+        ".safetensors": Safetensors,
+    }
     if path.suffix == ".npy":
         return Rows(NpyFile(path))
     if path.suffix in kinds:
@@ -124,7 +131,7 @@ class CsvColumns:
 
     rows = None
 
-    def __init__(self, path: Path, key: str | None, bad: Bad):
+    def __init__(self, path: Path, key: str | None, bad: BadRows):
         self.path, self._bad = path, bad
         self._delimiter = "\t" if path.suffix == ".tsv" else ","
         _, header = next(csv_rows(path, self._delimiter, True, bad), (1, []))

@@ -4,6 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Torch:
             yield None, part.float().numpy()
 
 
-def _load_tensors(torch, path: Path):
+def _load_tensors(torch: Any, path: Path) -> Any:
     import pickle
     import warnings
 
@@ -123,7 +124,7 @@ class Safetensors:
             yield None, part.float().numpy() if self._torch else part
 
 
-def slices(matrix, rows: int, width: int) -> Iterator[Block]:
+def slices(matrix: Any, rows: int, width: int) -> Iterator[tuple[None, Any]]:
     """Portions of anything that slices like a matrix."""
     step = max(1, BLOCK_BYTES // (4 * max(1, width)))
     for start in range(0, rows, step):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class NpyFile:
                 yield block.reshape(rows, self.width)
 
 
-def read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """(shape, whether by columns, type) of an open `.npy`; ValueError or KeyError where it is none."""
     version = np.lib.format.read_magic(file)
     headers = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}

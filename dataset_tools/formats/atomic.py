@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.text_file import reading
@@ -62,7 +63,7 @@ def number(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
-def finite(value: object) -> float:
+def finite(value: Any) -> float:
     """A number as float64; ValueError for NaN and infinity, which no rating or time may be."""
     try:
         found = float(value)
@@ -85,10 +86,10 @@ def read_header(path: Path) -> list[tuple[str, str]]:
     """The (name, type) pairs of an atomic file's first line."""
     with reading(path) as file:
         line = file.readline().rstrip("\r\n")
-    fields = [tuple(field.rsplit(":", 1)) for field in line.split("\t")]
-    if not line or any(len(field) != 2 for field in fields):
+    fields = [field.rpartition(":") for field in line.split("\t")]
+    if not line or not all(colon for _, colon, _ in fields):
         raise DataError(f"{path} does not begin with a header of name:type fields separated by tabs.")
-    return fields
+    return [(name, kind) for name, _, kind in fields]
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:

@@ -33,5 +33,5 @@ def check_finite(tokens: Sequence[str], values: np.ndarray, what: str) -> None:
 def finite_rows(tokens: Sequence[str], values: np.ndarray) -> tuple[list[str], np.ndarray]:
     """The rows of `values` [r, d] without NaN and infinity as float32, with their ids."""
     with np.errstate(over="ignore"):
-        finite = np.isfinite(values.astype(np.float32, copy=False)).all(axis=1)
+        finite = np.logical_and.reduce(np.isfinite(values.astype(np.float32, copy=False)), axis=1)
     return [token for token, there in zip(tokens, finite, strict=True) if there], values[finite]

@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.hashing import READ_BYTES, source_record
@@ -84,7 +84,9 @@ class RecordFile:
         number = 0
         with open(self.path, "rb") as raw:
             hashing = _Hashing(raw, self._digest, self.path)
-            file = gzip.GzipFile(fileobj=hashing) if self.path.suffix == ".gz" else hashing
+            file: Any = (
+                gzip.GzipFile(fileobj=cast(IO[bytes], hashing)) if self.path.suffix == ".gz" else hashing
+            )
             try:
                 for number, line in enumerate(_split(file), 1):
                     yield number, _decode(line)
@@ -99,7 +101,7 @@ class RecordFile:
 class _Hashing:
     """A raw file that hashes what is read and shows how far it is."""
 
-    def __init__(self, raw, digest, path: Path):
+    def __init__(self, raw: IO[bytes], digest: Any, path: Path):
         self._raw, self._digest = raw, digest
         self._bar = byte_bar(path.name, path.stat().st_size)
 
@@ -113,7 +115,7 @@ class _Hashing:
         self._bar.close()
 
 
-def _split(file) -> Iterator[bytes]:
+def _split(file: Any) -> Iterator[bytes]:
     """Lines of a binary stream."""
     rest = b""
     while chunk := file.read(READ_BYTES // 4):

@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
-from dataset_tools.formats.text_file import Bad, csv_rows
+from dataset_tools.formats.text_file import BadRows, csv_rows
 from dataset_tools.progress import progress
 
 BUFFER = 1 << 20  # bytes of a Parquet column in memory at once, however large its row group
 
 
 def read_rows(
-    path: str | Path, columns: Sequence[str], bad: Bad, strict: bool = False
+    path: str | Path, columns: Sequence[str], bad: BadRows, strict: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
     """(line or row number, texts of the named columns); broken lines go to `bad`.
 
@@ -43,7 +43,7 @@ def _check(path: Path, columns: Sequence[str], header: Sequence[str]) -> None:
 
 
 def _text(
-    path: Path, columns: Sequence[str], delimiter: str, bad: Bad, strict: bool
+    path: Path, columns: Sequence[str], delimiter: str, bad: BadRows, strict: bool
 ) -> Iterator[tuple[int, list[str]]]:
     table = csv_rows(path, delimiter, strict, bad)
     _, header = next(table, (1, []))
@@ -56,7 +56,7 @@ def _text(
             yield line, [row[place] for place in places]
 
 
-def _parquet(path: Path, columns: Sequence[str], bad: Bad) -> Iterator[tuple[int, list[str]]]:
+def _parquet(path: Path, columns: Sequence[str], bad: BadRows) -> Iterator[tuple[int, list[str]]]:
     try:
         file = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
     except pa.ArrowInvalid as error:

@@ -1,4 +1,4 @@
-"""Text files as users have them: UTF-8, rows with the line they begin in, bad rows refused or counted."""
+"""Text files as users have them: UTF-8, rows with the line they begin in, broken ones refused or counted."""
 
 import csv
 import re
@@ -12,8 +12,8 @@ from dataset_tools.errors import DataError
 NOT_TEXT = re.compile("[\udc80-\udcff]")  # what a byte that is not UTF-8 is read as ("surrogateescape")
 
 
-class Bad:
-    """Refuses a row, or counts it."""
+class BadRows:
+    """What becomes of a row that cannot be used: an error with its file and line, or with `skip` a count."""
 
     def __init__(self, skip: bool):
         self._skip, self.skipped = skip, 0

@@ -22,8 +22,8 @@ def split(
     order = splits.cold_order(len(interactions.items), seed, share)
     half = len(order) // 2
     if not keep_warm:
-        warm = found.part == 0
-        part = found.part.copy()
+        part = np.array(found.part)
+        warm = part == 0
         part[warm] = splits.per_user(found.take(warm), seed).part
         found = replace(found, part=part)
     names = np.array(interactions.items, dtype=object)

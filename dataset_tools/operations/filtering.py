@@ -3,6 +3,7 @@
 import numpy as np
 
 from dataset_tools.dataset.interactions import Interactions
+from dataset_tools.errors import DataError
 
 
 def deduplicate(interactions: Interactions) -> tuple[Interactions, int]:
@@ -13,7 +14,9 @@ def deduplicate(interactions: Interactions) -> tuple[Interactions, int]:
 
 
 def at_least(interactions: Interactions, rating: float) -> Interactions:
-    """Interactions rated `rating` or better."""
+    """Interactions rated `rating` or better; DataError where there are no ratings."""
+    if interactions.rating is None:
+        raise DataError("The interactions have no ratings to choose by.")
     return interactions.take(interactions.rating >= rating)
 
 

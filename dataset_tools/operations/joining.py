@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from dataset_tools.features.sources import Source, open_source
 from dataset_tools.formats.hashing import hash_files
 from dataset_tools.formats.id_lists import original_ids, read_list
 from dataset_tools.formats.matrix_checks import finite_rows
-from dataset_tools.formats.text_file import Bad
+from dataset_tools.formats.text_file import BadRows
 from dataset_tools.progress import progress
 
 
@@ -40,16 +41,15 @@ def add_features(
     target = feature_path(dataset.folder, dataset.name, modality)
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose another --modality.")
-    bad = Bad(skip_bad)
+    bad = BadRows(skip_bad)
     matrix = open_source(source, modality, key, bad)
     row_ids = _row_ids(matrix, dataset, ids, mapping, row_order)
     with FeatureWriter(target, modality, matrix.width, half) as writer:
         skipped = _write(writer, dataset, _pairs(matrix, row_ids), skip_bad) + bad.skipped
         if not writer.rows:
             raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
-    files = [Path(path) for path in (source, ids, mapping) if path]
-    if files[0].is_dir():
-        files[0] = hash_files(files[0], sorted(files[0].glob("*.npy")))
+    lists = [Path(path) for path in (ids, mapping) if path]
+    files = [_matrix_record(Path(source)), *lists]
     options = {"modality": modality, "row_order": row_order, "key": key, "half": half, "skip_bad": skip_bad}
     counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
     provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
@@ -66,6 +66,11 @@ def export_text(dataset: Dataset, modality: str, force: bool = False) -> Path:
     write_text(partial, source)
     partial.replace(target)
     return target
+
+
+def _matrix_record(source: Path) -> Path | dict[str, Any]:
+    """What the provenance takes: a file to hash, or one record for a folder of files."""
+    return hash_files(source, sorted(source.glob("*.npy"))) if source.is_dir() else source
 
 
 def _row_ids(
@@ -103,8 +108,8 @@ def _row_ids(
 def _pairs(matrix: Source, row_ids: list[str] | None) -> Iterator[tuple[list[str], np.ndarray]]:
     start = 0
     for tokens, values in progress(matrix.blocks(), matrix.path.name):
-        if row_ids is not None:
-            tokens = row_ids[start : start + len(values)]
+        if tokens is None:  # so `row_ids` are there
+            tokens = (row_ids or [])[start : start + len(values)]
             start += len(values)
         yield tokens, values
 
@@ -113,7 +118,8 @@ def _write(
     writer: FeatureWriter, dataset: Dataset, pairs: Iterator[tuple[list[str], np.ndarray]], skip_bad: bool
 ) -> int:
     """Write the rows of known items; the number of rows left out."""
-    known, seen, skipped = frozenset(dataset.items), set(), 0
+    known, skipped = frozenset(dataset.items), 0
+    seen: set[str] = set()
     for tokens, values in pairs:
         keep = [row for row, token in enumerate(tokens) if token in known]
         if len(keep) < len(tokens) and not skip_bad:
@@ -123,7 +129,7 @@ def _write(
                 f"{', '.join(unknown[:3])}; leave them out with --skip-bad."
             )
         if skip_bad:
-            keep = [row for row in keep if not (tokens[row] in seen or seen.add(tokens[row]))]
+            keep = _first_rows(tokens, keep, seen)
         before = len(tokens)
         if len(keep) < before:
             tokens, values = [tokens[row] for row in keep], values[keep]
@@ -132,3 +138,13 @@ def _write(
         skipped += before - len(tokens)
         writer.write(tokens, values)
     return skipped
+
+
+def _first_rows(tokens: list[str], rows: list[int], seen: set[str]) -> list[int]:
+    """Those of the rows whose ids were not seen before; now they are."""
+    first = []
+    for row in rows:
+        if tokens[row] not in seen:
+            seen.add(tokens[row])
+            first.append(row)
+    return first

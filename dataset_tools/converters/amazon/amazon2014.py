@@ -1,6 +1,7 @@
 """Amazon product data of 2014: 5-core reviews (JSON), metadata (Python literals) and image features."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,7 @@ def convert(folder: DatasetFolder, options: Amazon2014Options) -> None:
         folder.record(f"prepare {folder.name}", recorded(options), sources, KNOWN.get(folder.name))
 
 
-def _asin_in(items: frozenset[str]):
+def _asin_in(items: frozenset[str]) -> Callable[[str], bool]:
     """A cheap look at a metadata line, so that only those of the data set's items are parsed."""
 
     def wanted(line: str) -> bool:

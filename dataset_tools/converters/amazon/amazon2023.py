@@ -1,5 +1,6 @@
 """Amazon Reviews 2023: reviews and metadata of a category as `.jsonl.gz`, items being `parent_asin`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,7 +67,7 @@ def _first_image(product: dict[str, Any]) -> str:
     )
 
 
-COLUMNS = {
+COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "title:token_seq": partial(item_text, fields=["title"]),
     "text:token_seq": partial(item_text, fields=TEXT_FIELDS),
     "image:token": _first_image,

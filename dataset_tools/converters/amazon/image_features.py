@@ -18,7 +18,8 @@ from dataset_tools.formats.matrix_checks import finite_rows
 from dataset_tools.progress import byte_bar
 
 WIDTH = 4096
-RECORD = np.dtype([("asin", "S10"), ("values", "<f4", (WIDTH,))])
+ID_BYTES = 10
+RECORD = np.dtype([("asin", f"S{ID_BYTES}"), ("values", "<f4", (WIDTH,))])
 PORTION = 4 << 20  # bytes read at once: whole pages, as reading past the page cache wants them
 MARGIN = 5 * mmap.PAGESIZE  # room before a portion for the begin of the record that the portion ends
 BUFFERS = 4
@@ -51,7 +52,7 @@ class ImageFile:
 
     def blocks(self, wanted: frozenset[str]) -> Iterator[tuple[list[str], np.ndarray]]:
         """(ids, values [r, 4096]) of the wanted items, each item once, in the file's order."""
-        keys = {token.encode() for token in wanted if len(token.encode()) <= 10}
+        keys = {token.encode() for token in wanted if len(token.encode()) <= ID_BYTES}
         seen: set[bytes] = set()
         for buffer in self._whole_records():
             records = np.frombuffer(buffer, RECORD)
@@ -122,6 +123,6 @@ def _open(path: Path) -> FileIO:
 
 def _values(records: np.ndarray, rows: list[int]) -> np.ndarray:
     """The values [r, 4096] of some records, copied as bytes: floats at odd addresses are slow to copy."""
-    features = records.view(np.uint8).reshape(len(records), RECORD.itemsize)[:, RECORD.fields["values"][1] :]
+    features = records.view(np.uint8).reshape(len(records), RECORD.itemsize)[:, ID_BYTES:]
     whole = len(rows) == len(records)
     return (np.ascontiguousarray(features) if whole else features[rows]).view("<f4")

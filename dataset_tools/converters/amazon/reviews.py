@@ -1,6 +1,6 @@
 """What Amazon's 2014 and 2023 data share: reviews to interactions, product metadata to item columns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dataset_tools.dataset.interactions import Builder, Interactions
@@ -30,7 +30,7 @@ def read_reviews(reviews: RecordFile, user: str, item: str, rating: str, time: s
 
 
 def item_columns(
-    meta: RecordFile, key: str, items: Sequence[str], columns: dict[str, Callable[[dict[str, Any]], str]]
+    meta: RecordFile, key: str, items: Sequence[str], columns: Mapping[str, Callable[[dict[str, Any]], str]]
 ) -> dict[str, list[str]]:
     """For every column one text per item, made from its record; empty where there is none."""
     place = {item: number for number, item in enumerate(items)}

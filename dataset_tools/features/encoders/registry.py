@@ -82,6 +82,6 @@ def _texts(embed: Embed) -> Encoder:
         values = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
         if filled:
             values[filled] = found
-        return values, values.any(axis=1)
+        return values, np.logical_or.reduce(values, axis=1)
 
     return encoder

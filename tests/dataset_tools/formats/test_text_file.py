@@ -3,12 +3,12 @@
 import pytest
 
 from dataset_tools.errors import DataError
-from dataset_tools.formats.text_file import Bad, csv_rows, reading
+from dataset_tools.formats.text_file import BadRows, csv_rows, reading
 
 
 def rows(path, text, strict=True, skip=False):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(csv_rows(path, ",", strict, Bad(skip)))
+    return list(csv_rows(path, ",", strict, BadRows(skip)))
 
 
 def test_rows_carry_the_line_they_begin_in_and_blank_ones_are_passed_over(tmp_path):
@@ -39,7 +39,7 @@ def test_a_row_that_is_not_utf_8_is_refused_with_its_line_or_skipped(tmp_path):
     text = b'\xef\xbb\xbfid,a\n\xc3\xa9,1\n"x\n\xe9",2\nb,3\n'
     with pytest.raises(DataError, match="f.csv, line 3: the row is not UTF-8 text.*--skip-bad"):
         rows(tmp_path / "f.csv", text)
-    bad = Bad(True)
+    bad = BadRows(True)
     found = list(csv_rows(tmp_path / "f.csv", ",", True, bad))
     assert (found, bad.skipped) == ([(1, ["id", "a"]), (2, ["é", "1"]), (5, ["b", "3"])], 1)
 

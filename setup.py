@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
@@ -62,9 +62,9 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     python_requires=">=3.10",
-    packages=["recbole_micro", "recbole_micro.models", "recbole_micro.properties", "dataset_tools"],
+    packages=[*find_packages(include=["recbole_micro*", "dataset_tools*"]), "recbole_micro.properties"],
     package_dir={"recbole_micro.properties": "properties"},
-    package_data={"recbole_micro.properties": ["*.yaml", "*/*.yaml"]},
+    package_data={"recbole_micro.properties": ["*.yaml", "*/*.yaml"], "dataset_tools": ["py.typed"], "recbole_micro": ["py.typed"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["recbole-micro = recbole_micro.cli:main"]},

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset_tools.feature_file import FeatureWriter
-from dataset_tools.image_file import PORTION, RECORD, WIDTH, ImageFile
+from dataset_tools.converters.amazon.image_features import PORTION, RECORD, WIDTH, ImageFile
+from dataset_tools.features.feature_file import FeatureWriter
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from dataset_tools.feature_file import FeatureWriter, feature_path
+from dataset_tools.features.feature_file import FeatureWriter, feature_path
 
 NAME, MODALITY = "synthetic", "visual"
 

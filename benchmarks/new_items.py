@@ -20,10 +20,10 @@ import pandas as pd
 import torch
 from kept import finished, keep
 
-from dataset_tools import cold
-from dataset_tools.dataset import Dataset
-from dataset_tools.folder import DatasetFolder
-from dataset_tools.splitting import split_dataset
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.reading import Dataset
+from dataset_tools.operations import cold
+from dataset_tools.operations.resplit import split_dataset
 from recbole_micro import load, run
 from recbole_micro.data.features import Modality
 from recbole_micro.inference.recommend import NewItems, recommend

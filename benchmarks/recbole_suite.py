@@ -40,14 +40,18 @@ def run_folder(checkout: Path, folder: str, plugin: bool) -> tuple[dict[str, int
             capture_output=True,
             text=True,
         )
-    counts = {kind: int(count) for count, kind in re.findall(r"(\d+) (passed|failed|error|skipped)", done.stdout)}
+    counts = {
+        kind: int(count) for count, kind in re.findall(r"(\d+) (passed|failed|error|skipped)", done.stdout)
+    }
     lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return counts, lines
 
 
 def main() -> int:
     """Print the counts per folder; the exit code is 1 where a test fails that needs no absent package."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--recbole", required=True, type=Path, help="a checkout of RecBole at v1.2.0")
     parser.add_argument("--folders", nargs="+", default=FOLDERS, help="folders of its tests")
     parser.add_argument("--without", action="store_true", help="do not import the plugin")

@@ -9,7 +9,7 @@ import torch
 from recbole.data import create_dataset, data_preparation
 
 from dataset_tools.__main__ import main
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.reading import Dataset
 from recbole_micro import Config, run
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation import protocol

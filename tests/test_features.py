@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_tools.feature_file import FeatureFile, FeatureWriter
-from dataset_tools.feature_text import write_text
+from dataset_tools.features.feature_file import FeatureFile, FeatureWriter
+from dataset_tools.features.feature_text import write_text
 from recbole_micro.data import features
 from recbole_micro.errors import UserError
 
@@ -49,7 +49,7 @@ def rows(n, d=3, seed=0):
 
 @pytest.mark.parametrize("group_bytes", [12, 25, 1 << 20])
 def test_rows_follow_internal_ids(tmp_path, monkeypatch, group_bytes):
-    monkeypatch.setattr("dataset_tools.feature_file.ROW_GROUP_BYTES", group_bytes)
+    monkeypatch.setattr("dataset_tools.features.feature_file.ROW_GROUP_BYTES", group_bytes)
     order, values = ["d e", "gone", "b", 'q"t', "a"], rows(5)
     write(tmp_path, "visual", order, values)
     loaded = features.load(config(tmp_path), dataset())["visual"]

@@ -81,7 +81,13 @@ def test_what_recbole_builds_is_its_own(tiny):
 
 def test_values_are_never_evaluated(tiny, tmp_path):
     planted = tmp_path / "planted"
-    given = {**tiny, "note": f"open({str(planted)!r}, 'w')", "topk": "[5, 7]", "split_to": "1e-3", "flag": "true"}
+    given = {
+        **tiny,
+        "note": f"open({str(planted)!r}, 'w')",
+        "topk": "[5, 7]",
+        "split_to": "1e-3",
+        "flag": "true",
+    }
     made = RecBoleConfig("BPR", "tiny", config_dict=given)
     assert not planted.exists() and made["note"].startswith("open(")
     assert made["topk"] == [5, 7] and made["split_to"] == 1e-3 and made["flag"] is True

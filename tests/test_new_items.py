@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dataset_tools.feature_file import FeatureWriter, feature_path
+from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from recbole_micro import Config
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError

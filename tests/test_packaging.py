@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md")
 SHIPPED = ("recbole_micro", "dataset_tools", "properties")
+KINDS = (".py", ".yaml", ".typed")
 
 TRAIN = """
 import importlib.resources, pathlib, sys
@@ -48,7 +49,7 @@ def checkout(tmp_path_factory):
 
 
 def modules_and_yaml(root):
-    return [path for name in SHIPPED for path in (root / name).rglob("*") if path.suffix in (".py", ".yaml")]
+    return [path for name in SHIPPED for path in (root / name).rglob("*") if path.suffix in KINDS]
 
 
 def packaged(checkout):

@@ -389,7 +389,7 @@ def test_filters_that_leave_nothing_are_one_sentence(given):
 
 
 def test_a_known_data_set_is_prepared_on_first_use(given, tmp_path, monkeypatch):
-    from dataset_tools import catalog
+    from dataset_tools.dataset import catalog
 
     prepared = []
 

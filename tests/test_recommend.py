@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dataset_tools.feature_file import FeatureWriter
+from dataset_tools.features.feature_file import FeatureWriter
 from recbole_micro import cli, load, run
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError

@@ -31,7 +31,7 @@ def write_tiny(
 
     The last item has no interaction.  Returns `folder`, which is what `data_path` wants.
     """
-    from dataset_tools.feature_file import FeatureWriter, feature_path
+    from dataset_tools.features.feature_file import FeatureWriter, feature_path
 
     generator = np.random.default_rng(5)
     home = folder / name

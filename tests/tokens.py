@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from dataset_tools.atomic import MISSING, check_tokens
 from dataset_tools.errors import DataError
+from dataset_tools.formats.atomic import MISSING, check_tokens
 
 ODD = [
     "007",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset_tools.feature_file import FeatureWriter, feature_path
+from dataset_tools.features.feature_file import FeatureWriter, feature_path
 
 VISUAL, TEXTUAL = 3, 4
 ITEMS, WITHHELD = 8, 2  # items of a combination, and how many of them only the test set knows

@@ -8,8 +8,8 @@ import torch.distributed as dist
 from recbole.data.dataset import Dataset as RecBoleDataset
 from recbole.utils import FeatureType, ModelType
 
-from dataset_tools.atomic import read_header
 from dataset_tools.errors import DataError
+from dataset_tools.formats.atomic import read_header
 from recbole_micro.data.missing import interaction_files, missing_files, provide
 from recbole_micro.errors import UserError
 from recbole_micro.mixing import extended

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 import torch
 
 from dataset_tools.errors import DataError
-from dataset_tools.feature_file import ID_COLUMN, FeatureFile, check_finite, feature_column, feature_path
-from dataset_tools.feature_text import TextFeatureFile, is_text_form
+from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column, feature_path
+from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
+from dataset_tools.formats.matrix_checks import check_finite
 from recbole_micro.errors import UserError
 
 RECBOLE_SUFFIXES = frozenset({"inter", "item", "user", "kg", "link", "net", "parquet", "json"})

@@ -4,7 +4,7 @@ import os
 from logging import getLogger
 from pathlib import Path
 
-from dataset_tools import catalog
+from dataset_tools.dataset import catalog
 from dataset_tools.errors import DataError
 from recbole_micro.errors import UserError, hint
 

@@ -13,7 +13,8 @@ import torch
 from recbole.data.interaction import Interaction
 
 from dataset_tools.errors import DataError
-from dataset_tools.feature_file import ID_COLUMN, FeatureFile, check_finite, feature_column
+from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column
+from dataset_tools.formats.matrix_checks import check_finite
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items

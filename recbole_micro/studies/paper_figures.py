@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dataset_tools import splits
-from dataset_tools.dataset import Dataset
+from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.splitting import split_dataset
+from dataset_tools.operations import splits
+from dataset_tools.operations.resplit import split_dataset
 from recbole_micro import options
 from recbole_micro.data import missing
 from recbole_micro.errors import UserError

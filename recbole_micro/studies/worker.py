@@ -22,8 +22,8 @@ from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro.checkpoint import plain, plain_config
 from recbole_micro.errors import UserError
-from recbole_micro.files import write_text
 from recbole_micro.evaluation.ranking import rankings
+from recbole_micro.files import write_text
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.values import read_yaml
 from recbole_micro.training.experiment import build

@@ -160,7 +160,9 @@ def run_trial(drawn: dict, options: dict, threads: int, on_cuda: bool, bigger: b
         tune.report({**kept, TIME: epoch, "result": {"state": PRUNED, **kept}})
 
     try:
-        result = measured(quick_start.objective, {**options, **drawn["params"], **device}, bigger, on_validation=report)
+        result = measured(
+            quick_start.objective, {**options, **drawn["params"], **device}, bigger, on_validation=report
+        )
     except UserError as error:
         result = {"mistake": str(error)}
     tune.report({**{name: value for name, value in result.items() if value is not None}, "result": result})

@@ -1,0 +1,77 @@
+"""The command line of all commands: what it takes, and how a mistake ends."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from dataset_tools.commands import (
+    add_features,
+    convert,
+    encode,
+    export_dataset,
+    inspect_dataset,
+    prepare,
+    split,
+)
+from dataset_tools.commands.arguments import Parser
+from dataset_tools.commands.plugins import load_plugins
+from dataset_tools.errors import DataError
+
+PROGRAM = "python -m dataset_tools"
+WHAT = "Make RecBole data sets with modality features: prepare, convert, add features, inspect, export."
+COMMANDS = (prepare, convert, add_features, encode, split, inspect_dataset, export_dataset)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def main(argv: Sequence[str] | None = None, prog: str = PROGRAM) -> int:
+    """Run one command and return its exit code; a reader's mistake is printed as `error: ...` and returns 2.
+
+    `argv` are the arguments without the program's name (default: those of this process); `prog` is the name
+    that the usage shows.  SystemExit for `--help` and for arguments that argparse refuses.
+    """
+    try:
+        load_plugins(argv)
+        options = parser(prog).parse_args(argv)
+        options.run(options)
+    except DataError as error:
+        return _failed(error)
+    except BrokenPipeError:  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _failed(_sentence(error))
+    except KeyboardInterrupt:
+        print("interrupted: what was there before is unchanged", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    top = Parser(prog=prog, description=WHAT)
+    top.add_argument(
+        "--plugins",
+        action="append",
+        metavar="FILE",
+        help="first run this Python file, which registers a converter or encoder of your own",
+    )
+    commands = top.add_subparsers(required=True, metavar="command")
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def _failed(reason: object) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return 2
+
+
+def _sentence(error: OSError) -> str:
+    """What the system refused, where, and that nothing was changed."""
+    where = f"{error.filename}: " if error.filename else ""
+    what = error.strerror or " ".join(str(error).split())
+    full = error.errno in FULL or "No space left" in what or "File too large" in what
+    advice = "free some space" if full else "check the path and its permissions"
+    return f"{where}{what}; what was there before is unchanged: {advice}."

@@ -1,0 +1,1 @@
+"""Published layouts to data sets, one layout a file; `registry` names them."""

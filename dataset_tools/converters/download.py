@@ -1,0 +1,126 @@
+"""Downloading source files: resumed where they broke off, their checksums recorded and verified later."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dataset_tools.errors import DataError
+from dataset_tools.formats.hashing import hash_file
+from dataset_tools.progress import byte_bar
+
+RECORDS = "downloads.json"
+ATTEMPTS = 5
+CHUNK = 1 << 16  # what a connection that breaks off loses at most
+TIMEOUT = 60
+
+
+def fetch(base: str, paths: Sequence[str], folder: str | Path) -> list[Path]:
+    """Have `<base>/<path>` for every path in `folder`; the local files.
+
+    A file's size and SHA-256 are written to `downloads.json` when it first arrives and checked on every later
+    use.  An interrupted download goes on where it stopped, within a run and in the next one.
+    """
+    try:
+        import pooch
+    except ImportError:
+        raise DataError("Downloading needs the package pooch; run pip install pooch.") from None
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pooch.get_logger().setLevel("WARNING")
+    return [_fetch_one(pooch, f"{base.rstrip('/')}/{path}", folder) for path in paths]
+
+
+def _fetch_one(pooch: Any, url: str, folder: Path) -> Path:
+    name = url.rsplit("/", 1)[1]
+    target, known = folder / name, _read(folder).get(name)
+    if target.is_file() and known:
+        if hash_file(target) == known:
+            return target
+        raise DataError(
+            f"{target} is not what was downloaded (see {folder / RECORDS}); delete it to download it again."
+        )
+    digest = f"sha256:{known['sha256']}" if known else None
+    try:
+        pooch.retrieve(url, digest, fname=name, path=folder, downloader=Resuming(target))
+    except (ValueError, OSError) as error:
+        raise DataError(f"{url} could not be downloaded: {error}.") from None
+    if known is None:
+        _write(folder, {**_read(folder), name: hash_file(target)})
+    return target
+
+
+class Resuming:
+    """A downloader for pooch that keeps `<target>.part` and asks the server for the rest of it."""
+
+    def __init__(self, target: Path):
+        self.part = target.with_name(target.name + ".part")
+        self._version = target.with_name(target.name + ".part.version")
+
+    def __call__(self, url: str, output: str, pooch: object) -> None:
+        import requests
+        from requests.exceptions import ChunkedEncodingError
+
+        broken = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
+        error: Exception | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                self._continue(requests, url)
+                os.replace(self.part, output)
+                self._version.unlink(missing_ok=True)
+                return
+            except broken as problem:
+                error = problem
+        raise OSError(f"the connection broke off {ATTEMPTS} times; run the command again to go on ({error})")
+
+    def _continue(self, requests: Any, url: str) -> None:
+        """One connection: append what is missing."""
+        have = self.part.stat().st_size if self.part.exists() else 0
+        headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+        if have and self._version.is_file():
+            headers["If-Range"] = self._version.read_text(encoding="utf-8")
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+            if answer.status_code == 416 and _total(answer) == have:
+                return
+            if answer.status_code not in (200, 206):
+                raise OSError(f"the server answers {answer.status_code} {answer.reason}")
+            resumed = answer.status_code == 206
+            total = _total(answer) if resumed else int(answer.headers.get("Content-Length", 0))
+            if not resumed:
+                self._remember(answer)
+            with (
+                open(self.part, "ab" if resumed else "wb") as file,
+                byte_bar(self.part.stem, total or None, have * resumed) as bar,
+            ):
+                for chunk in answer.iter_content(CHUNK):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+            if total and self.part.stat().st_size != total:
+                raise requests.ConnectionError(f"{self.part.stat().st_size} of {total} bytes arrived")
+
+    def _remember(self, answer: Any) -> None:
+        """Keep what names this version of the file, so that the rest of another one is never appended."""
+        tag = answer.headers.get("ETag", "")
+        name = answer.headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag
+        if name:
+            self._version.write_text(name, encoding="utf-8")
+        else:
+            self._version.unlink(missing_ok=True)
+
+
+def _total(answer: Any) -> int:
+    """The whole file's size from `Content-Range: bytes a-b/total`."""
+    size = answer.headers.get("Content-Range", "").rsplit("/", 1)[-1]
+    return int(size) if size.isdecimal() else 0
+
+
+def _read(folder: Path) -> dict[str, dict]:
+    path = folder / RECORDS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _write(folder: Path, records: dict[str, dict]) -> None:
+    partial = folder / f".{RECORDS}.partial"
+    partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(partial, folder / RECORDS)

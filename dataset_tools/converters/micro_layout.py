@@ -1,0 +1,119 @@
+"""The JSON layout of MICRO, LATTICE and MMSSL: `<core>/{train,val,test}.json`, id lists, feature matrices.
+
+Items and users are numbers there; `item_list.txt` and `user_list.txt` (original id, tab, number) restore
+their ids.  Feature matrices hold one row per item number.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_tools.converters import shared_options as shared
+from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.numbered_items import REPEATED, modality_of, write_in_order
+from dataset_tools.dataset.catalog import KNOWN
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import PARTS, Builder, Interactions
+from dataset_tools.errors import DataError
+from dataset_tools.formats.arrays import NpyFile
+from dataset_tools.formats.id_lists import original_ids
+from dataset_tools.operations import cold
+from dataset_tools.operations.filtering import deduplicate
+
+COLD = "0-core"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroOptions:
+    source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
+    core: str = option("5-core", "folder of the split; 0-core is the cold-start one")
+    half: bool = shared.half()
+
+
+@converter("the JSON layout of MICRO, LATTICE and MMSSL", MicroOptions)
+def convert(folder: DatasetFolder, options: MicroOptions) -> None:
+    """Write a data set with its fixed split, every item and each `<modality>_feat.npy`.
+
+    `core` is the folder of the split; `0-core`, the cold-start one, shares ids and features with `5-core`,
+    and `<name>.cold.json` lists the items that it withholds from training.
+    """
+    source = Path(options.source)
+    split = source / options.core if (source / options.core).is_dir() else source
+    files = [_split_file(split, part) for part in PARTS]
+    with folder:
+        parts = [_read_json(file) for file in files]
+        lists = [_id_list(kind, split, source) for kind in ("item_list.txt", "user_list.txt")]
+        items = original_ids(
+            lists[0], 1 + max((i for p in parts for row in p.values() for i in row), default=-1)
+        )
+        users = original_ids(lists[1], 1 + max((user for p in parts for user in p), default=-1))
+        interactions = _interactions(parts, users, items)
+        folder.write_interactions(interactions)
+        folder.note(REPEATED, deduplicate(interactions)[1])
+        if options.core == COLD:
+            cold.write(folder.path, folder.name, cold.withheld(interactions))
+        folder.write_items(items)
+        folder.write_users(users)
+        features = feature_files(split, source)
+        for file in features:
+            write_in_order(folder, NpyFile(file), items, modality_of(file), options.half)
+        sources = [*files, *(path for path in lists if path), *features]
+        folder.record("convert micro", recorded(options), sources, KNOWN.get(folder.name))
+
+
+def _interactions(parts: list[dict[int, list[int]]], users: list[str], items: list[str]) -> Interactions:
+    builder = Builder(part=True)
+    for item in items:
+        builder.add_item(item)
+    for number, part in enumerate(parts):
+        for user, used in part.items():
+            for item_number in used:
+                builder.add(users[user], items[item_number], part=number)
+    return builder.build()
+
+
+def feature_files(*folders: Path) -> list[Path]:
+    """The `<modality>_feat.npy` of the first folder that has any."""
+    for folder in folders:
+        files = sorted(folder.glob("*_feat.npy"))
+        if files:
+            return files
+    return []
+
+
+def _split_file(folder: Path, part: str) -> Path:
+    names = ("val.json", "valid.json") if part == "valid" else (f"{part}.json",)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DataError(
+        f"{folder} has no {names[0]}; --from must name the folder that holds the split or its parent."
+    )
+
+
+def _read_json(file: Path) -> dict[int, list[int]]:
+    try:
+        pairs = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=list)
+        if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+            raise ValueError(f"a {type(pairs).__name__} instead of an object")
+        found = {_number(user): [_number(item) for item in items] for user, items in pairs}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f'{file} is not a JSON object of the form {{"user": [items]}} ({error}).') from None
+    if len(found) < len(pairs):
+        raise DataError(f"{file} has a user twice; every user may have one list of items.")
+    return found
+
+
+def _number(value: object) -> int:
+    """A user's or item's number; ValueError for anything else, also for the likes of 1.5 or True."""
+    if not isinstance(value, (int, str)) or isinstance(value, bool) or int(value) < 0:
+        raise ValueError(f"{value!r} is not the number of a user or item")
+    return int(value)
+
+
+def _id_list(name: str, split: Path, source: Path) -> Path | None:
+    """The id list beside the split; the cold-start split `0-core` uses that of its sibling `5-core`."""
+    for folder in (split, source, *sorted(source.glob("*-core"))):
+        if (folder / name).is_file():
+            return folder / name
+    return None

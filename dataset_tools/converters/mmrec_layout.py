@@ -1,0 +1,149 @@
+"""MMRec's layout: `X.inter` with a column `x_label` for the split, features in item order, id mappings.
+
+Items and users are numbers there; `i_id_mapping.csv` and `u_id_mapping.csv` restore their ids.
+"""
+
+import argparse
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_tools.converters import shared_options as shared
+from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.numbered_items import REPEATED, modality_of, write_in_order
+from dataset_tools.dataset.catalog import KNOWN
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Builder, Interactions
+from dataset_tools.dataset.item_table import ItemTable
+from dataset_tools.errors import DataError
+from dataset_tools.formats.arrays import NpyFile
+from dataset_tools.formats.atomic import finite
+from dataset_tools.formats.id_lists import MOST, original_ids
+from dataset_tools.formats.text_file import BadRows, csv_rows
+from dataset_tools.operations import splits
+from dataset_tools.operations.filtering import deduplicate
+from dataset_tools.progress import progress
+
+USER, ITEM, PART = "userID", "itemID", "x_label"
+FLOATS = ("rating", "timestamp")
+MAPPINGS = {ITEM: "i_id_mapping.csv", USER: "u_id_mapping.csv"}
+
+Columns = dict[str, array]
+
+
+class Pairs(argparse.Action):
+    """STEM=NAME ... as a dictionary."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: Any, flag: object = None
+    ) -> None:
+        found = dict(pair.partition("=")[::2] for pair in values)
+        if not all(found.values()):
+            raise DataError("--rename takes pairs STEM=NAME, such as vggish=audio.")
+        setattr(namespace, self.dest, found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MMRecOptions:
+    source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
+    rename: Mapping[str, str] = option(
+        dict, "names of modalities by feature file", action=Pairs, nargs="+", metavar="STEM=NAME"
+    )
+    seed: int = shared.seed("for a split where x_label is missing")
+    skip_bad: bool = shared.skip_bad()
+    half: bool = shared.half()
+    items: str | Path | None = shared.items("table of items with a column itemID")
+    title: str | None = shared.title(recorded=False)
+    texts: Sequence[str] = shared.texts(recorded=False)
+    image: str | None = shared.image(recorded=False)
+
+
+@converter("MMRec's layout: X.inter with x_label, features in item order", MMRecOptions)
+def convert(folder: DatasetFolder, options: MMRecOptions) -> None:
+    """Write a data set with the source's split, every item and each `.npy`.
+
+    Where `x_label` is missing, the paper's split is made with `seed`.  `rename` maps a feature file's stem to
+    the modality's name; `items` is a table with a column itemID.
+    """
+    source = Path(options.source)
+    about = ItemTable(options.items, options.title, options.texts, options.image)
+    inter, files = _inter_file(source), sorted(source.glob("*.npy"))
+    mappings = {kind: source / file for kind, file in MAPPINGS.items() if (source / file).is_file()}
+    with folder:
+        bad = BadRows(options.skip_bad)
+        rows = _read(inter, bad)
+        matrices = [NpyFile(file) for file in files]
+        least = matrices[0].rows if matrices and ITEM not in mappings else 0
+        items = original_ids(mappings.get(ITEM), max([least, *(1 + n for n in rows[ITEM])]), ITEM)
+        users = original_ids(mappings.get(USER), max([0, *(1 + n for n in rows[USER])]), USER)
+        interactions = _interactions(rows, users, items)
+        folder.write_interactions(
+            splits.per_user(interactions, options.seed) if interactions.part is None else interactions
+        )
+        about.read(ITEM, bad)
+        folder.write_items(items, about.columns(map(str, range(len(items)))))
+        folder.write_users(users)
+        for matrix in matrices:
+            modality = options.rename.get(matrix.path.stem, modality_of(matrix.path))
+            left_out = write_in_order(folder, matrix, items, modality, options.half, options.skip_bad)
+            folder.note(f"{modality} rows with NaN or infinity left out", left_out)
+        folder.note("broken rows left out", bad.skipped)
+        folder.note(REPEATED, deduplicate(interactions)[1])
+        sources = [inter, *mappings.values(), *files, *([about.path] if about.path else [])]
+        folder.record("convert mmrec", recorded(options), sources, KNOWN.get(folder.name))
+
+
+def _inter_file(source: Path) -> Path:
+    found = sorted(source.glob("*.inter"))
+    if len(found) != 1:
+        raise DataError(f"{source} has {len(found)} .inter files; --from must name a folder with one.")
+    return found[0]
+
+
+def _read(path: Path, bad: BadRows) -> Columns:
+    """The columns that are known, in whatever order the file has them."""
+    table = csv_rows(path, "\t", True, bad)
+    _, header = next(table, (1, None))
+    if header is None:
+        raise DataError(f"{path} is empty.")
+    absent = [column for column in (USER, ITEM) if column not in header]
+    if absent:
+        there = ", ".join(header) or "none"
+        raise DataError(f"{path} has no column {absent[0]}; its columns are {there}.")
+    kinds: dict[str, Callable[[str], Any]] = {
+        USER: int,
+        ITEM: int,
+        PART: int,
+        **dict.fromkeys(FLOATS, finite),
+    }
+    known = [(place, column) for place, column in enumerate(header) if column in kinds]
+    columns = {column: array("d" if column in FLOATS else "q") for _, column in known}
+    for line, row in progress(table, path.name, unit="row"):
+        try:
+            found = {column: kinds[column](row[place]) for place, column in known}
+        except (ValueError, IndexError):
+            bad(path, line, f"expected numbers, got {row}")
+            continue
+        ids = found[USER], found[ITEM]
+        if len(row) != len(header):
+            bad(path, line, f"{len(row)} fields where the header has {len(header)}")
+            continue
+        if min(ids) < 0 or max(ids) >= MOST or found.get(PART, 0) not in (0, 1, 2):
+            bad(path, line, f"ids run from 0 without large gaps and {PART} is 0, 1 or 2, got {row}")
+            continue
+        for column, value in found.items():
+            columns[column].append(value)
+    return columns
+
+
+def _interactions(rows: Columns, users: list[str], items: list[str]) -> Interactions:
+    builder = Builder("rating" in rows, "timestamp" in rows, PART in rows)
+    for item in items:
+        builder.add_item(item)
+    floats = [column for column in FLOATS if column in rows]
+    for row, (user, item) in enumerate(zip(rows[USER], rows[ITEM], strict=True)):
+        values = {column: rows[column][row] for column in floats}
+        builder.add(users[user], items[item], part=rows[PART][row] if PART in rows else 0, **values)
+    return builder.build()

@@ -1,0 +1,44 @@
+"""The published layouts by name; a converter is imported only when it is asked for.
+
+A new one is a file with a `convert` (see `declaration`) and a line here; `register_converter` adds one from
+outside.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dataset_tools.converters.declaration import Converter
+from dataset_tools.errors import DataError
+
+HERE = "dataset_tools.converters"
+LAYOUTS: dict[str, str | Converter[Any]] = {  # the converter, or the module that has it as `convert`
+    "micro": f"{HERE}.micro_layout",
+    "mmrec": f"{HERE}.mmrec_layout",
+    "amazon2014": f"{HERE}.amazon.amazon2014",
+    "amazon2023": f"{HERE}.amazon.amazon2023",
+    "table": f"{HERE}.plain_tables",
+}
+
+
+def register_converter(layout: str, converter: Converter[Any]) -> None:
+    """Add a converter, for `convert` here and on the command line."""
+    if layout in LAYOUTS:
+        raise DataError(f"There is a layout {layout!r} already; choose another name.")
+    LAYOUTS[layout] = converter
+
+
+def find(layout: str) -> Converter[Any]:
+    """The converter of a layout; DataError for one that nobody registered."""
+    if layout not in LAYOUTS:
+        raise DataError(f"There is no layout {layout!r}; choose {', '.join(LAYOUTS)}.")
+    found = LAYOUTS[layout]
+    return import_module(found).convert if isinstance(found, str) else found
+
+
+def convert(layout: str, *sources: Any, **options: Any) -> Path:
+    """`convert(layout, *sources, name, data_path="dataset", force=False, **options)`; the data set's folder.
+
+    The sources and options are those that `python -m dataset_tools convert LAYOUT --help` lists.
+    """
+    return find(layout)(*sources, **options)

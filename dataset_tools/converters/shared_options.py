@@ -1,0 +1,76 @@
+"""The options that several layouts have: each returns a field of the dataclass that declares them."""
+
+import argparse
+from typing import Any
+
+from dataset_tools.converters.declaration import option
+from dataset_tools.features.encoders import registry
+from dataset_tools.operations import splits
+
+
+def half() -> Any:
+    return option(False, "store features as float16")
+
+
+def skip_bad() -> Any:
+    return option(False, "leave out and count broken records")
+
+
+def seed(what: str = "of the split (default: %(default)s)") -> Any:
+    return option(0, what, type=int)
+
+
+def split(default: str = "paper") -> Any:
+    what = "80/10/10 per user, a fifth of the items, or left to RecBole (default: %(default)s)"
+    return option(default, what, choices=splits.NAMES)
+
+
+def encoder(flag: str = "") -> Any:
+    """The encoder of the items' texts."""
+
+    def what() -> str:
+        return f"of the items' texts: {', '.join(registry.TEXT)} (default: %(default)s)"
+
+    return option("tfidf", what, flag=flag, metavar="ENCODER")
+
+
+def k_core(default: int) -> Any:
+    what = "least interactions per user and item, 0 keeps all (default: %(default)s)"
+    return option(default, what, flag="--k-core", recorded="k_core", type=_count, metavar="K")
+
+
+def min_rating() -> Any:
+    return option(None, "leave out lower ratings", type=float)
+
+
+def items(what: str) -> Any:
+    return option(None, what, recorded=False, metavar="F")
+
+
+def title(recorded: bool = True) -> Any:
+    return option(None, "column of titles", recorded=recorded, metavar="C")
+
+
+def texts(recorded: bool = True) -> Any:
+    what = "columns that make the items' text"
+    return option((), what, flag="--text", recorded=recorded, type=commas, metavar="C,C")
+
+
+def image(recorded: bool = True) -> Any:
+    return option(None, "column of image names or addresses", recorded=recorded, metavar="C")
+
+
+def commas(text: str) -> list[str]:
+    """The names in `a,b,c`."""
+    return text.split(",") if text else []
+
+
+def _count(text: str) -> int:
+    """A whole number >= 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number >= 0")
+    return value

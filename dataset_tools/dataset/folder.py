@@ -1,0 +1,195 @@
+"""A data set's folder, written beside its final place and moved there whole."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows: no protection against a second process
+    fcntl = None  # type: ignore[assignment]
+
+from dataset_tools.dataset import provenance, summary
+from dataset_tools.dataset.catalog import KnownDataset
+from dataset_tools.dataset.interactions import PARTS, Interactions
+from dataset_tools.errors import DataError
+from dataset_tools.features.encoded import in_shards, write_encoded
+from dataset_tools.features.encoders.registry import text_encoder
+from dataset_tools.features.feature_file import FeatureWriter
+from dataset_tools.formats.atomic import check_tokens, quote, write_table
+
+
+class DatasetFolder:
+    """Context manager: files go to a hidden sibling folder that takes the target's place at the end.
+
+    A run that fails or is killed leaves the old data set, or none; its leftovers are removed by the next run.
+    Of several processes that make the same data set, one goes on and the others wait for it.
+    """
+
+    def __init__(self, data_path: str | Path, name: str, force: bool = False, foreign: bool = False):
+        """`foreign`: the caller carries over what else the old folder holds, which is refused otherwise."""
+        check_name(name)
+        self.name, self._force, self._foreign, self._lock = name, force, foreign, -1
+        self.target = Path(data_path) / name
+        self.path = self.target.with_name(f".{name}.partial")
+        self._old = self.target.with_name(f".{name}.old")
+        self._users = self._items = self._interactions = 0
+        self._features: list[FeatureWriter] = []
+        self._notes: dict[str, int] = {}
+        if self._old.exists() and not self.target.exists():
+            self._old.rename(self.target)
+        self._refuse_existing()
+
+    def _refuse_existing(self) -> None:
+        if self.target.exists() and not self._force:
+            raise DataError(
+                f"{self.target} is there already; replace it with --force or choose another name."
+            )
+        if not self._foreign:
+            refuse_foreign(self.target, f"{self.name}.*")
+            self._refuse_others()
+
+    def _refuse_others(self) -> None:
+        inside = self.target.iterdir() if self.target.exists() else ()
+        others = sorted(path.name for path in inside if not path.name.startswith((f"{self.name}.", ".")))
+        if others:
+            raise DataError(
+                f"{self.target} holds {', '.join(others[:3])} as well, which would be lost: move it away or "
+                "choose another name."
+            )
+
+    def __enter__(self) -> "DatasetFolder":
+        self._lock = _lock(self.path)
+        try:
+            self._refuse_existing()
+            for leftover in self.path.iterdir():
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is not None:
+            self._give_up()
+            return
+        shutil.rmtree(self._old, ignore_errors=True)
+        if self.target.exists():
+            self.target.rename(self._old)
+        os.rename(self.path, self.target)
+        self._unlock()
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    def _give_up(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+
+    def write_interactions(self, interactions: Interactions) -> None:
+        """`<name>.inter`, or one file per part for interactions with a split; DataError without any."""
+        if not len(interactions):
+            raise DataError(f"The data set {self.name} would have no interactions; check the source files.")
+        self._users, self._interactions = len(np.unique(interactions.user)), len(interactions)
+        if interactions.part is None:
+            self._write_part(f"{self.name}.inter", interactions)
+            return
+        for number, part in enumerate(PARTS):
+            self._write_part(f"{self.name}.{part}.inter", interactions.take(interactions.part == number))
+
+    def _write_part(self, file: str, interactions: Interactions) -> None:
+        write_table(self.path / file, interactions.header(), interactions.rows())
+
+    def write_items(self, items: Sequence[str], columns: Mapping[str, Sequence[str]] | None = None) -> None:
+        """`<name>.item` with every item; `columns` maps `name:type` to one text per item."""
+        check_tokens(items, "item")
+        columns = columns or {}
+        self._items = len(items)
+        rows = zip(items, *columns.values(), strict=True)
+        write_table(
+            self.path / f"{self.name}.item",
+            ["item_id:token", *columns],
+            ([quote(field) for field in row] for row in rows),
+        )
+
+    def write_users(self, users: Sequence[str]) -> None:
+        """`<name>.user`, which keeps the order of a layout that numbers its users."""
+        check_tokens(users, "user")
+        write_table(self.path / f"{self.name}.user", ["user_id:token"], ([quote(user)] for user in users))
+
+    def features(self, modality: str, width: int, half: bool = False) -> FeatureWriter:
+        """A writer of `<name>.<modality>.parquet` in this folder."""
+        writer = FeatureWriter(self.path / f"{self.name}.{modality}.parquet", modality, width, half)
+        self._features.append(writer)
+        return writer
+
+    def write_features(
+        self, modality: str, tokens: Sequence[str], values: np.ndarray, half: bool = False
+    ) -> None:
+        """A whole feature matrix [len(tokens), d] at once."""
+        with self.features(modality, values.shape[1], half) as writer:
+            writer.write(tokens, values)
+
+    def write_texts(
+        self, modality: str, items: Sequence[str], texts: Sequence[str], spec: str, half: bool
+    ) -> None:
+        """Features of the items' texts by the encoder `spec`; items without a text get no row."""
+        shards = in_shards(text_encoder(spec, texts), texts)
+        write_encoded(lambda width: self.features(modality, width, half), items, shards)
+
+    def note(self, what: str, count: int) -> None:
+        """A count for the summary, where it is not 0."""
+        if count:
+            self._notes[what] = count
+
+    def record(
+        self,
+        command: str,
+        options: Mapping[str, Any],
+        sources: Iterable[Path | dict[str, Any]],
+        known: KnownDataset | None = None,
+    ) -> None:
+        """Write `<name>.source.json`: the sources, the options, and what the folder now counts."""
+        coverage = {writer.modality: (writer.rows, writer.width) for writer in self._features}
+        counts = summary.summarize(self._users, self._items, self._interactions, coverage, self._notes)
+        counts["expected"] = summary.compare(counts, known)
+        provenance.record_step(self.path, self.name, command, options, sources, counts)
+
+
+def _lock(folder: Path) -> int:
+    """Make the folder and wait until no other process works in it; what to close when done, -1 if nothing."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        if fcntl is None:
+            return -1
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # the process that had the folder has moved it to its place or removed it
+        if folder.exists() and os.path.samestat(os.stat(folder), os.fstat(lock)):
+            return lock
+        os.close(lock)
+
+
+def refuse_foreign(target: Path, pattern: str) -> None:
+    """Refuse to replace what no converter made: a file, or a folder with other things than a data set."""
+    if not target.exists():
+        return
+    if not target.is_dir() or (any(target.iterdir()) and not any(target.glob(pattern))):
+        raise DataError(
+            f"{target} is no data set, so it is not replaced; move it away or choose another name."
+        )
+
+
+def check_name(name: str) -> None:
+    """A data set's name is one plain folder name without dots."""
+    if not name or any(c in name for c in "./\\\t\n:") or name != name.strip():
+        raise DataError(f"The name {name!r} cannot name a data set; use letters, digits, '-' and '_'.")

@@ -1,0 +1,130 @@
+"""Interactions as integer columns with their vocabularies: what converters build and writers take."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dataset_tools.formats.atomic import check_tokens, number, quote, token_problem
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """`n` interactions; `user` and `item` index the sorted lists `users` and `items`.
+
+    `rating` and `timestamp` (float64) and `part` (0 train, 1 valid, 2 test) are None where not known.
+    """
+
+    users: list[str]
+    items: list[str]
+    user: np.ndarray
+    item: np.ndarray
+    rating: np.ndarray | None = None
+    timestamp: np.ndarray | None = None
+    part: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: np.ndarray) -> "Interactions":
+        """The given rows (indices or a mask) with the vocabularies unchanged."""
+        pick: dict[str, Any] = {
+            name: None if column is None else column[rows] for name, column in self.columns().items()
+        }
+        return replace(self, **pick)
+
+    def columns(self) -> dict[str, np.ndarray | None]:
+        return {name: getattr(self, name) for name in ("user", "item", "rating", "timestamp", "part")}
+
+    def compact(self, keep_items: bool = False) -> "Interactions":
+        """Vocabularies without entries that no interaction uses (items stay with `keep_items`)."""
+        users, user = _compact(self.users, self.user)
+        items, item = (self.items, self.item) if keep_items else _compact(self.items, self.item)
+        return replace(self, users=users, items=items, user=user, item=item)
+
+    def header(self) -> list[str]:
+        optional = [f"{name}:float" for name in ("rating", "timestamp") if getattr(self, name) is not None]
+        return ["user_id:token", "item_id:token", *optional]
+
+    def rows(self) -> Iterator[list[str]]:
+        """Rows of an atomic file."""
+        users, items = [quote(token) for token in self.users], [quote(token) for token in self.items]
+        floats = [column for column in (self.rating, self.timestamp) if column is not None]
+        for row in range(len(self)):
+            yield [users[self.user[row]], items[self.item[row]], *(number(column[row]) for column in floats)]
+
+
+def _compact(tokens: list[str], index: np.ndarray) -> tuple[list[str], np.ndarray]:
+    used, index = np.unique(index, return_inverse=True)
+    return [tokens[i] for i in used], index.astype(np.int32)
+
+
+class Builder:
+    """Collects interactions one at a time: about 24 bytes each, plus one copy of every id."""
+
+    def __init__(self, rating: bool = False, timestamp: bool = False, part: bool = False):
+        self._users: dict[str, int] = {}
+        self._items: dict[str, int] = {}
+        self._user, self._item = array("i"), array("i")
+        self._rating = array("d") if rating else None
+        self._timestamp = array("d") if timestamp else None
+        self._part: array[Any] | None = array("b") if part else None
+
+    def add_item(self, item: str) -> None:
+        """Know an item, whether or not somebody interacted with it."""
+        self._items.setdefault(item, len(self._items))
+
+    def problem(self, user: str, item: str) -> str | None:
+        """Why RecBole could not hold these ids, or None; what is added all the same, `build` refuses."""
+        for token, kind, known in ((user, "user", self._users), (item, "item", self._items)):
+            found = None if token in known else token_problem(token, kind)
+            if found:
+                return found
+        return None
+
+    def add(self, user: str, item: str, rating: float = 0.0, timestamp: float = 0.0, part: int = 0) -> None:
+        self._user.append(self._users.setdefault(user, len(self._users)))
+        self._item.append(self._items.setdefault(item, len(self._items)))
+        columns: tuple[tuple[array[Any] | None, Any], ...] = (
+            (self._rating, rating),
+            (self._timestamp, timestamp),
+            (self._part, part),
+        )
+        for column, value in columns:
+            if column is not None:
+                column.append(value)
+
+    def build(self) -> Interactions:
+        """Interactions in the order they came, with sorted vocabularies; refuses ids RecBole cannot hold."""
+        check_tokens(self._users, "user")
+        check_tokens(self._items, "item")
+        users, user_rank = _sorted(self._users)
+        items, item_rank = _sorted(self._items)
+        return Interactions(
+            users,
+            items,
+            user_rank[np.frombuffer(self._user, dtype=np.int32)]
+            if len(self._user)
+            else np.empty(0, np.int32),
+            item_rank[np.frombuffer(self._item, dtype=np.int32)]
+            if len(self._item)
+            else np.empty(0, np.int32),
+            _column(self._rating, np.float64),
+            _column(self._timestamp, np.float64),
+            _column(self._part, np.int8),
+        )
+
+
+def _sorted(tokens: dict[str, int]) -> tuple[list[str], np.ndarray]:
+    order = sorted(tokens)
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[[tokens[token] for token in order]] = np.arange(len(order), dtype=np.int32)
+    return order, rank
+
+
+def _column(values: array | None, dtype: type) -> np.ndarray | None:
+    return None if values is None else np.array(values, dtype=dtype)

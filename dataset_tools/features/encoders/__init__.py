@@ -1,0 +1,1 @@
+"""Encoders of texts and images, one a file; `registry` names them."""

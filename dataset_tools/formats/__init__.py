@@ -1,0 +1,1 @@
+"""Readers and writers of single files: text, tables, records, matrices; they know nothing of data sets."""

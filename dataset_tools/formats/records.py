@@ -1,0 +1,138 @@
+"""Files of one record per line, plain or gzipped, read once: parsed, counted, and hashed on the way."""
+
+import ast
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from dataset_tools.errors import DataError
+from dataset_tools.formats.hashing import READ_BYTES, source_record
+from dataset_tools.progress import byte_bar
+
+Parser = Callable[[str], Any]
+
+
+def json_object(text: str) -> Any:
+    """A line of JSON."""
+    return json.loads(text)
+
+
+def python_literal(text: str) -> Any:
+    """A line that is a Python literal; anything that would have to be run raises ValueError."""
+    return ast.literal_eval(text)
+
+
+class RecordFile:
+    """Iterates over (line number, record) of a file of dictionaries.
+
+    A line that is no record raises DataError with its number, or with `skip_bad` counts in `skipped`.
+    `wanted` looks at the raw line first; where it returns False the line is passed over unparsed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        parse: Parser,
+        skip_bad: bool = False,
+        wanted: Callable[[str], bool] | None = None,
+    ):
+        self.path, self.skipped = Path(path), 0
+        self._parse, self._skip_bad, self._wanted = parse, skip_bad, wanted
+        self._digest = hashlib.sha256()
+        if not self.path.is_file():
+            raise DataError(f"There is no file {self.path}.")
+        if self.path.stat().st_size == 0:
+            raise DataError(f"{self.path} is empty.")
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        found = False
+        for number, text in self._lines():
+            if not text.strip() or (self._wanted is not None and not self._wanted(text)):
+                found = found or bool(text.strip())
+                continue
+            try:
+                record = self._parse(text)
+                if not isinstance(record, dict):
+                    raise ValueError(f"a {type(record).__name__} instead of a dictionary")
+            except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
+                self.bad(number, error)
+                continue
+            found = True
+            yield number, record
+        if not found and not self.skipped:
+            raise DataError(f"{self.path} has no records.")
+
+    def bad(self, line: int, reason: object) -> None:
+        """Refuse a line, or count it with `skip_bad`."""
+        if not self._skip_bad:
+            raise DataError(
+                f"{self.path}, line {line}: not a valid record ({reason}); repair it or pass --skip-bad."
+            )
+        self.skipped += 1
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The file's entry for the provenance, once it has been read to its end."""
+        return source_record(self.path, self._digest.hexdigest())
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        number = 0
+        with open(self.path, "rb") as raw:
+            hashing = _Hashing(raw, self._digest, self.path)
+            file: Any = (
+                gzip.GzipFile(fileobj=cast(IO[bytes], hashing)) if self.path.suffix == ".gz" else hashing
+            )
+            try:
+                for number, line in enumerate(_split(file), 1):
+                    yield number, _decode(line)
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                raise DataError(
+                    f"{self.path} is damaged or cut off after line {number} ({error}); download it again."
+                ) from None
+            finally:
+                hashing.close()
+
+
+class _Hashing:
+    """A raw file that hashes what is read and shows how far it is."""
+
+    def __init__(self, raw: IO[bytes], digest: Any, path: Path):
+        self._raw, self._digest = raw, digest
+        self._bar = byte_bar(path.name, path.stat().st_size)
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._raw.read(size)
+        self._digest.update(chunk)
+        self._bar.update(len(chunk))
+        return chunk
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _split(file: Any) -> Iterator[bytes]:
+    """Lines of a binary stream."""
+    rest = b""
+    while chunk := file.read(READ_BYTES // 4):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _decode(line: bytes) -> str:
+    return line.decode("utf-8", errors="surrogateescape")
+
+
+def text_of(value: Any) -> str:
+    """A field's words: strings as they are, lists joined, anything else nothing."""
+    if isinstance(value, str):
+        return re.sub("[\ud800-\udfff]", " ", value)
+    if isinstance(value, (list, tuple)):
+        return " ".join(filter(None, map(text_of, value)))
+    return ""

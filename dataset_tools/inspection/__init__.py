@@ -1,0 +1,1 @@
+"""What a data set holds, for people: counts, similarities, pictures."""

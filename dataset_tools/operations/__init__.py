@@ -1,0 +1,1 @@
+"""What is done to interactions and to data sets: filtering, splits, joining features, encoding."""

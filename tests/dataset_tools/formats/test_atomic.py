@@ -1,0 +1,67 @@
+"""Tokens on their way into RecBole and back."""
+
+from string import ascii_letters
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokens import acceptable, tokens
+
+from dataset_tools.errors import DataError
+from dataset_tools.formats.atomic import (
+    MISSING,
+    check_tokens,
+    number,
+    quote,
+    read_header,
+    read_table,
+    write_table,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(tokens.filter(acceptable), min_size=1, max_size=6, unique=True))
+@example(["007", "7", "07", "7.0", "1e3"])
+@example(['"', '""', '"x', 'x"', 'a"b"c', "tab\tin", "line\nin", " a", "a ", "a"])
+def test_every_accepted_token_survives_recbole_s_reader(tmp_path_factory, ids):
+    path = tmp_path_factory.mktemp("a") / "x.inter"
+    write_table(path, ["user_id:token", "item_id:token"], ([quote(i), quote(f"u{i}")] for i in ids))
+    # what RecBole 1.2's Dataset._load_feat calls
+    frame = pd.read_csv(
+        path, delimiter="\t", usecols=["user_id:token"], dtype={"user_id:token": str}, engine="python"
+    )
+    assert frame["user_id:token"].tolist() == ids
+    ours = list(read_table(path, ["user_id", "item_id"]))
+    assert ours == [[i, f"u{i}"] for i in ids]
+
+
+@pytest.mark.parametrize("token", sorted(MISSING) + ["[PAD]", "a\0", "a\rb", "\x1c", "\ud800", " ", "\u2028"])
+def test_tokens_that_recbole_would_change_are_refused(token):
+    with pytest.raises(
+        DataError, match="^The item id .* cannot be used because .*; rename it in the source.$"
+    ):
+        check_tokens(["fine", token], "item")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_read_back_exactly(value):
+    assert float(number(value)) == value
+
+
+def test_whole_numbers_have_no_point():
+    assert [number(5.0), number(np.float64(1.0e9)), number(0.5)] == ["5", "1000000000", "0.5"]
+
+
+def test_a_missing_column_names_those_that_are_there(tmp_path):
+    write_table(tmp_path / "x.item", ["item_id:token", "title:token_seq"], [["a", "b"]])
+    assert read_header(tmp_path / "x.item") == [("item_id", "token"), ("title", "token_seq")]
+    with pytest.raises(DataError, match="x.item has no column 'year'; its columns are item_id, title"):
+        list(read_table(tmp_path / "x.item", ["year"]))
+
+
+def test_a_short_row_names_its_line(tmp_path):
+    (tmp_path / "x.item").write_text(f"item_id:token\ttitle:token\na\tb\n{ascii_letters}\n")
+    with pytest.raises(DataError, match="x.item, line 3: 1 fields where the header has 2"):
+        list(read_table(tmp_path / "x.item", ["item_id"]))

@@ -19,24 +19,25 @@ PAGE = HERE / "options.md"
 TOP = """\
 # Options
 
-This page is generated from the YAML files that declare the options (`properties/`): what is here is what the
-command line checks.  `recbole-micro train --model=MICRO --help` prints the same for one model, and
+This page is generated from the YAML files that declare the options (`properties/`): what is here is what
+the command line checks.  `recbole-micro train --model=MICRO --help` prints the same for one model, and
 `--model=BPR --dataset=baby --help` with the defaults that a data set has for it.
 
-An option may stand on the command line (`--key=value` or `--key value`; a switch also as `--key`), in YAML files
-(`--config_files=a.yaml,b.yaml`), in a dictionary (`recbole_micro.run(..., config_dict={...})`) or in a preset
-(`--preset=NAME,NAME`).  Values are read as YAML 1.2 and never evaluated; `~` is YAML's "nothing".  An unknown option is
-refused, with the nearest known name.
+An option may stand on the command line (`--key=value` or `--key value`; a switch also as `--key`), in YAML
+files (`--config_files=a.yaml,b.yaml`), in a dictionary (`recbole_micro.run(..., config_dict={...})`) or in a
+preset (`--preset=NAME,NAME`).  Values are read as YAML 1.2 and never evaluated; `~` is YAML's "nothing".  An
+unknown option is refused, with the nearest known name.
 
-Where several places give a value, the last of these wins: RecBole's defaults, the plugin's defaults, the model's, the
-data set's, the presets in their order, configuration files in their order, the dictionary, the command line.
-RecBole's own options (`gpu_id`, `data_path`, `checkpoint_dir`, `threshold`, `user_inter_num_interval`, ...) keep their
-names and meaning; only those whose default is another one here are listed.
+Where several places give a value, the last of these wins: RecBole's defaults, the plugin's defaults, the
+model's, the data set's, the presets in their order, configuration files in their order, the dictionary, the
+command line.  RecBole's own options (`gpu_id`, `data_path`, `checkpoint_dir`, `threshold`,
+`user_inter_num_interval`, ...) keep their names and meaning; only those whose default is another one here, or
+whose values are checked here, are listed.
 """
 
 
 def table(declared: dict[str, options.Option], names, keys: bool) -> list[str]:
-    """A Markdown table: a row per option and, with `keys`, one per declared key of an option that is a dict."""
+    """A Markdown table: a row per option and, with `keys`, one per declared key of a dict."""
     lines = ["| option | default | values | what it does |", "|---|---|---|---|"]
     for name in names:
         option = declared[name]
@@ -79,7 +80,7 @@ def escaped(text: str) -> str:
 
 
 def own(file: str, model: str = "") -> list[str]:
-    """The options of a section, as the plugin's file declares them; a model's without keys, which all share."""
+    """The options of a file of ours; a model's without their keys, which stand under `Every model`."""
     declared = options.declared(model, "")
     return table(declared, [name for name in options.plugin_defaults(file) if name in declared], not model)
 
@@ -145,8 +146,8 @@ def page() -> str:
     parts += [
         "## Defaults of data sets",
         "",
-        "On Baby, Sports and Clothing these models start from what was best on Baby's validation set (16 settings and "
-        "more each); Sports and Clothing have not been tuned on.",
+        "On Baby, Sports and Clothing these models start from what was best on Baby's validation set (16 "
+        "settings and more each); Sports and Clothing have not been tuned on.",
         "",
         *data_sets(),
         "",

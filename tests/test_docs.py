@@ -1,4 +1,4 @@
-"""The pages of docs/ say what is so: the generated page of options, the pages that the site lists, their links."""
+"""The pages of docs/: the generated one is fresh, the site lists all of them, their links lead somewhere."""
 
 import importlib.util
 import re

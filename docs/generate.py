@@ -142,7 +142,14 @@ def page() -> str:
     parts += [*own("dataset/sample.yaml"), ""]
     parts += ["## Launch", "", "How a run is started; every model knows them.", ""]
     parts += [*own("launch.yaml"), ""]
-    parts += ["## Presets", "", "Named settings to start from; a later one wins.", "", *presets(), ""]
+    parts += [
+        "## Presets",
+        "",
+        "Named settings to start from; a later one wins.  One that is for MICRO leaves other models as they are.",
+        "",
+        *presets(),
+        "",
+    ]
     parts += [
         "## Defaults of data sets",
         "",

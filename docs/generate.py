@@ -145,7 +145,8 @@ def page() -> str:
     parts += [
         "## Presets",
         "",
-        "Named settings to start from; a later one wins.  One that is for MICRO leaves other models as they are.",
+        "Named settings to start from; a later one wins.  One that is for MICRO leaves other models as they "
+        "are.",
         "",
         *presets(),
         "",

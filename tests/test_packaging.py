@@ -110,7 +110,7 @@ def test_metadata_lists_needs_and_extras(wheel):
     needs = ("recbole==1.2.0", "kmeans-pytorch", "psutil", "pyarrow", 'setuptools; python_version >= "3.12"')
     for need in needs:
         assert f"Requires-Dist: {need}" in metadata
-    for extra in ("ray", "faiss", "encoders", "test", "dev"):
+    for extra in ("ray", "faiss", "encoders", "test", "dev", "docs"):
         assert f"Provides-Extra: {extra}" in metadata
     assert "Requires-Python: >=3.10" in metadata
 

@@ -1,16 +1,15 @@
 """Files that are written whole or not at all, and folders that one process holds."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from recbole_micro.errors import UserError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 LOCK = "lock"
 
@@ -24,10 +23,13 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """Hold the folder of a study; UserError where another process does, whose runs this one would remove."""
+    """Make the folder of a study and hold it while this is open.
+
+    UserError where another process holds it: this one would remove the runs of that one.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with open(out / LOCK, "w") as file:
-        if fcntl is not None:
+        if sys.platform != "win32":  # no protection there
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

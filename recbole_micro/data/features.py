@@ -1,14 +1,15 @@
 """Modality feature files as matrices in RecBole's internal item order."""
 
-from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column, feature_path
@@ -30,9 +31,10 @@ class Modality(NamedTuple):
     mask: torch.Tensor
 
 
-def load(config: Mapping[str, Any], dataset: Any) -> dict[str, Modality]:
+def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
     """The features of `config["modalities"]`, or of every feature file found, in that order.
 
+    Sets `config["modalities"]` to the names of what is loaded, and logs rows, width and coverage of each.
     Raises UserError for a modality without a file, a file that covers no item, a misnamed column, a duplicate
     id, vectors of unequal width, NaN or infinity.  Ids that are not in the data set are ignored and counted.
     """
@@ -81,10 +83,10 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
         raise UserError(f"modalities names one twice ({', '.join(chosen)}): name each once.")
     for modality in chosen:
         if modality not in found:
-            there = ", ".join(found) or "none"
+            present = ", ".join(found) or "none"
             raise UserError(
                 f"The modality {modality!r} has no feature file {feature_path(folder, name, modality)}; "
-                f"set modalities to those that are there ({there}), or make the file with "
+                f"set modalities to those that are there ({present}), or make the file with "
                 f"python -m dataset_tools features --modality {modality} --name {name}."
             )
     return {modality: found[modality] for modality in chosen}
@@ -92,7 +94,7 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
 
 def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str) -> Modality:
     if path.suffix == ".parquet":
-        file = FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
+        file: FeatureFile | TextFeatureFile = FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
     else:
         file = TextFeatureFile(path, modality)
         logger.warning(
@@ -102,7 +104,8 @@ def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str) -> Moda
     items = pa.array(tokens[1:].tolist(), pa.string())
     values = np.zeros((len(tokens), file.width), dtype=np.float32)
     mask = np.zeros(len(tokens), dtype=bool)
-    rows, first = 0, []
+    rows = 0
+    first: list[str] = []
     for names, block in file.blocks():
         rows += len(names)
         first = first or names[:3].to_pylist()
@@ -142,10 +145,10 @@ def _report(
 ) -> None:
     """One line per modality; a file that covers no item is an error."""
     if not covered:
-        items_there = ", ".join(items[:3].to_pylist())
+        first_items = ", ".join(items[:3].to_pylist())
         raise UserError(
             f"{file.path}, column {feature_column(file.modality)!r}: none of its {rows:,} ids "
-            f"(first: {', '.join(first)}) is an item of the data set (first: {items_there}); "
+            f"(first: {', '.join(first)}) is an item of the data set (first: {first_items}); "
             "write it with the data set's item ids."
         )
     unknown = f", {rows - covered:,} ids of other items ignored" if rows > covered else ""

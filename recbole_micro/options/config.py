@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
+from typing import Any
 
 import torch
 from recbole.config import Config as RecBoleConfig
@@ -74,7 +75,7 @@ class Config(RecBoleConfig):
     origin: dict[str, str]  # option -> where the user gave it
     layers: dict[str, dict]  # RecBole's own files of defaults by name, while they are merged
     resumed: dict  # the options of the checkpoint that the run continues
-    notices: list[str]  # what the log must say of the settings
+    notices: list[str]  # sentences about the settings that the log shows at the end
 
     def _build_yaml_loader(self):
         return Loader
@@ -201,7 +202,7 @@ class Config(RecBoleConfig):
         if self.resumed:
             checks.check_same_data(self.resumed, final)
 
-    def follow_metrics(self, final: dict) -> None:
+    def follow_metrics(self, final: dict[str, Any]) -> None:
         """Where the user gives `topk` or `metrics` alone, `valid_metric` is one of what they compute.
 
         It keeps its name where that is among `metrics`, at the first length of `topk`; else it is the first.
@@ -258,7 +259,7 @@ class Config(RecBoleConfig):
         return super().__str__() + "\n".join(notices)
 
 
-def resumed_options(values: dict) -> dict:
+def resumed_options(values: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's options as defaults for the run that continues it."""
     return as_given({name: value for name, value in values.items() if name in defaults.known_names()})
 
@@ -280,8 +281,8 @@ def find_model(name: str) -> type:
     raise UserError(f"There is no model {name!r}{hint(name, known, otherwise)}")
 
 
-def chosen_devices(final: dict) -> list[int]:
-    """Indices of the visible CUDA devices that `gpu_id` names; none means the CPU."""
+def chosen_devices(final: dict[str, Any]) -> list[int]:
+    """Indices of the visible CUDA devices that `gpu_id` names; none means the CPU.  Makes `gpu_id` a string."""
     gpu_id = final["gpu_id"]
     if isinstance(gpu_id, (list, tuple)):
         gpu_id = ",".join(map(str, gpu_id))

@@ -1,13 +1,14 @@
 """Configurations from what checkpoints store."""
 
 import copy
+from typing import Any
 
 from recbole_micro.checkpoint import as_given
 from recbole_micro.options import user_models
 from recbole_micro.options.config import Config
 
 
-def config_from_plain(values: dict):
+def config_from_plain(values: dict[str, Any]) -> Config:
     """A RecBole Config from a checkpoint's plain values, which win; the device is chosen afresh.
 
     The command line is not read, and nothing is parsed or checked again.  Defaults are loaded first, so

@@ -83,7 +83,7 @@ def _register(path: Path) -> tuple[str, ...]:
 def _run(path: Path) -> ModuleType:
     name = f"recbole_micro_plugin_{sha256(bytes(path)).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise UserError(f"{path} (plugins) is not a Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)

@@ -12,17 +12,17 @@ LOADERS = "recbole.data.dataloader.general_dataloader"
 GENERAL = "recbole.model.general_recommender"
 TUNING = "recbole.trainer.hyper_tuning"
 
-# RecBole compares these where it looks for a saved data set.
+# Options that a saved data set depends on, and that RecBole does not compare before it takes one.
 UNNAMED_DATASET_ARGUMENTS = (
     "data_path", "eval_args", "discretization", "numerical_features", "token_num_threshold",
     "convert_token_to_onehot", "encoding", "entity_kg_num_interval", "relation_kg_num_interval",
     "kg_reverse_r",
 )  # fmt: skip
-# And, where it looks for saved loaders, what the plugin's loaders depend on.
+# The plugin's, on which saved loaders depend.
 LOADER_OPTIONS = ("protocol", "cold_start", "cold_selection", "official_negatives")
 
 
-def ensure_dir(dir_path) -> None:
+def ensure_dir(dir_path: str | os.PathLike[str]) -> None:
     """Make a folder where there is none (RecBole's function of this name)."""
     os.makedirs(dir_path, exist_ok=True)
 
@@ -36,7 +36,7 @@ def dataset_arguments() -> list[str]:
 
 
 def scores_on_device(original: Callable) -> Callable:
-    """Scores on the model's device."""
+    """RecBole's `predict` or `full_sort_predict` with its scores on the model's device."""
     return lambda self, interaction: original(self, interaction).to(self.device)
 
 

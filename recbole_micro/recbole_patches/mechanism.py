@@ -94,7 +94,7 @@ def apply_one(patch: Patch) -> bool:
         patch.change()
         return True
     owner = patch.target()
-    original = getattr(owner, patch.name, None)
+    original: Any = getattr(owner, patch.name, None)
     if patch.how == "set":
         setattr(owner, patch.name, patch.change())
         return True
@@ -145,9 +145,9 @@ def edited(function: Callable, edits: Sequence[tuple[str, str]], owner: Any = No
     around = ast.parse(f"def method_of(__class__):\n    return {function.__name__}")
     definition = ast.increment_lineno(ast.parse(source), first - 1).body
     around.body[0].body[:0] = definition  # type: ignore[attr-defined]
-    found: dict[str, Any] = {}
-    exec(compile(around, inspect.getsourcefile(function), "exec"), function.__globals__, found)
-    changed = found["method_of"](owner)
+    namespace: dict[str, Any] = {}
+    exec(compile(around, inspect.getfile(function), "exec"), function.__globals__, namespace)
+    changed = namespace["method_of"](owner)
     inner = inspect.unwrap(getattr(changed, "__func__", changed))
     inner.__qualname__, inner.__module__ = function.__qualname__, function.__module__
     return changed

@@ -14,7 +14,7 @@ from recbole_micro.recbole_patches.mechanism import Patch
 TRAINER = "recbole.trainer.trainer"
 
 
-def convert_config_dict(self, config_dict: dict) -> dict:
+def convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
     """RecBole's `Config._convert_config_dict`: strings become what they say, if they are Python literals."""
     for key, value in config_dict.items():
         if isinstance(value, str):
@@ -33,7 +33,7 @@ def literal(text: str) -> Any:
     return value if value is None or isinstance(value, (str, int, float, list, tuple, dict)) else text
 
 
-def save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs) -> None:
+def save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
     """RecBole's `Trainer._save_checkpoint`: plain data; nobody reads the file before it is there."""
     if not self.config["single_spec"]:
         # it carries the time of day, which may differ between processes

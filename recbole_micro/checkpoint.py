@@ -172,9 +172,7 @@ def write(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
         part.unlink(missing_ok=True)
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], map_location: str | torch.device = "cpu"
-) -> dict[str, Any]:
+def load_checkpoint(path: str | os.PathLike[str], map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """Read a checkpoint: RecBole's keys, `config` a dictionary of plain values.  No code in the file is run.
 
     Raises UserError where the file is absent, damaged, or holds anything but plain data.

@@ -63,7 +63,10 @@ def find(folder: Path, name: str) -> dict[str, Path]:
 
 
 def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[str, Path]:
-    """The feature files of the chosen modalities in their order, or of all; UserError where one is missing."""
+    """The feature files of the chosen modalities in their order, or of all.
+
+    Raises UserError where one is missing, or has a name that a modality cannot have.
+    """
     found = find(folder, name)
     for modality in found:
         if hasattr(torch.nn.ModuleDict, modality):

@@ -1,4 +1,4 @@
-"""Data sets that are not there: made where that needs no download, else refused with the command to get them."""
+"""Missing data sets: made where that needs no download, else refused with the command to get them."""
 
 import os
 from logging import getLogger
@@ -23,7 +23,7 @@ def missing_files(config: RecBoleConfig) -> list[str]:
 
 
 def check_available(name: str, folder: Path) -> None:
-    """Raise UserError, which says how to get it, for a missing data set that cannot be made without a download.
+    """Raise UserError, which says how to get it, for a data set that takes a download.
 
     `folder`: where the data set would be.
     """

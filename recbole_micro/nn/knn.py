@@ -161,7 +161,8 @@ def best_per_row(row: Tensor, value: Tensor, k: int) -> Tensor:
 def like_known(found: Graph, known: Graph) -> Graph:
     """The graph `found` (new items to known ones) normalised as `known` is (known items to one another).
 
-    w_ij / sqrt(d_i d_j) with d_i the row sums of `found` and d_j those behind the normalised `known`.  A known item is its own neighbour with cosine 1, so its diagonal entry is 1 / d_j.
+    w_ij / sqrt(d_i d_j) with d_i the row sums of `found`, d_j those behind the normalised `known`.  A known
+    item is its own neighbour with cosine 1, so its diagonal entry is 1 / d_j.
     """
     row, col = found.row.long(), found.col.long()
     diagonal = known.row == known.col
@@ -174,7 +175,8 @@ def like_known(found: Graph, known: Graph) -> Graph:
 def nearest(new: Modality, known: Modality, options: dict) -> Graph:
     """The k nearest known rows of every new row by cosine: ties to the lower index, absent rows left out.
 
-    `options` are arguments of `knn` (k, clamp_negative, memory); the search is exact and takes about `memory` MB.
+    `options` are arguments of `knn` (k, clamp_negative, memory); the search is exact and takes about `memory`
+    MB.
     """
     n_new, n_known = len(new.values), len(known.values)
     lengths = norms(new.values), norms(known.values)

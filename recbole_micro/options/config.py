@@ -91,7 +91,7 @@ class Config(RecBoleConfig):
         return values
 
     def _load_variable_config_dict(self, config_dict):
-        """A copy of the caller's dictionary; strings are read once the model tells which options there are."""
+        """A copy of the caller's dictionary; strings are read once the model says which options there are."""
         if not isinstance(config_dict, Mapping | None):
             raise UserError(f"config_dict is a {type(config_dict).__name__}: pass a dictionary of options.")
         values = copy.deepcopy(dict(config_dict or {}))
@@ -105,7 +105,7 @@ class Config(RecBoleConfig):
         return values
 
     def _get_model_and_dataset(self, model, dataset):
-        """(model name, model class, data set name); what was passed beats the options `model` and `dataset`."""
+        """(model name, model class, data set name); arguments go before the options `model` and `dataset`."""
         external = self.external_config_dict
         if external.get("plugins"):
             external["plugins"] = user_models.load(external["plugins"])
@@ -119,8 +119,8 @@ class Config(RecBoleConfig):
                 )
             if resumed and getattr(value, "__name__", str(value)) != resumed[name]:
                 raise UserError(
-                    f"The checkpoint {external['resume']} was trained with {name} {resumed[name]}, not {value}: "
-                    "leave the option out, or train anew."
+                    f"The checkpoint {external['resume']} was trained with {name} {resumed[name]}, not "
+                    f"{value}: leave the option out, or train anew."
                 )
         self.resumed = resumed_options(resumed)
         if isinstance(model, type):
@@ -136,7 +136,7 @@ class Config(RecBoleConfig):
         return values
 
     def _load_internal_config_dict(self, model, model_class, dataset):
-        """Merge the defaults: RecBole chooses which of its files apply, ours follow those of the same name."""
+        """Merge the defaults: RecBole chooses which of its files apply, ours follow those of equal names."""
         self.layers = {}
         super()._load_internal_config_dict(model, model_class, dataset)
         merged = {"MODEL_TYPE": self.internal_config_dict["MODEL_TYPE"]}
@@ -282,7 +282,10 @@ def find_model(name: str) -> type:
 
 
 def chosen_devices(final: dict[str, Any]) -> list[int]:
-    """Indices of the visible CUDA devices that `gpu_id` names; none means the CPU.  Makes `gpu_id` a string."""
+    """Indices of the visible CUDA devices that `gpu_id` names; none means the CPU.
+
+    Rewrites `gpu_id` in `final` as a string.
+    """
     gpu_id = final["gpu_id"]
     if isinstance(gpu_id, (list, tuple)):
         gpu_id = ",".join(map(str, gpu_id))

@@ -105,11 +105,16 @@ BUGS = (
         "NGCF drops edges and messages at evaluation as well: its scores were random.", "9465e87d6d09",
     ),
     Patch(GENERAL + ".admmslim:ADMMSLIM", "predict", "wrap", scores_on_device, ON_CPU, "4409c64dd62d"),
-    Patch(GENERAL + ".admmslim:ADMMSLIM", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "c6066bd67e18"),
+    Patch(
+        GENERAL + ".admmslim:ADMMSLIM", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "c6066bd67e18",
+    ),
     Patch(GENERAL + ".random:Random", "predict", "wrap", scores_on_device, ON_CPU, "661977a24ce6"),
     Patch(GENERAL + ".random:Random", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "3b18baac6fe1"),
     Patch(GENERAL + ".slimelastic:SLIMElastic", "predict", "wrap", scores_on_device, ON_CPU, "dec87fc89b7d"),
-    Patch(GENERAL + ".slimelastic:SLIMElastic", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "174830874370"),
+    Patch(
+        GENERAL + ".slimelastic:SLIMElastic", "full_sort_predict", "wrap", scores_on_device, ON_CPU,
+        "174830874370",
+    ),
     Patch(GENERAL + ".diffrec:DiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
     Patch(GENERAL + ".ldiffrec:LDiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
     Patch(

@@ -112,7 +112,8 @@ def plugin_trainer(original: Callable) -> Callable:
 HAND_OUT = (
     Patch(
         "recbole.config.configurator:Config", "__init__", "wrap", plugin_config,
-        "The plugin's models have defaults, checks and presets of their own, however they are started.", "08830c6285c8",
+        "The plugin's models have defaults, checks and presets of their own, however they are started.",
+        "08830c6285c8",
     ),
     Patch(
         "recbole.data.utils", "create_dataset", "wrap", plugin_dataset,

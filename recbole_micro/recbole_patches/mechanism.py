@@ -73,8 +73,8 @@ def apply(patches: Sequence[Patch], known_versions: Iterable[str]) -> None:
         versions = ", ".join(known_versions)
         differing = f"; other source than expected: {', '.join(doubtful)}" if doubtful else ""
         warnings.warn(
-            f"recbole_micro was written for recbole {versions}, and this is {recbole.__version__}{differing}: "
-            f"install recbole {versions} where results look wrong.",
+            f"recbole_micro was written for recbole {versions}, and this is {recbole.__version__}"
+            f"{differing}: install recbole {versions} where results look wrong.",
             RuntimeWarning,
             stacklevel=2,
         )

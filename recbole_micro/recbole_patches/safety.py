@@ -92,7 +92,8 @@ EVAL = "Strings were evaluated as Python code."
 
 SAFETY = (
     Patch(
-        "recbole.config.configurator:Config", "_convert_config_dict", "replace", convert_config_dict, EVAL, "6c9042250ea4",
+        "recbole.config.configurator:Config", "_convert_config_dict", "replace", convert_config_dict, EVAL,
+        "6c9042250ea4",
     ),
     Patch(
         "recbole.trainer.hyper_tuning:HyperTuning", "_build_space_from_file", "edit",
@@ -115,9 +116,15 @@ SAFETY = (
         ),
         PICKLE, "8da46a64e4b1",
     ),
-    Patch(TRAINER + ":PretrainTrainer", "save_pretrained_model", "replace", save_pretrained_model, PICKLE, "e39e5654b3a9"),
-    Patch(TRAINER + ":DecisionTreeTrainer", "_save_checkpoint", "replace", save_trees, PICKLE, "ce0424196128"),
     Patch(
-        "recbole.quick_start.quick_start", "load_data_and_model", "replace", load_data_and_model, PICKLE, "a7709915fca7",
+        TRAINER + ":PretrainTrainer", "save_pretrained_model", "replace", save_pretrained_model, PICKLE,
+        "e39e5654b3a9",
+    ),
+    Patch(
+        TRAINER + ":DecisionTreeTrainer", "_save_checkpoint", "replace", save_trees, PICKLE, "ce0424196128",
+    ),
+    Patch(
+        "recbole.quick_start.quick_start", "load_data_and_model", "replace", load_data_and_model, PICKLE,
+        "a7709915fca7",
     ),
 )  # fmt: skip

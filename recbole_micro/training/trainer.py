@@ -3,11 +3,14 @@
 import itertools
 import os
 from collections import OrderedDict
+from collections.abc import MutableMapping
 from logging import LoggerAdapter, getLogger
+from typing import Any
 
 import numpy as np
 import torch
-from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
+from recbole.data.interaction import Interaction
 from recbole.trainer import TraditionalTrainer
 from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.trainer.trainer import AbstractTrainer
@@ -31,7 +34,9 @@ _trainers = itertools.count(1)
 class MetricLines(LoggerAdapter):
     """RecBole's epoch lines with the protocol where they show a metric."""
 
-    def process(self, msg, kwargs):
+    extra: dict[str, str]
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         if isinstance(msg, str) and ("valid_score" in msg or "valid result" in msg):
             msg = f"{msg} [protocol: {self.extra['protocol']}]"
         return msg, kwargs
@@ -57,8 +62,12 @@ class PluginTrainer(RecBoleTrainer):
     `extended` puts it before RecBole's class, and `AnyProcessGroup` behind that.
     """
 
+    # RecBole's
+    saved_model_file: str
+    item_tensor: Interaction | None
+
     def set_up(self) -> None:
-        """What follows RecBole's `__init__`."""
+        """Called after RecBole's `__init__`: what the plugin keeps beside it."""
         config = self.config
         self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
         self.ids: str | None = None  # which users and items the rows of the model stand for
@@ -73,14 +82,16 @@ class PluginTrainer(RecBoleTrainer):
             keep_freed_memory()
 
     def _build_optimizer(self, **kwargs):
-        """Adam in one pass over its tensors: the same steps up to rounding, a sixth of the time on the CPU."""
+        """Adam in one pass over its tensors: the same steps up to rounding, a sixth of the time on a CPU."""
         optimizer = super()._build_optimizer(**kwargs)
         if type(optimizer) is Adam:
             for group in optimizer.param_groups:
                 group["fused"] = True
         return optimizer
 
-    def fit(self, train_data, *arguments, **named):
+    def fit(
+        self, train_data: AbstractDataLoader, *arguments: Any, **named: Any
+    ) -> tuple[float, Metrics | None]:
         """RecBole's `fit`; checkpoints say which users and items the model's rows stand for."""
         self.ids = fingerprint(train_data._dataset)
         return super().fit(train_data, *arguments, **named)
@@ -109,7 +120,13 @@ class PluginTrainer(RecBoleTrainer):
         return line
 
     @torch.no_grad()
-    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
+    def evaluate(
+        self,
+        eval_data: AbstractDataLoader | None,
+        load_best_model: bool = True,
+        model_file: str | None = None,
+        show_progress: bool = False,
+    ) -> Metrics | None:
         """The `Metrics` of a loader: of the ranking that selects, or at test of every ranking.
 
         As RecBole's method otherwise.  Several processes share the batches out.
@@ -123,10 +140,9 @@ class PluginTrainer(RecBoleTrainer):
         self.model.eval()
         with same_draws(self.device):
             if getattr(eval_data._sampler, "phase", "test") == "test":
-                return joined(
-                    self.model,
-                    {name: self.measure(one, show_progress) for name, one in rankings(eval_data).items()},
-                )
+                asked = rankings(eval_data)
+                results = {name: self.measure(ranking, show_progress) for name, ranking in asked.items()}
+                return joined(self.model, results)
             ranking = selecting(eval_data, self.model, self.warned_rankings)
             result = self.measure(ranking, show_progress)
             self.logger.extra["protocol"] = result.label

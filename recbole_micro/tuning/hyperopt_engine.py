@@ -1,7 +1,7 @@
 """Hyper-parameter search with RecBole's HyperTuning (hyperopt)."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -69,6 +69,7 @@ def build_search(
 ) -> HyperTuning:
     """RecBole's HyperTuning before the search: hyperopt's `space`, `algo` and `max_evals`.
 
+    Arguments as of `hyper_tuning`; `trial(params, config_file_list)` returns RecBole's result keys.
     Raises UserError where the search is unknown or cannot be exhaustive.
     """
     algo, space = algorithm(algo), read_space(space)
@@ -96,7 +97,7 @@ def build_search(
 
 
 @contextmanager
-def drawn_from(seed: int | None):
+def drawn_from(seed: int | None) -> Iterator[None]:
     """While this is open, hyperopt draws from this seed: RecBole does not hand it one."""
     before = os.environ.get(SEED_VARIABLE)
     if seed is not None:

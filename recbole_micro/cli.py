@@ -18,7 +18,9 @@ from recbole_micro.options.values import parse_strings, read_yaml
 if TYPE_CHECKING:  # it would make every command start later
     import pandas as pd
 
+# Options of `recbole_micro.run` rather than of Config.
 LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
+# Headings in the help by file of options.
 SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launch.yaml": "Launch"}
 
 
@@ -221,12 +223,12 @@ def reproduce(argv: list[str]) -> int:
     marks = "".join(flag[1:] for flag in sorted(flags))
     out = Path(own.get("out") or f"results/{kind}{number}-{fixed['dataset']}{marks}")
     fixed = {**(paper_tables.QUICK if "--quick" in flags else {}), **fixed}
-    kinds_of_study: dict[str, Callable[..., pd.DataFrame]] = {
+    studies: dict[str, Callable[..., pd.DataFrame]] = {
         "table": paper_tables.reproduce_table,
         "figure": paper_tables.reproduce_figure,
     }
     more = {"literal": "--literal" in flags, "title": own.get("title"), "workers": positive(own, "workers")}
-    results = kinds_of_study[kind](number, fixed, seeds, out, **more)
+    results = studies[kind](number, fixed, seeds, out, **more)
     print((out / "paper.md").read_text(encoding="utf-8"))
     print(f"Report: {out / 'report.html'}")
     return 0 if (results["status"] == "finished").all() else 1

@@ -17,6 +17,7 @@ from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.formats.matrix_checks import check_finite
 from recbole_micro.errors import UserError
 
+# Files of a data set that are no features in text form.
 RECBOLE_SUFFIXES = frozenset({"inter", "item", "user", "kg", "link", "net", "parquet", "json"})
 logger = getLogger(__name__)
 

@@ -24,6 +24,7 @@ class NDCG_hits(NDCG):
         return gain / ideal[np.cumsum(pos_index, axis=1)]
 
     def calculate_metric(self, dataobject: DataStruct) -> dict[str, float]:
+        """`{ndcg_hits@k: mean over users}` (RecBole hook)."""
         return self.topk_result("ndcg_hits", self.metric_info(self.used_info(dataobject)[0]))
 
 

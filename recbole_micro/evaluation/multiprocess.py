@@ -13,6 +13,7 @@ import torch.distributed as dist
 from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
 from recbole.evaluator.collector import DataStruct
 
+# What RecBole's collector keeps for each user (or label), by its names.
 PER_USER = ("rec.topk", "rec.meanrank", "rec.score", "rec.items", "data.label")
 
 
@@ -46,7 +47,7 @@ def of_all_users(struct: DataStruct) -> DataStruct:
     parts: list = [None] * dist.get_world_size()
     dist.all_gather_object(parts, {name: struct.get(name) for name in PER_USER if name in struct})
     for name in PER_USER:
-        found = [part[name] for part in parts if name in part]
-        if found:
-            struct.set(name, torch.cat(found))
+        shares = [part[name] for part in parts if name in part]
+        if shares:
+            struct.set(name, torch.cat(shares))
     return struct

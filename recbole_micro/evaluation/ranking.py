@@ -17,6 +17,7 @@ from torch import Tensor
 from recbole_micro.data.cold_items import cold_items
 from recbole_micro.evaluation.metrics import Metrics
 
+# What each ranking ranks, for people.
 WHAT = {"all": "cold items among all items", "cold": "cold items among cold items", "warm": "warm items"}
 BY_DEFINITION = ("Random", "Pop")  # RecBole's models that say something about items nobody trained on
 EQUAL = ("Pop",)  # of these, those that give all cold items the same score, below the others

@@ -28,6 +28,7 @@ class Backbone(HoldsTensors):
         """Draw what changes from epoch to epoch."""
 
     def forward(self) -> tuple[Tensor, Tensor]:
+        """x~ of all users [n_users, d] and items [n_items, d]."""
         return self.user_embedding.weight, self.item_embedding.weight
 
     def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

@@ -152,9 +152,9 @@ def best_per_row(row: Tensor, value: Tensor, k: int) -> Tensor:
     """Which of the pairs, sorted by row, are among their row's k largest; the earlier pair wins a tie."""
     order = torch.sort(value, descending=True, stable=True).indices
     order = order[torch.sort(row[order], stable=True).indices]
-    place = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
+    rank = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)  # within the row
     keep = torch.empty(len(row), dtype=torch.bool, device=row.device)
-    keep[order] = place < k
+    keep[order] = rank < k
     return keep
 
 
@@ -180,9 +180,9 @@ def nearest(new: Modality, known: Modality, options: dict) -> Graph:
     """
     n_new, n_known = len(new.values), len(known.values)
     lengths = norms(new.values), norms(known.values)
-    there = known.mask & (lengths[1] > 0)
-    k = min(options["k"], int(there.sum()))
-    unit = torch.where(there, 1 / lengths[1], 0.0).to(known.values.dtype)
+    present = known.mask & (lengths[1] > 0)
+    k = min(options["k"], int(present.sum()))
+    unit = torch.where(present, 1 / lengths[1], 0.0).to(known.values.dtype)
     slack = 4 * (known.values.shape[1] + 4) * 2.0**-24  # of a float32 cosine
     height = max(1, int(options["memory"] * 2**20) // (16 * n_known))
     rows, cols, values = [], [], []
@@ -190,7 +190,7 @@ def nearest(new: Modality, known: Modality, options: dict) -> Graph:
         block = slice(start, start + height)
         length = lengths[0][block]
         cosine = (new.values[block] @ known.values.T) * unit / length.clamp(min=1e-30)[:, None].to(unit.dtype)
-        cosine[:, ~there] = -torch.inf
+        cosine[:, ~present] = -torch.inf
         bound = cosine.topk(k).values[:, -1] - slack
         bound[~new.mask[block] | (length == 0)] = torch.inf
         row, col = (cosine >= bound[:, None]).nonzero(as_tuple=True)

@@ -13,12 +13,13 @@ from recbole.utils import EvaluatorType
 from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError, hint
 
-DATA_OPTIONS = (
+DATA_OPTIONS = (  # on which depends what is training data, beside the split
     *("benchmark_filename", "val_interval", "user_inter_num_interval", "item_inter_num_interval"),
     *("filter_inter_by_user_or_item", "rm_dup_inter", "threshold"),
 )
 SPLIT_OPTIONS = ("split", "order", "group_by")
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
+# RecBole's options that write or read pickles.
 PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
 
 
@@ -102,11 +103,11 @@ def check_negatives(sampling: Mapping) -> None:
 
 def computed_metrics(final: Mapping) -> list[str]:
     """The names of what `metrics` and `topk` compute, as `valid_metric` takes them."""
-    found = []
+    names = []
     for metric in final["metrics"]:
         ranked = issubclass(metrics_dict[metric.lower()], TopkMetric)
-        found += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
-    return found
+        names += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
+    return names
 
 
 def check_valid_metric(final: Mapping) -> None:

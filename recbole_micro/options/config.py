@@ -20,8 +20,8 @@ from recbole_micro.evaluation.protocol import metrics_of
 from recbole_micro.options import checks, defaults, schema, user_models
 from recbole_micro.options.values import Loader, read_yaml
 
-ARGUMENTS = "among the program's arguments"
-OWN_NAMES = ("plugins", "preset", "resume")
+ARGUMENTS = "among the program's arguments"  # where an option stands, for messages
+OWN_NAMES = ("plugins", "preset", "resume")  # RecBole lacks them, so another program may mean something else
 SPLIT_PARTS = ["train", "valid", "test"]
 PACKAGES = ("recbole", "recbole_micro")  # whose models have no options that their YAML files do not name
 
@@ -42,8 +42,8 @@ def own_command_line(values: dict[str, str]) -> Iterator[None]:
 def command_line() -> dict[str, str]:
     """Our own command's options; in another program its `--key=value` arguments, as RecBole reads them.
 
-    Arguments of other forms belong to that program, and so do `--preset` and `--resume`, which RecBole does
-    not have; names that are no options may belong to it, hence only a warning.
+    Arguments of other forms belong to that program, and so do `--plugins`, `--preset` and `--resume`, which
+    RecBole does not have; names that are no options may belong to it, hence only a warning.
     """
     if _own_command_line is not None:
         return dict(_own_command_line)

@@ -70,8 +70,8 @@ def _register(path: Path) -> tuple[str, ...]:
     taken = {known.lower(): known for known in defaults.model_names() if known not in own}
     for name in models:
         if name.lower() in taken:
-            there = taken[name.lower()]
-            raise UserError(f"{path} (plugins) defines {name}, but there is a model {there}: rename yours.")
+            other = taken[name.lower()]
+            raise UserError(f"{path} (plugins) defines {name}, but there is a model {other}: rename yours.")
     texts = {name: _defaults(path, name, model) for name, model in models.items()}
     for name in models:
         MODELS[name] = module.__name__

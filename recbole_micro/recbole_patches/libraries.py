@@ -15,7 +15,7 @@ from scipy.sparse import dok_matrix
 
 from recbole_micro.recbole_patches.mechanism import Patch
 
-ALIASES = {
+ALIASES = {  # NumPy's former names of types
     "float_": np.float64, "complex_": np.complex128, "unicode_": np.str_,
     "float": np.float64, "int": np.int_, "complex": np.complex128, "object": np.object_, "str": np.str_,
 }  # fmt: skip

@@ -22,7 +22,7 @@ METRICS = ("recall@20", "precision@20", "ndcg_hits@20")  # the paper's NDCG: an 
 TITLES = ("Recall@20", "Precision@20", "NDCG@20")
 PROTOCOL = {"protocol": "paper", "ndcg_ideal": "hits"}
 BACKBONES = {"MF": "BPR", "NGCF": "NGCF", "LightGCN": "LightGCN"}
-VARIANTS = {
+VARIANTS = {  # rows of Table 5 -> presets
     "feats": ["cf_feats"],
     "micro_feats": ["micro_feats"],
     "without_contrast": ["without_contrast"],

@@ -68,9 +68,9 @@ def bars(mean: pd.DataFrame, std: pd.DataFrame, groups: Mapping[str, str], xlabe
         figure, axes = plt.subplots(figsize=(WIDTH, inches), layout="constrained")
         position = np.arange(len(mean))
         for number, (column, label) in enumerate(groups.items()):
-            place = position + (number - (len(groups) - 1) / 2) * height
+            centres = position + (number - (len(groups) - 1) / 2) * height
             drawn = axes.barh(
-                place,
+                centres,
                 mean[column],
                 height,
                 xerr=std[column].fillna(0) if std[column].notna().any() else None,
@@ -82,7 +82,7 @@ def bars(mean: pd.DataFrame, std: pd.DataFrame, groups: Mapping[str, str], xlabe
                 label=label,
             )
             axes.bar_label(drawn, ["" if np.isnan(v) else f"{v:.4f}" for v in mean[column]], padding=3)
-            for y in place[mean[column].isna()]:
+            for y in centres[mean[column].isna()]:
                 axes.annotate("–", (0, y), (3, 0), textcoords="offset points", va="center")
         axes.set_yticks(position, labels)
         axes.set_ylim(len(mean) - 0.45, -0.55)

@@ -25,7 +25,7 @@ from recbole_micro.studies.results import ERROR, is_finished, read_result, write
 from recbole_micro.studies.runs import Run
 from recbole_micro.studies.worker import LOG, OPTIONS, RESULT
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]  # of the packages, for the processes of the runs
 WORKER = (sys.executable, "-m", "recbole_micro.studies.worker")
 
 

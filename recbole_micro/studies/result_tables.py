@@ -10,7 +10,7 @@ import pandas as pd
 from recbole_micro.evaluation.significance import ALPHA, smaller_is_better
 
 LATEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"$\sim$"}
-PROTOCOLS = {
+PROTOCOL_TEXTS = {
     "recbole": "protocol recbole: training and validation items masked at test",
     "paper": "protocol paper: training items masked at test",
 }
@@ -73,7 +73,7 @@ def caption(dataset: str, done: pd.DataFrame, seeds: pd.Series, marks: Collectio
     columns = [column for column in ("protocol", "note") if column in done]
     for name, *notes in dict.fromkeys(done[columns].fillna("").itertuples(index=False, name=None)):
         note = ", ".join(filter(None, notes))
-        text += f"; {PROTOCOLS.get(name, f'protocol {name}')}" + (f", {note}" if note else "")
+        text += f"; {PROTOCOL_TEXTS.get(name, f'protocol {name}')}" + (f", {note}" if note else "")
     text += ". Best bold, second underlined."
     if marks:
         text += (

@@ -112,13 +112,13 @@ def record_users(trainer: Trainer) -> dict[str, np.ndarray]:
 
     The values are those whose mean RecBole reports, caught where it takes the mean.
     """
-    found: dict[str, np.ndarray] = {}
+    values: dict[str, np.ndarray] = {}
 
     def caught(original: Callable) -> Callable:
         def topk_result(metric: str, value: np.ndarray) -> dict[str, float]:
             result = original(metric, value)
             for name in result:
-                found.setdefault(name, value[:, int(name.rpartition("@")[2]) - 1])
+                values.setdefault(name, value[:, int(name.rpartition("@")[2]) - 1])
             return result
 
         return topk_result
@@ -126,7 +126,7 @@ def record_users(trainer: Trainer) -> dict[str, np.ndarray]:
     for metric in trainer.evaluator.metric_class.values():
         if hasattr(metric, "topk_result"):
             metric.topk_result = caught(metric.topk_result)
-    return found
+    return values
 
 
 def write_users(

@@ -13,6 +13,7 @@ from recbole.utils import get_model, get_trainer, init_seed
 
 from recbole_micro.errors import UserError
 
+# What follows from the lack of a part of the data.
 WITHOUT = {"validation": "the last epoch is kept", "test": "nothing is measured"}
 
 

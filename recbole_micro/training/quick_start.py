@@ -21,6 +21,7 @@ from recbole_micro.training.experiment import build
 from recbole_micro.training.launch import TrainingArguments, spawn
 from recbole_micro.training.loading import how_to_resume, resume
 
+# The launch options of a single process.
 ALONE = {"nproc": 1, "world_size": -1, "ip": "localhost", "port": 5678, "offset": 0}
 
 

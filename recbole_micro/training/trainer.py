@@ -28,7 +28,7 @@ from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
 from recbole_micro.training.memory import keep_freed_memory
 
-_trainers = itertools.count(1)
+_trainers = itertools.count(1)  # numbers this process's trainers in the names of their checkpoints
 
 
 class MetricLines(LoggerAdapter):

@@ -16,7 +16,7 @@ from recbole_micro.options.values import read_yaml
 from recbole_micro.training import quick_start
 from recbole_micro.tuning.space import read_space
 
-SEED_VARIABLE = "HYPEROPT_FMIN_SEED"
+SEED_VARIABLE = "HYPEROPT_FMIN_SEED"  # of the environment, which hyperopt reads
 ALGORITHMS = ("exhaustive", "random", "bayes")
 
 

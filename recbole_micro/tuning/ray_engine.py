@@ -65,15 +65,15 @@ def measured(objective: Callable, options: Mapping, bigger: bool, **more: Any) -
     """
     try:
         with own_command_line({}):
-            found = objective(dict(options), None, **more)
+            result = objective(dict(options), None, **more)
     except UserError:
         raise  # the same mistake waits in the other trials
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         nothing = {**dict.fromkeys(KEYS), "valid_score_bigger": bigger}
         return {"state": FAILED, **nothing, "error": reason}
-    protocol = getattr(found["best_valid_result"], "protocol", "recbole")
-    return {"state": FINISHED, "protocol": protocol, **{name: plain(found[name]) for name in KEYS}}
+    protocol = getattr(result["best_valid_result"], "protocol", "recbole")
+    return {"state": FINISHED, "protocol": protocol, **{name: plain(result[name]) for name in KEYS}}
 
 
 def search(

@@ -5,6 +5,7 @@ published code) the training items only.  While the validation items are ranked,
 """
 
 import copy
+from types import MethodType
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ def under(loader, protocol: str):
     if protocol not in PROTOCOLS:
         raise UserError(f"There is no protocol {protocol!r}: it is one of {', '.join(PROTOCOLS)}.")
     other = copy.copy(loader)
+    other.collate_fn = MethodType(type(loader).collate_fn, other)  # PyTorch keeps that of the first loader
     other.protocol = protocol
     other.uid2history_item = histories(loader, masked_parts(loader._sampler, protocol))
     other.parts = {name: (under(part, protocol), items) for name, (part, items) in loader.parts.items()}

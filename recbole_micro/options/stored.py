@@ -19,8 +19,8 @@ def config_from_plain(values: dict) -> RecBoleConfig:
     values = copy.deepcopy(values)
     values.pop("resume", None)  # of another run; the file is not needed
     values = as_given(values)
+    user_models.refuse_unknown(values)
     files = values.pop("plugins", None)
-    user_models.refuse_unknown(values["model"], files)
 
     kind = Config if "protocol" in values else RecBoleConfig
     config = kind.__new__(kind)

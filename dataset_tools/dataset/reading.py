@@ -9,6 +9,7 @@ import numpy as np
 from dataset_tools.dataset.interactions import PARTS, Builder, Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureFile, feature_path
+from dataset_tools.features.join import ItemIndex, join
 from dataset_tools.formats.atomic import read_header, read_table
 
 TITLES = ("title", "movie_title", "name")
@@ -117,13 +118,4 @@ class Dataset:
 
     def matrix(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """(values float32 [n, d], mask [n]) in the order of `items`; items without features have zeros."""
-        file = self.features(modality)
-        place = {item: number for number, item in enumerate(self.items)}
-        values = np.zeros((len(place), file.width), dtype=np.float32)
-        mask = np.zeros(len(place), dtype=bool)
-        for tokens, block in file.blocks():
-            rows = [(place[token], row) for row, token in enumerate(tokens.to_pylist()) if token in place]
-            target, source = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [])
-            values[target] = block[source]
-            mask[target] = True
-        return values, mask
+        return join(self.features(modality), ItemIndex(self.items))[:2]

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
@@ -14,7 +12,7 @@ from recbole.data.dataset import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column, feature_path
 from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
-from dataset_tools.formats.matrix_checks import check_finite
+from dataset_tools.features.join import ItemIndex, Joined, join
 from recbole_micro.errors import UserError
 
 # Files of a data set that are no features in text form.
@@ -97,66 +95,32 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
 
 
 def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str) -> Modality:
+    file: FeatureFile | TextFeatureFile
     if path.suffix == ".parquet":
-        file: FeatureFile | TextFeatureFile = FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
+        file = FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
     else:
         file = TextFeatureFile(path, modality)
         logger.warning(
             f"{path} is RecBole's text form, which reads slowly; convert it with "
             f"python -m dataset_tools features --input {path} --modality {modality} --name {path.stem}."
         )
-    items = pa.array(tokens[1:].tolist(), pa.string())
-    values = np.zeros((len(tokens), file.width), dtype=np.float32)
-    mask = np.zeros(len(tokens), dtype=bool)
-    rows = 0
-    first: list[str] = []
-    for names, block in file.blocks():
-        rows += len(names)
-        first = first or names[:3].to_pylist()
-        known, ids = _internal_ids(names, items)
-        if len(known) < len(names):
-            names, block = names.take(pa.array(known)), block[known]
-        _check_duplicates(path, modality, names, ids, mask)
-        check_finite(names, block, f"column {feature_column(modality)!r} of {path}, row(s)")
-        values[ids] = block
-        mask[ids] = True
-    _report(file, rows, int(mask.sum()), first, items)
-    return Modality(torch.from_numpy(values), torch.from_numpy(mask))
+    joined = join(file, ItemIndex(tokens[1:].tolist()), padding=1)
+    _report(file, joined, tokens)
+    return Modality(torch.from_numpy(joined.values), torch.from_numpy(joined.mask))
 
 
-def _internal_ids(names: pa.Array, items: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """(positions in `names` of ids that the data set has, their internal ids)."""
-    index = pc.index_in(names, value_set=items)
-    known = np.flatnonzero(index.is_valid().to_numpy(zero_copy_only=False))
-    return known, index.drop_null().to_numpy() + 1
-
-
-def _check_duplicates(path: Path, modality: str, names: pa.Array, ids: np.ndarray, mask: np.ndarray) -> None:
-    again = mask[ids]
-    _, first = np.unique(ids, return_index=True)
-    if len(first) < len(ids):
-        again[np.setdiff1d(np.arange(len(ids)), first)] = True
-    if again.any():
-        twice = [names[int(i)].as_py() for i in np.flatnonzero(again)[:3]]
-        raise UserError(
-            f"{path}, column {feature_column(modality)!r}: item id(s) {', '.join(twice)} have more than one "
-            "row; keep one row per item."
-        )
-
-
-def _report(
-    file: FeatureFile | TextFeatureFile, rows: int, covered: int, first: list[str], items: pa.Array
-) -> None:
+def _report(file: FeatureFile | TextFeatureFile, joined: Joined, tokens: np.ndarray) -> None:
     """One line per modality; a file that covers no item is an error."""
+    covered, n_items = int(joined.mask.sum()), len(tokens) - 1
     if not covered:
-        first_items = ", ".join(items[:3].to_pylist())
+        first_items = ", ".join(tokens[1:4])
         raise UserError(
-            f"{file.path}, column {feature_column(file.modality)!r}: none of its {rows:,} ids "
-            f"(first: {', '.join(first)}) is an item of the data set (first: {first_items}); "
+            f"{file.path}, column {feature_column(file.modality)!r}: none of its {joined.rows:,} ids "
+            f"(first: {', '.join(joined.first)}) is an item of the data set (first: {first_items}); "
             "write it with the data set's item ids."
         )
-    unknown = f", {rows - covered:,} ids of other items ignored" if rows > covered else ""
+    unknown = f", {joined.rows - covered:,} ids of other items ignored" if joined.rows > covered else ""
     logger.info(
-        f"Modality {file.modality}: {rows:,} rows x {file.width:,}, "
-        f"{covered:,} of {len(items):,} items covered ({covered / len(items):.1%}){unknown}"
+        f"Modality {file.modality}: {joined.rows:,} rows x {file.width:,}, "
+        f"{covered:,} of {n_items:,} items covered ({covered / n_items:.1%}){unknown}"
     )

@@ -28,16 +28,28 @@ class NDCG_hits(NDCG):
         return self.topk_result("ndcg_hits", self.metric_info(self.used_info(dataobject)[0]))
 
 
-# A metric is one line here and a class with RecBole's interface: `metric_need`, `metric_type`, `smaller`.
-METRICS: dict[str, type[AbstractMetric]] = {"ndcg_hits": NDCG_hits}
+# A new metric is one line here and a class with RecBole's interface.
+METRICS: dict[str, type[AbstractMetric]] = {"NDCG_hits": NDCG_hits}
 
 
 def register_metrics() -> None:
     """Make the plugin's metrics known to RecBole; idempotent."""
     for name, metric in METRICS.items():
-        register.metrics_dict[name] = metric
-        register.metric_information[name] = metric.metric_need
-        register.metric_types[name] = metric.metric_type
+        register_metric(name, metric)
+
+
+def register_metric(name: str, metric: type[AbstractMetric]) -> None:
+    """Make a metric known to RecBole; `metrics` names it, in any case of letters.
+
+    The class has RecBole's attributes `metric_need` (what is collected), `metric_type` and `smaller`
+    (whether smaller values are better).
+    """
+    key = name.lower()
+    register.metrics_dict[key] = metric
+    register.metric_information[key] = metric.metric_need
+    register.metric_types[key] = metric.metric_type
+    if metric.smaller and key not in register.smaller_metrics:
+        register.smaller_metrics.append(key)
 
 
 class Metrics(OrderedDict):

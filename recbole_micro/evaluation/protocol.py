@@ -6,6 +6,7 @@ published code) the training items only.  While the validation items are ranked,
 
 import copy
 from collections.abc import Mapping
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def under(loader: FullSortEvalDataLoader, protocol: str) -> FullSortEvalDataLoad
     if protocol not in PROTOCOLS:
         raise UserError(f"There is no protocol {protocol!r}: it is one of {', '.join(PROTOCOLS)}.")
     other = copy.copy(loader)
+    other.collate_fn = MethodType(type(loader).collate_fn, other)  # PyTorch keeps that of the first loader
     other.protocol = protocol
     other.uid2history_item = histories(loader, masked_parts(loader._sampler, protocol))
     other.parts = {name: (under(part, protocol), items) for name, (part, items) in loader.parts.items()}

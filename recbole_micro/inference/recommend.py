@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +14,8 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import AbstractRecommender
 
 from dataset_tools.errors import DataError
-from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column
-from dataset_tools.formats.matrix_checks import check_finite
+from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile
+from dataset_tools.features.join import ItemIndex, join
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
@@ -145,38 +144,22 @@ def read_new_items(folder: str | Path, dataset: Dataset) -> NewItems:
     Raises UserError where there are none, or where a file is damaged or has an item twice.
     """
     known = dataset.field2token_id[dataset.iid_field]
-    found: dict[str, tuple[list[str], np.ndarray]] = {}
+    columns = (ID_COLUMN, f"{dataset.iid_field}:token")
     try:
-        for path, modality in feature_files(Path(folder)):
-            names: list[str] = []
-            blocks = []
-            file = FeatureFile(path, modality, (ID_COLUMN, f"{dataset.iid_field}:token"))
-            for tokens, block in file.blocks():
-                check_finite(tokens, block, f"column {feature_column(modality)!r} of {path}, row(s)")
-                new = [row for row, token in enumerate(tokens.to_pylist()) if token not in known]
-                names += [tokens[row].as_py() for row in new]
-                blocks.append(block[new])
-            twice = [name for name, count in Counter(names).items() if count > 1]
-            if twice:
-                raise DataError(
-                    f"{path}: item id(s) {', '.join(twice[:3])} have more than one row; keep one."
-                )
-            if names:
-                found[modality] = names, np.concatenate(blocks)
+        files = [FeatureFile(path, modality, columns) for path, modality in feature_files(Path(folder))]
+        listed = {token for file in files for ids in file.ids() for token in ids.to_pylist()}
+        tokens = sorted(token for token in listed if token not in known)
+        joined = {file.modality: join(file, ItemIndex(tokens)) for file in files}
     except DataError as error:
         raise UserError(str(error)) from error
-    if not found:
+    if not tokens:
         raise UserError(f"{folder} has no feature file (*.<modality>.parquet) with items that are new.")
-    items = sorted(set().union(*(names for names, _ in found.values())))
-    row_of = {token: number for number, token in enumerate(items)}
-    features = {}
-    for modality, (names, block) in found.items():
-        values = np.zeros((len(items), block.shape[1]), dtype=np.float32)
-        mask = np.zeros(len(items), dtype=bool)
-        rows = [row_of[name] for name in names]
-        values[rows], mask[rows] = block, True
-        features[modality] = Modality(torch.from_numpy(values), torch.from_numpy(mask))
-    return NewItems(items, features)
+    features = {
+        modality: Modality(torch.from_numpy(found.values), torch.from_numpy(found.mask))
+        for modality, found in joined.items()
+        if found.mask.any()
+    }
+    return NewItems(tokens, features)
 
 
 def feature_files(folder: Path) -> Iterator[tuple[Path, str]]:

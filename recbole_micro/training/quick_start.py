@@ -13,7 +13,7 @@ from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro import distributed, options
 from recbole_micro.data import features
-from recbole_micro.data.missing import check_available, missing_files
+from recbole_micro.data.missing import check_available, missing_files, provide
 from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.options.config import Config
@@ -92,6 +92,9 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     """
     check_data(config)
     start_log(config)
+    if missing_files(config) and config["single_spec"]:
+        provide(config["dataset"], Path(config["data_path"]))
+        check_data(config)
     logger = getLogger()
     logger.info(sys.argv)
     logger.info(config)

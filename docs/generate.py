@@ -2,8 +2,8 @@
 
     python docs/generate.py
 
-Run it after a change of `properties/` or of `recbole_micro/recbole_patches/`; tests fail where a page is not what
-this would write.
+Run it after a change of `properties/` or of `recbole_micro/recbole_patches/`; tests fail where a page is not
+what this would write.
 """
 
 import sys

@@ -53,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return refuse(f"{error.filename}: {error.strerror}; choose a path that you may read and write.")
     except ModuleNotFoundError as error:
+        if error.name is None:
+            return refuse(error)
         return refuse(f"The package {error.name} is not installed: {install_command(error.name)}.")
     except ImportError as error:
         if error.name is not None:  # a bug; what RecBole says about an absent package has no name

@@ -10,7 +10,7 @@ class UserError(ValueError):
     """A mistake in options, files or data: one sentence that says what, where, and what to do."""
 
 
-def install_command(module: str | None) -> str:
+def install_command(module: str) -> str:
     """How to install the distribution that brings a module."""
     return f"pip install {DISTRIBUTIONS.get(str(module), module)}"
 

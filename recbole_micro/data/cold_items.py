@@ -91,7 +91,7 @@ def training_sampler(
     """The sampler of a training loader: in a cold-start run one that never draws cold items."""
     if not is_cold_start(config):
         return sampler
-    warm = ~cold_items(config, dataset)
+    warm = ~cold_items(config, dataset)  # refuses cold items that have training interactions, in any case
     if sampler is None or config["official_negatives"]:
         return sampler
     check_sampler(sampler)

@@ -14,7 +14,7 @@ from recbole.utils import get_model
 from torch import Tensor
 
 from recbole_micro.data.cold_items import check_sampler, is_cold_start
-from recbole_micro.data.loaders import TrainDataLoader
+from recbole_micro.data.train_loader import TrainDataLoader
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.protocol import under
 from recbole_micro.evaluation.ranking import cold_start_parts

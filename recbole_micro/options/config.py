@@ -270,6 +270,8 @@ def find_model(name: str) -> type:
     try:
         return get_model(name)
     except ModuleNotFoundError as error:
+        if name in known and error.name is None:
+            raise
         if name in known:
             raise UserError(
                 f"{name} needs the package {error.name}: {install_command(error.name)}."

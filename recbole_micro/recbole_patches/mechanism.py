@@ -98,9 +98,11 @@ def apply_one(patch: Patch) -> bool:
     if patch.how == "set":
         setattr(owner, patch.name, patch.change())
         return True
+    if original is None:  # another version, without this function
+        return False
     if getattr(original, MARK, None) == patch.key:
         return True
-    expected = fingerprint(original) == patch.source
+    expected = source_hash(original) == patch.source
     if patch.how == "edit":
         changed = edited(original, patch.change, owner)
         if changed is None:
@@ -116,7 +118,7 @@ def apply_one(patch: Patch) -> bool:
     return expected
 
 
-def fingerprint(function: Callable) -> str:
+def source_hash(function: Callable) -> str:
     """The first 12 digits of the SHA-256 of a function's source; empty where there is none to read."""
     try:
         source = inspect.getsource(function)
@@ -156,5 +158,5 @@ def edited(function: Callable, edits: Sequence[tuple[str, str]], owner: Any = No
 def put_everywhere(original: Callable, ours: Callable) -> None:
     """Put `ours` wherever a module's function was imported by its name."""
     for module in list(sys.modules.values()):
-        if vars(module).get(original.__name__) is original:
+        if getattr(module, "__dict__", {}).get(original.__name__) is original:
             setattr(module, original.__name__, ours)

@@ -73,6 +73,7 @@ class PluginTrainer(RecBoleTrainer):
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
+        self.epoch = 0
         # RecBole names it by the second: runs that start together would overwrite each other's.
         stem, suffix = os.path.splitext(self.saved_model_file)
         self.saved_model_file = f"{stem}-{os.getpid()}-{next(_trainers)}{suffix}"
@@ -102,11 +103,12 @@ class PluginTrainer(RecBoleTrainer):
         if begin is not None:
             with same_draws(self.device):
                 begin()
+        self.epoch = epoch_idx
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress)
-        self.validations[max(self.train_loss_dict, default=0)] = result
+        self.validations[self.epoch] = result
         return score, result
 
     def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):

@@ -3,8 +3,8 @@
     git clone --branch v1.2.0 --depth 1 (RecBole's repository) recbole-1.2.0
     python benchmarks/recbole_suite.py --recbole recbole-1.2.0
 
-`--without` runs it without the plugin, for comparison (RecBole 1.2.0 needs NumPy < 1.24, pandas < 3 and
-SciPy < 1.13 for that).  On one core `config` takes 4 minutes, `model` 15, and S3Rec's 500 epochs of pre-training
+`--without` runs it without the plugin (RecBole 1.2.0 needs NumPy < 1.24, pandas < 3 and
+SciPy < 1.13 for that).  On one core `config` takes 4 minutes, `model` 15, and the pre-training of S3Rec
 another 30, which `--quick` leaves out; the other folders take seconds.
 """
 

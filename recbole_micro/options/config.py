@@ -270,12 +270,12 @@ def find_model(name: str) -> type:
     try:
         return get_model(name)
     except ModuleNotFoundError as error:
-        if name in known and error.name is None:
-            raise
-        if name in known:
+        if name in known and error.name is not None:
             raise UserError(
                 f"{name} needs the package {error.name}: {install_command(error.name)}."
             ) from error
+        if name in known:
+            raise
     except (ValueError, AttributeError):
         if name in known:
             raise

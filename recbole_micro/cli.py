@@ -13,6 +13,7 @@ from recbole_micro import __version__, distributed, options
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.models.registry import MODELS
 from recbole_micro.options import user_models
+from recbole_micro.options.effects import instead
 from recbole_micro.options.values import parse_strings, read_yaml
 
 if TYPE_CHECKING:  # it would make every command start later
@@ -305,7 +306,10 @@ def data(argv: list[str]) -> int:
     """`recbole-micro data`: what `python -m dataset_tools` does."""
     from dataset_tools.commands import main as data_main
 
-    return data_main(argv, prog="recbole-micro data")
+    try:
+        return data_main(argv, prog="recbole-micro data")
+    except SystemExit as left:  # argparse has said what is wrong, or printed the help
+        return int(left.code or 0)
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -352,7 +356,8 @@ def load_plugins(argv: list[str]) -> None:
 def check_name(name: str) -> None:
     """Raise UserError, with the nearest name, where there is no such option."""
     if name not in options.known_names():
-        raise UserError(f"There is no option --{name}{hint(name, options.known_names())}")
+        otherwise = instead(name) or hint(name, options.known_names())
+        raise UserError(f"There is no option --{name}{otherwise}")
 
 
 def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:

@@ -78,13 +78,20 @@ class CheckedFiles(RecBoleDataset):
 
 def check_header(config: RecBoleConfig) -> None:
     """Raise UserError where interactions do not begin with `name:type` fields, users and items among them."""
-    if config["field_separator"] != "\t" or config["MODEL_TYPE"] != ModelType.GENERAL:
+    utf_8 = str(config["encoding"] or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
+    if config["field_separator"] != "\t" or config["MODEL_TYPE"] != ModelType.GENERAL or not utf_8:
         return
     for path in interaction_files(config):
         try:
             names = [name for name, _ in read_header(Path(path))]
         except DataError as error:
             raise UserError(f"{error} Write it with python -m dataset_tools convert.") from error
+        between = next((sign for sign in (" ", ",", ";") if sign in "".join(names)), None)
+        if between:
+            raise UserError(
+                f"{path} has {between!r} between its columns, where a tab was expected: set "
+                f"field_separator={between!r}."
+            )
         columns = (config["load_col"] or {}).get("inter")
         asked = config["eval_args"] or {}
         if asked.get("order") == "TO":

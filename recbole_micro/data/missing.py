@@ -27,6 +27,12 @@ def check_available(name: str, folder: Path) -> None:
 
     `folder`: where the data set would be.
     """
+    if (folder / f"{name}.inter").is_file():
+        raise UserError(
+            f"benchmark_filename asks for parts of {name} that are not in {folder}, where {name}.inter is: "
+            "leave the option out, or make parts with python -m dataset_tools split "
+            f"{name} --data-path {folder.parent}."
+        )
     if not catalog.is_known(name):
         near = hint(name, catalog.KNOWN, ".")
         raise UserError(

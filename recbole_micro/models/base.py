@@ -35,6 +35,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     input_type = InputType.PAIRWISE
     loss_names: tuple[str, ...] = ()
+    needs_negatives = True  # whether the loss compares positive items with sampled ones
     # RecBole's
     n_users: int
     n_items: int

@@ -24,6 +24,7 @@ class BM3(MultimodalRecommender):
     """
 
     loss_names = ("user-item", "modalities", "L2")
+    needs_negatives = False
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -17,7 +17,7 @@ from recbole_micro import distributed
 from recbole_micro.checkpoint import as_given, load_checkpoint
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.evaluation.protocol import metrics_of
-from recbole_micro.options import checks, defaults, schema, user_models
+from recbole_micro.options import checks, defaults, effects, schema, user_models
 from recbole_micro.options.values import Loader, read_yaml
 
 ARGUMENTS = "among the program's arguments"  # where an option stands, for messages
@@ -74,6 +74,7 @@ class Config(RecBoleConfig):
 
     origin: dict[str, str]  # option -> where the user gave it
     layers: dict[str, dict]  # RecBole's own files of defaults by name, while they are merged
+    given: dict[str, Any] = {}  # the user's options
     resumed: dict  # the options of the checkpoint that the run continues
     notices: list[str]  # sentences about the settings that the log shows at the end
 
@@ -123,6 +124,7 @@ class Config(RecBoleConfig):
                     f"{value}: leave the option out, or train anew."
                 )
         self.resumed = resumed_options(resumed)
+        check_dataset_name(str(dataset))
         if isinstance(model, type):
             return model.__name__, model, str(dataset)
         return str(model), find_model(str(model)), str(dataset)
@@ -162,15 +164,19 @@ class Config(RecBoleConfig):
     def _get_final_config_dict(self):
         """Defaults and the user's options, each read and checked against its declaration."""
         declared = defaults.declared(self.model, self.dataset)
+        self.given = self.external_config_dict
         checks.check_pickles(self.external_config_dict)
         strict = self.model_class.__module__.split(".")[0] in PACKAGES
         for name, value in self.external_config_dict.items():
             where = self.origin[name]
             if strict and name not in defaults.known_names():
-                problem = f"There is no option {name!r} ({where}){hint(name, defaults.known_names())}"
+                otherwise = effects.instead(name) or hint(name, defaults.known_names())
+                problem = f"There is no option {name!r} ({where}){otherwise}"
                 if where != ARGUMENTS:
                     raise UserError(problem)
                 getLogger().warning(problem)
+            if strict and name not in declared and name in effects.INSIDE:
+                raise UserError(f"{self.model} has no option {name} ({where}){effects.instead(name)}")
             if strict and name not in declared and name in defaults.names_of_models():
                 getLogger().warning(f"{self.model} has no option {name} ({where}): it changes nothing.")
             self.external_config_dict[name] = schema.read_value(name, value, declared.get(name), where)
@@ -201,6 +207,7 @@ class Config(RecBoleConfig):
             final["benchmark_filename"] = list(SPLIT_PARTS)
         if self.resumed:
             checks.check_same_data(self.resumed, final)
+        effects.check_effects(self.given, final, self.model_class)
 
     def follow_metrics(self, final: dict[str, Any]) -> None:
         """Where the user gives `topk` or `metrics` alone, `valid_metric` is one of what they compute.
@@ -262,6 +269,16 @@ class Config(RecBoleConfig):
 def resumed_options(values: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's options as defaults for the run that continues it."""
     return as_given({name: value for name, value in values.items() if name in defaults.known_names()})
+
+
+def check_dataset_name(name: str) -> None:
+    """Raise UserError for a path in place of a data set's name."""
+    folder, last = os.path.split(os.path.normpath(name))
+    if folder:
+        raise UserError(
+            f"dataset is {name}, a path: name its last part, and the folder above with data_path "
+            f"(--data_path={folder} --dataset={last})."
+        )
 
 
 def find_model(name: str) -> type:

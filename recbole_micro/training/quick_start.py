@@ -17,7 +17,7 @@ from recbole_micro.data.missing import check_available, missing_files, provide
 from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.options.config import Config
-from recbole_micro.training.experiment import build
+from recbole_micro.training.experiment import build, missing_columns
 from recbole_micro.training.launch import TrainingArguments, spawn
 from recbole_micro.training.loading import how_to_resume, resume
 
@@ -103,9 +103,10 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     if config["resume"]:
         resume(experiment, config["resume"])
     try:
-        score, valid_result = trainer.fit(
-            experiment.train_data, experiment.valid_data, saved=saved, show_progress=progress
-        )
+        with missing_columns(config):
+            score, valid_result = trainer.fit(
+                experiment.train_data, experiment.valid_data, saved=saved, show_progress=progress
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(how_to_resume(trainer)) from None
     test_result = trainer.evaluate(experiment.test_data, load_best_model=saved, show_progress=progress)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from baby_settings import TRIALS, best_settings, text_of
-from baby_training import NAME, Job, add_arguments, prepare, train_missing
+from baby_training import NAME, Job, add_arguments, add_device, prepare, train_missing
 from support import RESULTS, markdown, parser
 
 ABLATIONS = RESULTS / "baby_ablations.csv"
@@ -74,6 +74,7 @@ def table() -> str:
 def main() -> None:
     arguments = parser(__doc__)
     add_arguments(arguments)
+    add_device(arguments)
     given = arguments.parse_args()
     if not given.show:
         prepare(given.source, given.data_path)

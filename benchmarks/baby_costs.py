@@ -41,7 +41,7 @@ def table() -> str:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
-    add_arguments(arguments, gpu=False)
+    add_arguments(arguments)
     given = arguments.parse_args()
     if not given.show:
         prepare(given.source, given.data_path)

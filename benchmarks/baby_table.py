@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import pandas as pd
 from baby_costs import COSTS
 from baby_settings import NO_EVIDENCE, NO_FEATURES, ROWS, rows, text_of
-from baby_training import COST, Job, add_arguments, prepare, train_missing
+from baby_training import COST, Job, add_arguments, add_device, prepare, train_missing
 from scipy.stats import t
 from support import RESULTS, markdown, parser
 
@@ -67,6 +67,7 @@ def main() -> None:
     arguments.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
     arguments.add_argument("--seeds", type=int, default=3)
     add_arguments(arguments)
+    add_device(arguments)
     given = arguments.parse_args()
     if not given.show:
         prepare(given.source, given.data_path)

@@ -27,17 +27,25 @@ class Job(NamedTuple):
     folder: str = ""
 
 
-def add_arguments(parser: argparse.ArgumentParser, gpu: bool = True) -> None:
-    """Where the data are, the device, and that nothing is to be trained."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the data are, and that nothing is to be trained."""
+    add_data_arguments(parser)
     parser.add_argument("--show", action="store_true", help="train nothing")
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the data are."""
     parser.add_argument(
         "--from", dest="source", type=Path, default=SHARED / "baby", metavar="DIR", help="Baby as downloaded"
     )
     parser.add_argument(
         "--data-path", type=Path, default=Path("dataset"), metavar="DIR", help="where it is converted to"
     )
-    if gpu:
-        parser.add_argument("--gpu-id", default="", metavar="ID", help="CUDA device (default: the CPU)")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """On which device to train."""
+    parser.add_argument("--gpu-id", default="", metavar="ID", help="CUDA device (default: the CPU)")
 
 
 def prepare(source: Path, data_path: Path) -> None:

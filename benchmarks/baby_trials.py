@@ -16,7 +16,7 @@ import math
 
 import pandas as pd
 from baby_settings import SETTINGS, TRIALS
-from baby_training import Job, add_arguments, prepare, train_missing
+from baby_training import Job, add_arguments, add_device, prepare, train_missing
 from support import markdown, parser
 
 
@@ -43,6 +43,7 @@ def main() -> None:
         "--models", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="MODEL"
     )
     add_arguments(arguments)
+    add_device(arguments)
     given = arguments.parse_args()
     if not given.show:
         prepare(given.source, given.data_path)

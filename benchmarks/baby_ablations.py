@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from baby_settings import TRIALS, best_settings, text_of
+from baby_settings import TRIALS, best_settings
 from baby_training import NAME, Job, add_arguments, add_device, prepare, train_missing
-from support import RESULTS, markdown, parser
+from support import RESULTS, markdown, parser, text_of
 
 ABLATIONS = RESULTS / "baby_ablations.csv"
 SHUFFLED = "features of other items"  # every modality's vectors, exchanged among the items

@@ -12,9 +12,9 @@ benchmarks/results/, where rows are kept in baby_costs.csv.  A row takes from ha
 """
 
 import pandas as pd
-from baby_settings import ROWS, rows, text_of
+from baby_settings import ROWS, rows
 from baby_training import COST, Job, add_arguments, columns_of, prepare, run_job
-from support import RESULTS, finished, keep, markdown, parser
+from support import RESULTS, finished, keep, markdown, parser, text_of
 
 COSTS = RESULTS / "baby_costs.csv"
 

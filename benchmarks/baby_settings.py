@@ -201,11 +201,6 @@ SETTINGS = {
 }
 
 
-def text_of(settings: dict) -> str:
-    """Settings as the tables have them: the same text for the same settings."""
-    return json.dumps(settings, sort_keys=True)
-
-
 def best_settings(model: str) -> dict:
     """The best on validation among the trials of a model; for MICRO the shipped defaults."""
     if model == "MICRO":

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 from baby_costs import COSTS
-from baby_settings import NO_EVIDENCE, NO_FEATURES, ROWS, rows, text_of
+from baby_settings import NO_EVIDENCE, NO_FEATURES, ROWS, rows
 from baby_training import COST, Job, add_arguments, add_device, prepare, train_missing
 from scipy.stats import t
-from support import RESULTS, markdown, parser
+from support import RESULTS, markdown, parser, text_of
 
 RUNS = RESULTS / "baby_runs.csv"
 KEY = ["row", "settings"]

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from baby_settings import text_of
-from support import SHARED, call, clocked, finished, keep, peak_memory
+from support import SHARED, call, clocked, finished, keep, peak_memory, text_of
 
 # Under this name no model has defaults that were tuned on Baby: here settings are told in full.
 NAME = "baby-untuned"

@@ -159,7 +159,7 @@ def run_missing(
     from recbole_micro.options.values import parse
 
     chosen = {option: parse(value) for option, _, value in (text.partition("=") for text in given.set)}
-    options = json.dumps(chosen, sort_keys=True)
+    options = text_of(chosen)
     for seed in map(int, given.seeds.split(",")):
         for row in rows:
             key = {"dataset": dataset, "row": row, "seed": seed, "options": options}
@@ -167,6 +167,11 @@ def run_missing(
                 print(f"{row} {options}, seed {seed} ...", flush=True)
                 more = {"data_path": str(given.data_path.resolve()), "show_progress": False, "seed": seed}
                 keep(given.out, key | measure(row, {**more, **chosen}))
+
+
+def text_of(settings: dict) -> str:
+    """Settings as the tables have them: the same text for the same settings."""
+    return json.dumps(settings, sort_keys=True)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence]) -> str:

@@ -42,7 +42,7 @@ EXTRAS = {
         "setuptools>=77",  # it builds a wheel
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
-    "dev": ["ruff>=0.6", "build>=1.2"],  # lint and packaging
+    "dev": ["ruff>=0.6", "mypy>=1.10", "build>=1.2"],  # lint, types and packaging
     "docs": ["mkdocs-material>=9.5"],  # the pages of docs/ as a site; it brings MkDocs
 }
 
@@ -65,7 +65,10 @@ setup(
     python_requires=">=3.10",
     packages=[*find_packages(include=["recbole_micro*", "dataset_tools*"]), "recbole_micro.properties"],
     package_dir={"recbole_micro.properties": "properties"},
-    package_data={"recbole_micro.properties": ["*.yaml", "*/*.yaml"], "dataset_tools": ["py.typed"], "recbole_micro": ["py.typed"]},
+    package_data={
+        "recbole_micro.properties": ["*.yaml", "*/*.yaml"],
+        **dict.fromkeys(("recbole_micro", "dataset_tools"), ["py.typed"]),
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["recbole-micro = recbole_micro.cli:main"]},

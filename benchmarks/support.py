@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,10 +43,12 @@ def run_child(
     threads: int | None = None,
     cpu_limit: int | None = None,
     text: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> Child:
     """Run a command that can import this checkout in a folder, with `text` as its standard input.
 
-    `threads` of its libraries; without it, as the environment says.  `cpu_limit`: CPU seconds.
+    `threads` of its libraries; without it, as the environment says.  `cpu_limit`: CPU seconds.  `variables`:
+    others of the environment.
     """
 
     def limit() -> None:
@@ -54,7 +56,7 @@ def run_child(
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_limit, cpu_limit))
 
     path = os.pathsep.join([str(HERE), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, **(variables or {}), "PYTHONPATH": path}
     if threads is not None:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     before = cpu_of_children()

@@ -1,8 +1,9 @@
-"""Writes docs/options.md from the YAML files of the options: run it after a change of `properties/`.
+"""Writes docs/options.md from the YAML files of the options, and the table of mends in docs/internals.md.
 
     python docs/generate.py
 
-`tests/test_docs.py` fails where the page is not what this would write.
+Run it after a change of `properties/` or of `recbole_micro/recbole_patches/`; tests fail where a page is not
+what this would write.
 """
 
 import sys
@@ -13,8 +14,9 @@ sys.path.insert(0, str(HERE.parent))
 
 from recbole_micro import options  # noqa: E402
 from recbole_micro.models import MODELS  # noqa: E402
+from recbole_micro.recbole_patches.table import markdown as patches  # noqa: E402
 
-PAGE = HERE / "options.md"
+PAGE, INTERNALS = HERE / "options.md", HERE / "internals.md"
 
 TOP = """\
 # Options
@@ -170,6 +172,14 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
+def with_patches(text: str) -> str:
+    """The text of docs/internals.md with the table of mends as it is now."""
+    begin, end = "<!-- patches -->\n", "<!-- /patches -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{patches()}\n{end}{rest.split(end)[1]}"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE)
+    INTERNALS.write_text(with_patches(INTERNALS.read_text(encoding="utf-8")), encoding="utf-8")
+    print(PAGE, INTERNALS, sep="\n")

@@ -9,6 +9,7 @@ from recbole.trainer import Trainer
 
 from recbole_micro import __version__, cli, options
 from recbole_micro.errors import UserError
+from recbole_micro.options.config import command_line
 from recbole_micro.training import quick_start
 from tests.tiny import QUICK, ROOT, python, write_tiny
 
@@ -69,9 +70,7 @@ def test_launch_options_come_from_files_and_the_command_line(tmp_path):
 
 def test_train_hands_over_what_was_given(tmp_path, monkeypatch):
     runs = []
-    monkeypatch.setattr(
-        quick_start, "train", lambda *arguments: runs.append((arguments, quick_start.command_line()))
-    )
+    monkeypatch.setattr(quick_start, "train", lambda *arguments: runs.append((arguments, command_line())))
     file = tmp_path / "mine.yaml"
     file.write_text("model: BPR\ndataset: tiny\n")
     assert cli.main(["train", f"--config_files={file}", "--epochs=3"]) == 0

@@ -341,14 +341,3 @@ def test_a_checkpoint_keeps_the_cold_start(data, tmp_path):
     from recbole.trainer import Trainer
 
     assert Trainer(config, model).evaluate(test, load_best_model=False) == result["test_result"]
-
-
-def test_loaders_can_be_saved(data, tmp_path):
-    more = {"checkpoint_dir": str(tmp_path), "save_dataloaders": True}
-    config = Config("MICRO", "world-cold", config_dict=options(data, **more))
-    built = build(config)
-    trainer, test = built.trainer, built.test_data
-    again = data_preparation(config, create_dataset(config))[2]
-    assert again is not test and set(again.rankings) == {"all", "cold", "warm"}
-    first, second = (trainer.evaluate(loader, load_best_model=False) for loader in (test, again))
-    assert first == second

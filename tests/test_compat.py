@@ -1,4 +1,4 @@
-"""Each mend of compat.py, on data sets of a few rows; and checkpoints, read in a fresh process."""
+"""Each mend of RecBole, on data sets of a few rows; and checkpoints, read in a fresh process."""
 
 import importlib
 import json
@@ -19,13 +19,17 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataset import KnowledgeBasedDataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.trainer.trainer import DecisionTreeTrainer, PretrainTrainer, Trainer
+from recbole.trainer.trainer import DecisionTreeTrainer, PretrainTrainer
 from recbole.utils import FeatureType, get_model, get_trainer, init_seed
 
+import recbole_micro
 from recbole_micro import checkpoint
 from recbole_micro import checkpoint as checkpoint_module
 from recbole_micro.errors import UserError
 from recbole_micro.options import stored
+from recbole_micro.recbole_patches import libraries
+from recbole_micro.recbole_patches.register import register
+from recbole_micro.recbole_patches.table import PATCHES
 from recbole_micro.training import loading
 from tests.tiny import ROOT, python
 
@@ -155,7 +159,8 @@ def test_fresh_process_gives_the_same_scores(trained):
 
 def test_runs_that_start_in_the_same_second_keep_files_of_their_own(data_path, tmp_path, monkeypatch):
     monkeypatch.setattr("recbole.trainer.trainer.get_local_time", lambda: "Jan-01-2026_00-00-00")
-    config = make_config(data_path, checkpoint_dir=str(tmp_path))
+    given = {**OPTIONS, "data_path": data_path, "checkpoint_dir": str(tmp_path)}
+    config = recbole_micro.Config("BPR", "tiny", config_dict=given)
     first, second = prepare(config)[1].saved_model_file, prepare(config)[1].saved_model_file
     assert first != second and {Path(file).parent for file in (first, second)} == {tmp_path}
     assert all(str(os.getpid()) in Path(file).name for file in (first, second))
@@ -386,7 +391,8 @@ def test_entities_and_sequence_lengths_row_by_row():
 
 
 def test_results_are_python_numbers(data_path):
-    _, trainer, (_, valid, _), _ = prepare(make_config(data_path))
+    config = recbole_micro.Config("BPR", "tiny", config_dict={**OPTIONS, "data_path": data_path})
+    _, trainer, (_, valid, _), _ = prepare(config)
     assert {type(value) for value in trainer.evaluate(valid, load_best_model=False).values()} == {float}
 
 
@@ -395,7 +401,7 @@ def test_training_warns_of_nothing(data_path, tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DeprecationWarning)
-        loading.deprecated_sparse_tensors()  # pytest forgets the filters of an import
+        libraries.silence_sparse_tensors()  # pytest forgets the filters of an import
         torch.set_warn_always(True)
         try:
             _, trainer, (train, valid, _), _ = prepare(
@@ -460,9 +466,14 @@ def test_saved_data_set_is_used_only_for_the_same_data(data_path, tmp_path):
 
 
 def test_applying_twice_changes_nothing():
-    before = [Trainer.evaluate, Trainer._save_checkpoint, pd.Series.agg]
-    loading.apply()
-    assert before == [Trainer.evaluate, Trainer._save_checkpoint, pd.Series.agg]
+    before = [
+        getattr(patch.target(), patch.name) for patch in PATCHES if patch.how in ("wrap", "replace", "edit")
+    ]
+    register()
+    after = [
+        getattr(patch.target(), patch.name) for patch in PATCHES if patch.how in ("wrap", "replace", "edit")
+    ]
+    assert all(one is other for one, other in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,11 @@ def test_a_killed_study_goes_on_to_the_same_table(die, stand_in, tmp_path, monke
 KILLED = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from recbole_micro import experiment
+from recbole_micro import files
+from recbole_micro.studies import pool, results
 from tests.test_experiment import runs
 moment, out, command = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
-original, written = experiment.write_text, []
+original, written = files.write_text, []
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -123,10 +124,10 @@ def watch():
         time.sleep(0.02)
     die()
 
-experiment.write_text = write_text
+pool.write_text = results.write_text = write_text
 if moment == "training":
     threading.Thread(target=watch, daemon=True).start()
-experiment.run_all(runs(), out, workers=1, command=command)
+pool.run_all(runs(), out, workers=1, command=command)
 """
 
 

@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from recbole.data.dataloader.abstract_dataloader import NegSampleDataLoader
+from recbole.data.interaction import Interaction
 from recbole.utils import get_model
 
 from recbole_micro import Config
-from recbole_micro.data import missing
 from recbole_micro.models.registry import MODELS
 from recbole_micro.recbole_patches import register
 from tests.tiny import python
@@ -36,7 +37,7 @@ from multiprocessing import get_context
 
 if __name__ == "__main__":
     import recbole_micro
-    from recbole_micro.config import find_model
+    from recbole_micro.options.config import find_model
 
     print("lazy", "recbole_micro.models.micro" not in sys.modules)
     with get_context("spawn").Pool(1) as pool:
@@ -51,11 +52,29 @@ def test_a_spawned_worker_finds_the_models(tmp_path):
     assert ran.stdout.split() == ["lazy", "True", "recbole_micro.models.micro", "1"], ran.stderr
 
 
-def test_dynamic_sampling_gets_its_scores_on_the_cpu():
-    """RecBole indexes candidates, which are there, by them: on a CUDA device that would end in an error."""
-    on_a_device = SimpleNamespace(cpu=lambda: torch.zeros(3))
-    model = SimpleNamespace(predict=lambda interaction: on_a_device)
-    loader = SimpleNamespace(model=model)
-    sampled = missing.negatives_of_an_epoch(lambda self, interaction: self.model.predict(interaction))
-    assert torch.equal(sampled(loader, None), torch.zeros(3))
-    assert loader.model is model
+def test_dynamic_sampling_indexes_candidates_on_the_cpu():
+    """The scores are on the model's device, the candidates on the CPU: on CUDA that ended in an error."""
+
+    class Indices:
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return torch.zeros(2, dtype=torch.long)
+
+    loader = SimpleNamespace(
+        neg_sample_args={"dynamic": True, "candidate_num": 2},
+        neg_sample_num=1,
+        uid_field="user_id",
+        iid_field="item_id",
+        _sampler=SimpleNamespace(sample_by_user_ids=lambda users, items, count: torch.tensor([5, 6, 7, 8])),
+        model=SimpleNamespace(
+            device="cpu", eval=lambda: None, train=lambda: None, predict=lambda interaction: torch.zeros(4)
+        ),
+        sampling_func=lambda interaction, negatives: negatives,
+    )
+    batch = Interaction({"user_id": torch.tensor([1, 2]), "item_id": torch.tensor([3, 4])})
+    assert NegSampleDataLoader._neg_sampling(loader, batch).tolist() == [5, 6]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "max", lambda scores, dim: (None, Indices()))
+        assert NegSampleDataLoader._neg_sampling(loader, batch).tolist() == [5, 6]

@@ -14,17 +14,21 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from recbole_micro import Config, load, objective, run
+from recbole_micro import Config, load, objective, options, run
 from recbole_micro.checkpoint import load_checkpoint, plain_config
 from recbole_micro.data import missing
 from recbole_micro.errors import UserError
+from recbole_micro.models import MICRO
 from recbole_micro.options.stored import config_from_plain
-from recbole_micro.training import quick_start
+from recbole_micro.training import launch
 from recbole_micro.training.experiment import build
+from recbole_micro.training.trainer import PluginTrainer, extended
 from tests.tiny import QUICK, free_port, python, write_tiny
 
 # isort: split
 # RecBole's quick start can be imported once the plugin's own import has mended it.
+import recbole.config
+from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.quick_start import load_data_and_model, objective_function, run_recbole
 from recbole.trainer import Trainer
@@ -52,8 +56,16 @@ RESULT = ("best_valid_score", "valid_score_bigger", "best_valid_result", "test_r
 @pytest.mark.parametrize("model", ["MICRO", "BPR"])
 def test_run_gives_what_recbole_gives(model, given):
     ours = run(model, "tiny", config_dict=given)
+    if model == "BPR":  # has RecBole's own defaults there
+        ours_too = {
+            **options.plugin_defaults("overall.yaml"),
+            **options.plugin_defaults("dataset/sample.yaml"),
+        }
+        given = {**ours_too, "eval_batch_size": 1000, **given}
     theirs = run_recbole(model, "tiny", config_dict=given)
-    assert {key: ours[key] for key in RESULT} == theirs
+    assert {key: ours[key] for key in RESULT} == {
+        key: dict(value) if isinstance(value, dict) else value for key, value in theirs.items()
+    }
     assert 0 < ours["test_result"]["recall@5"] < 1
     assert load_checkpoint(ours["checkpoint"])["config"]["model"] == model
 
@@ -62,25 +74,25 @@ def test_objective_gives_what_recbole_gives_and_reads_no_test_set(given, monkeyp
     given = {**given, "model": "MICRO", "dataset": "tiny"}
     theirs = {**objective_function(config_dict=given), "epochs": given["epochs"]}
     assert objective(given, test=True) == theirs
-    evaluate, evaluated = Trainer.evaluate, []
+    evaluate, evaluated = PluginTrainer.evaluate, []
 
     def watch(self, eval_data, *args, **kwargs):
         evaluated.append(eval_data._sampler.phase)
         return evaluate(self, eval_data, *args, **kwargs)
 
-    monkeypatch.setattr(Trainer, "evaluate", watch)
+    monkeypatch.setattr(PluginTrainer, "evaluate", watch)
     assert objective(given) == {**theirs, "test_result": {}}
     assert set(evaluated) == {"valid"}
 
 
 def test_the_test_set_is_read_once(given, monkeypatch):
-    evaluate, evaluated = Trainer.evaluate, []
+    evaluate, evaluated = PluginTrainer.evaluate, []
 
     def watch(self, eval_data, *args, **kwargs):
         evaluated.append(eval_data._sampler.phase)
         return evaluate(self, eval_data, *args, **kwargs)
 
-    monkeypatch.setattr(Trainer, "evaluate", watch)
+    monkeypatch.setattr(PluginTrainer, "evaluate", watch)
     run("BPR", "tiny", config_dict=given)
     assert evaluated == ["valid", "valid", "test"]
 
@@ -89,6 +101,8 @@ SCORES = """
 import sys
 import torch
 import recbole_micro
+import recbole.config
+from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.quick_start import load_data_and_model
 
@@ -122,16 +136,35 @@ def test_names_and_losses_must_agree():
     class Model:
         loss_names = ("BPR", "L2")
 
-    class Trained:
-        model, config = Model(), {"loss_decimal_place": 4}
-
-    line = missing.named_losses(Trainer._generate_train_loss_output.__wrapped__)
-    assert "L2" in line(Trained(), 0, 0, 1, (1.0, 2.0))
-    assert "train loss" in line(Trained(), 0, 0, 1, 1.0)
+    trained = object.__new__(extended(Trainer))
+    trained.model, trained.config = Model(), {"loss_decimal_place": 4}
+    line = trained._generate_train_loss_output
+    assert "L2" in line(0, 0, 1, (1.0, 2.0))
+    assert "train loss" in line(0, 0, 1, 1.0)
     with pytest.raises(ValueError, match="longer"):
-        line(Trained(), 0, 0, 1, (1.0, 2.0, 3.0))
+        line(0, 0, 1, (1.0, 2.0, 3.0))
     Model.loss_names = ()
-    assert "train_loss3" in line(Trained(), 0, 0, 1, (1.0, 2.0, 3.0))
+    assert "train_loss3" in line(0, 0, 1, (1.0, 2.0, 3.0))
+
+
+@pytest.mark.parametrize("how", ["run", "run_recbole", "Trainer"])
+def test_an_epoch_of_the_model_starts_once_before_its_first_batch(given, monkeypatch, how):
+    """However a model is trained: RecBole also calls `train()` per batch, and on a copy before training."""
+    calls = []
+    start, loss = MICRO.start_epoch, MICRO.calculate_loss
+    monkeypatch.setattr(MICRO, "start_epoch", lambda self: calls.append("epoch") or start(self))
+    monkeypatch.setattr(
+        MICRO, "calculate_loss", lambda self, batch: calls.append("step") or loss(self, batch)
+    )
+    given = {**given, "epochs": 3, "eval_step": 2}
+    if how == "Trainer":
+        config = recbole.config.Config("MICRO", "tiny", config_dict=given)
+        train, valid, _ = data_preparation(config, create_dataset(config))
+        Trainer(config, MICRO(config, train.dataset)).fit(train, valid, saved=False)
+    else:
+        {"run": run, "run_recbole": run_recbole}[how]("MICRO", "tiny", config_dict=given, saved=False)
+    steps = calls.count("step") // 3
+    assert steps > 1 and calls == ["epoch", *["step"] * steps] * 3
 
 
 def test_each_run_has_a_log_of_its_own(given, tmp_path, monkeypatch):
@@ -262,11 +295,11 @@ def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
             done.append("terminated")
 
     def interrupted(*arguments, **named):
-        monkeypatch.setattr(quick_start.mp, "active_children", lambda: [Stubborn()])
+        monkeypatch.setattr(launch.mp, "active_children", lambda: [Stubborn()])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quick_start.mp, "spawn", interrupted)
-    monkeypatch.setattr(quick_start.os, "kill", lambda *arguments: done.append(arguments))
+    monkeypatch.setattr(launch.mp, "spawn", interrupted)
+    monkeypatch.setattr(launch.os, "kill", lambda *arguments: done.append(arguments))
     with pytest.raises(KeyboardInterrupt):
         run("BPR", "tiny", nproc=2)
     assert done == [(7, signal.SIGINT), "terminated"]
@@ -398,8 +431,8 @@ def test_a_known_data_set_is_prepared_on_first_use(given, tmp_path, monkeypatch)
         return write_tiny(data_path, name) / name
 
     monkeypatch.setattr(catalog, "prepare", prepare)
-    for _ in range(2):
-        run_recbole("BPR", "ml-100k", config_dict={**given, "data_path": str(tmp_path)})
+    for start in (run, run_recbole):
+        start("MICRO", "ml-100k", config_dict={**given, "data_path": str(tmp_path)})
     assert prepared == ["ml-100k"]
 
 

@@ -73,8 +73,8 @@ def test_the_variants_of_table_5_differ_as_their_names_say(tmp_path):
 
 def stand_in_for_all(monkeypatch, command):
     """Let the command stand for trainings and for timings."""
-    monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
-    monkeypatch.setattr(paper_tables.timing, "WORKER", command)
+    monkeypatch.setattr(paper_tables, "run_all", functools.partial(pool.run_all, command=command))
+    monkeypatch.setattr(paper_tables.epoch_cost, "WORKER", command)
 
 
 def test_the_papers_numbers_stand_beside_ours(tmp_path, monkeypatch, capsys):

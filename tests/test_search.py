@@ -10,7 +10,7 @@ import yaml
 
 from recbole_micro import cli
 from recbole_micro.errors import UserError
-from recbole_micro.training import experiment
+from recbole_micro.training.trainer import PluginTrainer
 from recbole_micro.tuning import study
 from recbole_micro.tuning.trials import Journal
 from tests.tiny import QUICK, write_tiny
@@ -117,17 +117,13 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, monkeypa
     file.write_text(yaml.safe_dump(QUICK))
     space.write_text("choice:\n  embedding_size: [4, 8]\n")
     seen = []
-    original = experiment.prepare
+    evaluate = PluginTrainer.evaluate
 
-    def prepare(config):
-        trainer, train_data, valid_data, test_data = original(config)
-        evaluate = trainer.evaluate
-        trainer.evaluate = lambda data, *a, **more: (
-            seen.append(data is test_data) or evaluate(data, *a, **more)
-        )
-        return trainer, train_data, valid_data, test_data
+    def watch(self, data, *arguments, **more):
+        seen.append(data._sampler.phase == "test")
+        return evaluate(self, data, *arguments, **more)
 
-    monkeypatch.setattr(experiment, "prepare", prepare)
+    monkeypatch.setattr(PluginTrainer, "evaluate", watch)
     argv = ["tune", "--model=BPR", "--dataset=tiny", f"--space={space}", "--algo=exhaustive"]
     argv += [
         f"--data_path={write_tiny(tmp_path / 'data')}",

@@ -9,6 +9,7 @@ import numpy as np
 from dataset_tools.dataset.interactions import PARTS, Builder, Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureFile, feature_path
+from dataset_tools.features.join import ItemIndex, join
 from dataset_tools.formats.atomic import read_header, read_table
 
 TITLES = ("title", "movie_title", "name")
@@ -27,6 +28,7 @@ class Dataset:
 
     @property
     def item_file(self) -> Path:
+        """The path of `<name>.item`, whether or not there is such a file."""
         return self.folder / f"{self.name}.item"
 
     @cached_property
@@ -102,10 +104,11 @@ class Dataset:
         return sorted(path.name[len(self.name) + 1 : -len(".parquet")] for path in paths)
 
     def features(self, modality: str) -> FeatureFile:
+        """The feature file of a modality, opened; DataError where there is none."""
         path = feature_path(self.folder, self.name, modality)
         if not path.is_file():
-            there = ", ".join(self.modalities) or "none"
-            raise DataError(f"{self.folder} has no features of the modality {modality!r}; it has {there}.")
+            known = ", ".join(self.modalities) or "none"
+            raise DataError(f"{self.folder} has no features of the modality {modality!r}; it has {known}.")
         return FeatureFile(path, modality)
 
     def coverage(self, modality: str) -> int:
@@ -115,13 +118,4 @@ class Dataset:
 
     def matrix(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """(values float32 [n, d], mask [n]) in the order of `items`; items without features have zeros."""
-        file = self.features(modality)
-        place = {item: number for number, item in enumerate(self.items)}
-        values = np.zeros((len(place), file.width), dtype=np.float32)
-        mask = np.zeros(len(place), dtype=bool)
-        for tokens, block in file.blocks():
-            rows = [(place[token], row) for row, token in enumerate(tokens.to_pylist()) if token in place]
-            target, source = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [])
-            values[target] = block[source]
-            mask[target] = True
-        return values, mask
+        return join(self.features(modality), ItemIndex(self.items))[:2]

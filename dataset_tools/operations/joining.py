@@ -11,6 +11,7 @@ from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from dataset_tools.features.feature_text import write_text
+from dataset_tools.features.join import ItemIndex
 from dataset_tools.features.sources import Source, open_source
 from dataset_tools.formats.hashing import hash_files
 from dataset_tools.formats.id_lists import original_ids, read_list
@@ -118,12 +119,12 @@ def _write(
     writer: FeatureWriter, dataset: Dataset, pairs: Iterator[tuple[list[str], np.ndarray]], skip_bad: bool
 ) -> int:
     """Write the rows of known items; the number of rows left out."""
-    known, skipped = frozenset(dataset.items), 0
+    known, skipped = ItemIndex(dataset.items), 0
     seen: set[str] = set()
     for tokens, values in pairs:
-        keep = [row for row, token in enumerate(tokens) if token in known]
+        keep = known.match(tokens)[0].tolist()
         if len(keep) < len(tokens) and not skip_bad:
-            unknown = [token for token in tokens if token not in known]
+            unknown = [tokens[row] for row in sorted(set(range(len(tokens))) - set(keep))]
             raise DataError(
                 f"The {writer.modality} features have rows of items that {dataset.name} lacks, first "
                 f"{', '.join(unknown[:3])}; leave them out with --skip-bad."

@@ -1,0 +1,1 @@
+"""Data: modality features in RecBole's order of items, the data set, the training loader, cold items."""

@@ -1,0 +1,1 @@
+"""Evaluation: what is ranked and masked, the loaders, metrics, several processes, significance."""

@@ -1,9 +1,12 @@
 """The plugin's metric, and results that say how they were measured."""
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from recbole.evaluator import register
+from recbole.evaluator.base_metric import AbstractMetric
+from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.metrics import NDCG
 
 
@@ -13,26 +16,40 @@ class NDCG_hits(NDCG):
     That of MICRO's published code: never below NDCG@k, and not comparable with it.
     """
 
-    def metric_info(self, pos_index, pos_len=None):
+    def metric_info(self, pos_index: np.ndarray, pos_len: np.ndarray | None = None) -> np.ndarray:
+        """NDCG@1 to @k of every user, [n_users, k]; `pos_index` [n_users, k]: whether an item is a hit."""
         discount = 1 / np.log2(np.arange(pos_index.shape[1]) + 2)
         gain = np.cumsum(pos_index * discount, axis=1)
         ideal = np.concatenate([[1.0], np.cumsum(discount)])  # without hits the gain is 0
         return gain / ideal[np.cumsum(pos_index, axis=1)]
 
-    def calculate_metric(self, dataobject):
+    def calculate_metric(self, dataobject: DataStruct) -> dict[str, float]:
+        """`{ndcg_hits@k: mean over users}` (RecBole hook)."""
         return self.topk_result("ndcg_hits", self.metric_info(self.used_info(dataobject)[0]))
 
 
-# A metric is one line here and a class with RecBole's interface: `metric_need`, `metric_type`, `smaller`.
-METRICS: dict[str, type] = {"ndcg_hits": NDCG_hits}
+# A new metric is one line here and a class with RecBole's interface.
+METRICS: dict[str, type[AbstractMetric]] = {"NDCG_hits": NDCG_hits}
 
 
 def register_metrics() -> None:
     """Make the plugin's metrics known to RecBole; idempotent."""
     for name, metric in METRICS.items():
-        register.metrics_dict[name] = metric
-        register.metric_information[name] = metric.metric_need
-        register.metric_types[name] = metric.metric_type
+        register_metric(name, metric)
+
+
+def register_metric(name: str, metric: type[AbstractMetric]) -> None:
+    """Make a metric known to RecBole; `metrics` names it, in any case of letters.
+
+    The class has RecBole's attributes `metric_need` (what is collected), `metric_type` and `smaller`
+    (whether smaller values are better).
+    """
+    key = name.lower()
+    register.metrics_dict[key] = metric
+    register.metric_information[key] = metric.metric_need
+    register.metric_types[key] = metric.metric_type
+    if metric.smaller and key not in register.smaller_metrics:
+        register.smaller_metrics.append(key)
 
 
 class Metrics(OrderedDict):
@@ -42,7 +59,7 @@ class Metrics(OrderedDict):
     nothing; empty otherwise.
     """
 
-    def __init__(self, values=(), protocol: str = "recbole", note: str = ""):
+    def __init__(self, values: Any = (), protocol: str = "recbole", note: str = ""):
         super().__init__(values)
         self.protocol, self.note = protocol, note
 

@@ -1,0 +1,1 @@
+"""Trained models in use: lists of recommendations, vectors of new items."""

@@ -1,8 +1,10 @@
 """FREEDOM: frozen item graph, denoised user-item graph (Zhou and Shen, ACM MM 2023)."""
 
 import math
+from functools import cached_property
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_micro.errors import UserError
@@ -55,7 +57,7 @@ class FREEDOM(MultimodalRecommender):
     def start_epoch(self) -> None:
         self.backbone.start_epoch()
 
-    @property
+    @cached_property
     def ranks_cold_items(self) -> bool:
         return self.n_item_layers > 0
 
@@ -70,7 +72,7 @@ class FREEDOM(MultimodalRecommender):
             h = propagate(self.item_graph, h)
         return h
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)
         both = torch.cat([positives, negatives])
         user, item = self.backbone.at(users, both)

@@ -1,0 +1,1 @@
+"""Building blocks of models: graphs, nearest neighbours, message passing, backbones, losses."""

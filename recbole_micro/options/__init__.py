@@ -8,6 +8,7 @@ from recbole_micro.options.defaults import (
     model_names,
     names_of_models,
     plugin_defaults,
+    plugin_text,
     presets,
     stems,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "names_of_models",
     "parse_kind",
     "plugin_defaults",
+    "plugin_text",
     "presets",
     "read_value",
     "stems",

@@ -1,25 +1,30 @@
 """Configurations from what checkpoints store."""
 
 import copy
+from typing import Any
+
+from recbole.config import Config as RecBoleConfig
 
 from recbole_micro.checkpoint import as_given
 from recbole_micro.options import user_models
 from recbole_micro.options.config import Config
 
 
-def config_from_plain(values: dict):
-    """A RecBole Config from a checkpoint's plain values, which win; the device is chosen afresh.
+def config_from_plain(values: dict[str, Any]) -> RecBoleConfig:
+    """A configuration from a checkpoint's plain values, which win; the device is chosen afresh.
 
-    The command line is not read, and nothing is parsed or checked again.  Defaults are loaded first, so
+    It is of the class that was trained with, which the option `protocol` tells: RecBole's own does not have
+    it.  The command line is not read, and nothing is parsed or checked again.  Defaults are loaded first, so
     options that came after the checkpoint was written have theirs.  Files that `plugins` names are not run.
     """
     values = copy.deepcopy(values)
     values.pop("resume", None)  # of another run; the file is not needed
     values = as_given(values)
+    user_models.refuse_unknown(values)
     files = values.pop("plugins", None)
-    user_models.refuse_unknown(values["model"], files)
 
-    config = Config.__new__(Config)
+    kind = Config if "protocol" in values else RecBoleConfig
+    config = kind.__new__(kind)
     config.compatibility_settings()
     config._init_parameters_category()
     config.yaml_loader = config._build_yaml_loader()

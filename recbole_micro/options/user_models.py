@@ -1,4 +1,4 @@
-"""Models of the user's own: `plugins` names Python files, whose recommenders become models like any other."""
+"""Models and metrics of the user's own: `plugins` names Python files that bring them."""
 
 import importlib.util
 import inspect
@@ -8,8 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import yaml
+from recbole.evaluator.base_metric import AbstractMetric
+from recbole.evaluator.register import metrics_dict
 
 from recbole_micro.errors import UserError
+from recbole_micro.evaluation.metrics import register_metric
 from recbole_micro.models.registry import ALIAS_PACKAGE, MODELS
 from recbole_micro.options import defaults, schema
 from recbole_micro.options.values import Loader, parse_strings
@@ -19,59 +22,70 @@ _loaded: dict[Path, tuple[str, tuple[str, ...]]] = {}  # file -> (digest of its 
 
 
 def load(files: str | list[str] | None) -> list[str]:
-    """Run the files that `plugins` names and register their models; the files' absolute paths.
+    """Run the files that `plugins` names and register their models and metrics; the files' absolute paths.
 
-    A model is a class, defined in the file, that inherits from RecBole's GeneralRecommender
+    A metric is a class, defined in the file, that inherits from RecBole's AbstractMetric (TopkMetric does);
+    `metrics` names it by the class's name.  A model is one that inherits from RecBole's GeneralRecommender
     (MultimodalRecommender does).  Its default options are those of the known model that it inherits from, if
     any, then the sibling file `<Model>.yaml` or its class attribute `defaults`.  A file that is loaded
-    already and has not changed is not run again.  Raises UserError for a file that is missing, has no model,
-    or takes the name of another model.
+    already and has not changed is not run again.  Raises UserError for a file that is missing, has neither,
+    or takes the name of another model or metric.
     """
     names = parse_strings(files) if isinstance(files, str) else files or []
     paths = [Path(name).expanduser().resolve() for name in names]
     for path in paths:
         if not path.is_file():
-            raise UserError(f"There is no file {path} (plugins): name a Python file with a model.")
+            raise UserError(
+                f"There is no file {path} (plugins): name a Python file with a model or a metric."
+            )
         digest = sha256(path.read_bytes()).hexdigest()
         if _loaded.get(path, ("",))[0] != digest:
             _loaded[path] = digest, _register(path)
     return [str(path) for path in paths]
 
 
-def refuse_unknown(model: str, files: list[str] | None) -> None:
-    """Raise UserError where a checkpoint's model comes from files that nobody has loaded.
+def refuse_unknown(values: dict) -> None:
+    """Raise UserError where a checkpoint's model or metric comes from files that nobody has loaded.
 
-    A checkpoint holds no code, and must not choose code to run.
+    `values`: its options.  A checkpoint holds no code, and must not choose code to run.
     """
-    if files and model not in defaults.model_names():
+    files, names = values.get("plugins"), []
+    if values["model"] not in defaults.model_names():
+        names.append(f"model {values['model']}")
+    names += [f"metric {name}" for name in values["metrics"] if str(name).lower() not in metrics_dict]
+    if files and names:
         raise UserError(
-            f"The checkpoint's model {model} comes from {', '.join(files)}: if you trust that file, "
+            f"The checkpoint's {' and '.join(names)} comes from {', '.join(files)}: if you trust that file, "
             "pass plugins=PATH to recbole_micro.load, --plugins=PATH to recbole-micro."
         )
 
 
 def _register(path: Path) -> tuple[str, ...]:
-    """Run a file and make its models known; their names."""
+    """Run a file and make its models and metrics known; the names of the models."""
     from recbole.model.abstract_recommender import GeneralRecommender
 
     module = _run(path)
     classes = {name: value for name, value in vars(module).items() if inspect.isclass(value)}
-    models = {
-        name: value
-        for name, value in classes.items()
-        if issubclass(value, GeneralRecommender) and value.__module__ == module.__name__
-    }
-    if not models:
+    classes = {name: value for name, value in classes.items() if value.__module__ == module.__name__}
+    models = {name: value for name, value in classes.items() if issubclass(value, GeneralRecommender)}
+    metrics = {name: value for name, value in classes.items() if issubclass(value, AbstractMetric)}
+    if not models and not metrics:
         raise UserError(
-            f"{path} (plugins) defines no model: write a class that inherits from "
-            "recbole_micro.models.base.MultimodalRecommender or RecBole's GeneralRecommender."
+            f"{path} (plugins) defines no model and no metric: write a class that inherits from "
+            "recbole_micro.models.base.MultimodalRecommender or RecBole's GeneralRecommender or TopkMetric."
         )
+    for name in metrics:
+        before = metrics_dict.get(name.lower())
+        if before is not None and before.__module__ != module.__name__:
+            raise UserError(f"{path} (plugins) defines {name}, but there is a metric {name}: rename yours.")
     own = _loaded.get(path, ("", ()))[1]
     taken = {known.lower(): known for known in defaults.model_names() if known not in own}
     for name in models:
         if name.lower() in taken:
-            there = taken[name.lower()]
-            raise UserError(f"{path} (plugins) defines {name}, but there is a model {there}: rename yours.")
+            other = taken[name.lower()]
+            raise UserError(f"{path} (plugins) defines {name}, but there is a model {other}: rename yours.")
+    for name, metric in metrics.items():
+        register_metric(name, metric)
     texts = {name: _defaults(path, name, model) for name, model in models.items()}
     for name in models:
         MODELS[name] = module.__name__
@@ -83,7 +97,7 @@ def _register(path: Path) -> tuple[str, ...]:
 def _run(path: Path) -> ModuleType:
     name = f"recbole_micro_plugin_{sha256(bytes(path)).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise UserError(f"{path} (plugins) is not a Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)

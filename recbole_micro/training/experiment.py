@@ -1,30 +1,36 @@
 """What a configuration asks for, built in RecBole's order of steps and seeds: data, model, trainer."""
 
 from logging import getLogger
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from recbole.config import Config as RecBoleConfig
 from recbole.data import create_dataset, data_preparation
+from recbole.data.dataloader import AbstractDataLoader
+from recbole.data.dataset import Dataset
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.trainer import Trainer
 from recbole.utils import get_model, get_trainer, init_seed
 
 from recbole_micro.errors import UserError
 
+# What follows from the lack of a part of the data.
 WITHOUT = {"validation": "the last epoch is kept", "test": "nothing is measured"}
 
 
 class Experiment(NamedTuple):
     """A configuration, the data set and its three loaders, a model, and a trainer where one is asked for."""
 
-    config: Any
-    dataset: Any
-    train_data: Any
-    valid_data: Any
-    test_data: Any
-    model: Any
-    trainer: Any
+    config: RecBoleConfig
+    dataset: Dataset
+    train_data: AbstractDataLoader
+    valid_data: AbstractDataLoader
+    test_data: AbstractDataLoader
+    model: AbstractRecommender
+    trainer: Trainer  # None where none is asked for
 
 
-def build(config, trainer: bool = True) -> Experiment:
-    """Build everything, seeded where RecBole seeds; without `trainer` nothing is written.
+def build(config: RecBoleConfig, trainer: bool = True) -> Experiment:
+    """Build everything, seeded where RecBole seeds; without `trainer` there is none, and nothing is written.
 
     Raises UserError for what the user can mend.
     """

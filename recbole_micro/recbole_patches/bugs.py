@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable
 
+import torch
+
 from recbole_micro.recbole_patches.mechanism import Patch
 
 DATASET = "recbole.data.dataset.dataset:Dataset"
@@ -33,6 +35,21 @@ def dataset_arguments() -> list[str]:
 
     known = utils.dataset_arguments
     return [*known, *(name for name in (*UNNAMED_DATASET_ARGUMENTS, *LOADER_OPTIONS) if name not in known)]
+
+
+def built_by_exact_time(original: Callable) -> Callable:
+    """RecBole's `build`; the times by which it orders become float32, as elsewhere in RecBole, after it."""
+
+    def build(self):
+        parts = original(self)
+        for dataset in (self, *parts):
+            columns = dataset.inter_feat.interaction
+            for name, values in columns.items():
+                if values.dtype == torch.float64:
+                    columns[name] = values.float()
+        return parts
+
+    return build
 
 
 def scores_on_device(original: Callable) -> Callable:
@@ -77,8 +94,20 @@ BUGS = (
     Patch(SEQUENTIAL_DATASET, "_benchmark_presets", "edit", ((AGG, LEN),), LENGTHS, "62c79d201e3a"),
     Patch(
         DATASET, "_dataframe_to_interaction", "edit",
-        (("data[k].values", "data[k].to_numpy(copy=True)"),),
-        "pandas 3 hands out read-only arrays, at which PyTorch warns.", "2177275d1dee",
+        (
+            ("data[k].values", "data[k].to_numpy(copy=True)"),
+            (
+                "torch.FloatTensor(value)",
+                "(torch.DoubleTensor if k == self.time_field else torch.FloatTensor)(value)",
+            ),
+        ),
+        "Times became float32, in steps of 128 s: the last item was another one for a third of "
+        "the users.  And pandas 3 hands out read-only arrays, at which PyTorch warns.", "2177275d1dee",
+    ),
+    Patch(
+        DATASET, "build", "wrap", built_by_exact_time,
+        "The exact times serve the order alone; then they are float32 as all numbers of RecBole's.",
+        "cc164dcc2a70",
     ),
     Patch(LOADERS + ":FullSortEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "d918b4e43f55"),
     Patch(LOADERS + ":NegSampleEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "6bb7e2d1f533"),

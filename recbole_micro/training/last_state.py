@@ -8,7 +8,7 @@ is no part of it.
 import os
 import random
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +16,9 @@ import torch
 from recbole_micro.checkpoint import last_file, plain, trainer_state, write
 from recbole_micro.evaluation.metrics import Metrics
 
-if TYPE_CHECKING:
-    from recbole_micro.training.trainer import PluginTrainer
 
-
-def write_last(trainer: "PluginTrainer", train_data: Any) -> None:
-    """Write the state after the last complete epoch."""
+def write_last(trainer: Any, train_data: Any) -> None:
+    """Write the state of a `PluginTrainer` after its last complete epoch."""
     best = trainer.saved_model_file
     state = trainer_state(trainer, trainer.epoch)
     state["last"] = {
@@ -60,11 +57,17 @@ def generators(train_data: Any) -> Iterator[torch.Generator]:
 
 def random_states(device: torch.device) -> dict[str, Any]:
     """The states of the generators of Python, NumPy, PyTorch and its CUDA device, as plain data."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     version, internal, following = random.getstate()
     return {
         "python": [version, list(internal), following],
-        "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
+        "numpy": [
+            kind,
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(gauss),
+        ],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }

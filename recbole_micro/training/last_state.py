@@ -58,12 +58,13 @@ def generators(train_data: Any) -> Iterator[torch.Generator]:
 def random_states(device: torch.device) -> dict[str, Any]:
     """The states of the generators of Python, NumPy, PyTorch and its CUDA device, as plain data."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    words = torch.from_numpy(np.asarray(keys).astype(np.int64))
     version, internal, following = random.getstate()
     return {
         "python": [version, list(internal), following],
         "numpy": [
             kind,
-            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            words,
             int(position),
             int(has_gauss),
             float(gauss),

@@ -50,11 +50,11 @@ def recbole_declarations(file: str) -> dict[str, Option]:
 
 @lru_cache
 def properties() -> "Traversable":
-    """The folder of the plugin's YAML files: installed, or beside the package in a checkout."""
-    try:
-        return importlib.resources.files("recbole_micro.properties")
-    except ModuleNotFoundError:
-        return Path(__file__).resolve().parent.parent / "properties"
+    """The folder of the plugin's YAML files: beside the package in a checkout, else installed with it."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "setup.py").is_file() and (checkout / "properties" / "launch.yaml").is_file():
+        return checkout / "properties"
+    return importlib.resources.files("recbole_micro.properties")
 
 
 def add_text(file: str, text: str) -> None:

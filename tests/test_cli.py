@@ -11,7 +11,8 @@ from recbole_micro import __version__, cli, options
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import command_line
 from recbole_micro.training import quick_start
-from tests.tiny import QUICK, ROOT, python, write_tiny
+from tests.support.processes import ROOT, run_code
+from tests.support.tiny import QUICK, write_tiny
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_the_run_script_trains(tmp_path):
     file.write_text("".join(f"{name}: {value!r}\n" for name, value in QUICK.items()))
     code = (ROOT / "run_recbole_micro.py").read_text()
     arguments = ["--model=MICRO", "--dataset", "tiny", f"--config_files={file}", "--epochs=3"]
-    ran = python(code, *arguments, "--mlp_hidden_size=__import__('os').mkdir('made')", cwd=tmp_path)
+    ran = run_code(code, *arguments, "--mlp_hidden_size=__import__('os').mkdir('made')", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "epoch 2 training" in ran.stderr.replace("\x1b[1;32m", "")
     assert "test result" in ran.stderr

@@ -16,8 +16,8 @@ from recbole_micro.evaluation import protocol
 from recbole_micro.evaluation import ranking as ranking_module
 from recbole_micro.studies.worker import train_in
 from recbole_micro.training.experiment import build
-from tests import world
-from tests.tiny import write_tiny
+from tests.support import world
+from tests.support.tiny import write_tiny
 
 QUICK = {"topk": [5], "valid_metric": "Recall@5", "metric_decimal_place": 10, "embedding_size": 16}
 

@@ -31,7 +31,7 @@ from recbole_micro.recbole_patches import libraries
 from recbole_micro.recbole_patches.register import register
 from recbole_micro.recbole_patches.table import PATCHES
 from recbole_micro.training import loading
-from tests.tiny import ROOT, python
+from tests.support.processes import ROOT, run_code
 
 N_USERS, N_ITEMS = 30, 24
 MODELS = ["BPR", "LightGCN", "NGCF", "ItemKNN", "EASE", "FM"]
@@ -308,7 +308,7 @@ assert ray.real
 
 
 def test_without_ray_recbole_is_imported_and_a_ray_installed_later_is_seen(tmp_path):
-    done = python(WITHOUT_RAY, cwd=tmp_path)
+    done = run_code(WITHOUT_RAY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

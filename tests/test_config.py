@@ -10,7 +10,8 @@ from recbole.data import create_dataset, data_preparation
 from recbole_micro import Config, options
 from recbole_micro.errors import UserError
 from recbole_micro.options import config, defaults
-from tests.tiny import QUICK, python, write_tiny
+from tests.support.processes import run_code
+from tests.support.tiny import QUICK, write_tiny
 
 
 def make(model="BPR", dataset="tiny", files=None, **given):
@@ -362,7 +363,7 @@ print("epochs", made["epochs"], "mine", made["my_own"])
 def test_a_program_of_ones_own_keeps_its_arguments(tmp_path):
     """RecBole's habit of reading --key=value from any program stays; what is not ours disturbs nothing."""
     arguments = ["input.txt", "-v", "--epochs=7", "--flag", "--name", "value", "--my_own=1/0", "--resume=x"]
-    ran = python(FOREIGN, *arguments, cwd=tmp_path)
+    ran = run_code(FOREIGN, *arguments, cwd=tmp_path)
     assert ran.stdout.split() == ["epochs", "7", "mine", "1/0"], ran.stderr
     assert "no option 'my_own'" in ran.stderr
 

@@ -6,7 +6,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_micro import load, run
 from recbole_micro.models.registry import MODELS
-from tests.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK, write_tiny
 
 pytestmark = [
     pytest.mark.cuda,

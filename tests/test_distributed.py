@@ -17,8 +17,9 @@ from recbole_micro import cli, distributed, run
 from recbole_micro.checkpoint import write
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import Config
-from tests import ddp_worker
-from tests.tiny import QUICK, ROOT, free_port, write_tiny
+from tests.support import ddp_worker
+from tests.support.processes import ROOT, free_port
+from tests.support.tiny import QUICK, write_tiny
 
 USERS = 23  # RecBole would rank one user twice in two processes, and in three
 RANKING = [
@@ -96,7 +97,7 @@ def together(one, given, folder, processes: int) -> list[dict]:
     trained = {**given, "epochs": 3, "edge_dropout": 0.5, "graph_learning": "first_batch"}
     work = {**one[0], "train": ["train", "MICRO", "tiny", trained]}
     (folder / "work.json").write_text(json.dumps(work))
-    arguments = [str(ROOT / "tests" / "ddp_worker.py"), "work.json", "."]
+    arguments = [str(ROOT / "tests" / "support" / "ddp_worker.py"), "work.json", "."]
     process = torchrun(*arguments, cwd=folder, nproc_per_node=str(processes))
     (printed,) = outputs(process)
     assert process.returncode == 0, printed

@@ -15,7 +15,8 @@ from recbole_micro.studies import pool, report, worker
 from recbole_micro.studies import results as results_module
 from recbole_micro.studies import runs as runs_module
 from recbole_micro.training import loading
-from tests.tiny import QUICK, python, write_tiny
+from tests.support.processes import run_code
+from tests.support.tiny import QUICK, write_tiny
 
 # A program that stands for a training: its result follows from its options; some calls die on the way.
 STAND_IN = """
@@ -141,7 +142,7 @@ def test_a_study_whose_parent_is_killed_goes_on_to_the_same_table(
     command, calls = stand_in
     out, third = tmp_path / "killed", "MICRO-knn_k=2-seed1"
     stop = {"DIE": "wait", "ONLY": third} if moment == "training" else {}
-    ran = python(KILLED, moment, str(out), *command, cwd=tmp_path, **stop)
+    ran = run_code(KILLED, moment, str(out), *command, cwd=tmp_path, **stop)
     assert ran.returncode == -signal.SIGKILL, ran.stderr
     torn = [path.name for path in out.rglob("*.part")]
     assert torn == ([] if moment == "training" else [f"{moment}.part"])

@@ -11,8 +11,8 @@ from torch.nn.functional import leaky_relu, normalize
 from recbole_micro import Config
 from recbole_micro.models.micro import MICRO
 from recbole_micro.nn import item_graph
-from tests import dense
-from tests import world as worlds
+from tests.support import dense
+from tests.support import world as worlds
 
 SMALL = dict(
     embedding_size=6,

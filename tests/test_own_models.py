@@ -17,7 +17,8 @@ from recbole_micro.options.config import find_model
 from recbole_micro.options.values import parse
 from recbole_micro.recbole_patches import register
 from recbole_micro.tuning import hyperopt_engine, study
-from tests.tiny import QUICK, ROOT, python, write_tiny
+from tests.support.processes import ROOT, run_code
+from tests.support.tiny import QUICK, write_tiny
 
 BLEND = '''\
 from recbole_micro.models.base import MultimodalRecommender
@@ -96,7 +97,7 @@ def test_script_and_checkpoint_in_fresh_processes(tmp_path):
         print(type(model).__name__, config["blend_share"], config["embedding_size"])
         """
     )
-    read = python(code, str(checkpoint), str(file), cwd=tmp_path)
+    read = run_code(code, str(checkpoint), str(file), cwd=tmp_path)
     assert read.returncode == 0, read.stderr
     assert "Blend 0.25 32" in read.stdout
     assert f"refused: The checkpoint's model Blend comes from {file}" in read.stdout

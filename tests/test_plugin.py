@@ -12,7 +12,7 @@ from recbole.utils import get_model
 from recbole_micro import Config
 from recbole_micro.models.registry import MODELS
 from recbole_micro.recbole_patches import register
-from tests.tiny import python
+from tests.support.processes import run_code
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -48,7 +48,7 @@ if __name__ == "__main__":
 
 def test_a_spawned_worker_finds_the_models(tmp_path):
     """The worker imports nothing of the plugin by itself: what is sent to it does."""
-    ran = python(SPAWN, cwd=tmp_path)
+    ran = run_code(SPAWN, cwd=tmp_path)
     assert ran.stdout.split() == ["lazy", "True", "recbole_micro.models.micro", "1"], ran.stderr
 
 

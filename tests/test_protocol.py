@@ -13,7 +13,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.evaluation import metrics as metrics_module
 from recbole_micro.evaluation import protocol
 from recbole_micro.training.experiment import build
-from tests.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK, write_tiny
 
 K = 5
 

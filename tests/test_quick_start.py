@@ -23,7 +23,8 @@ from recbole_micro.options.stored import config_from_plain
 from recbole_micro.training import launch
 from recbole_micro.training.experiment import build
 from recbole_micro.training.trainer import PluginTrainer, extended
-from tests.tiny import QUICK, free_port, python, write_tiny
+from tests.support.processes import free_port, run_code
+from tests.support.tiny import QUICK, write_tiny
 
 # isort: split
 # RecBole's quick start can be imported once the plugin's own import has mended it.
@@ -115,7 +116,7 @@ def test_a_checkpoint_scores_the_same_in_a_fresh_process(given, tmp_path):
     checkpoint = run("MICRO", "tiny", config_dict=given)["checkpoint"]
     for loaded in (load(checkpoint), load_data_and_model(checkpoint)):
         scores = loaded[1].eval().full_sort_predict(Interaction({"user_id": torch.arange(1, 25)}))
-    ran = python(SCORES, checkpoint, cwd=tmp_path)
+    ran = run_code(SCORES, checkpoint, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     torch.testing.assert_close(torch.load(tmp_path / "scores.pt"), scores, rtol=0, atol=0)
 
@@ -343,7 +344,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_two_processes_train_on_the_cpu(given, tmp_path):
-    ran = python(PROCESSES, json.dumps(given), str(free_port()), cwd=tmp_path)
+    ran = run_code(PROCESSES, json.dumps(given), str(free_port()), cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     result, checkpoint = ran.stdout.strip().splitlines()[-1].rsplit(" ", 1)
     assert 0 < json.loads(result)["recall@5"] < 1
@@ -461,7 +462,7 @@ print(faults)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc is told")
 def test_a_training_process_keeps_the_memory_that_it_frees(given, tmp_path):
     def faults_of_a_third_block(what):
-        return int(python(FAULTS, json.dumps(given), what, cwd=tmp_path).stdout.splitlines()[-1])
+        return int(run_code(FAULTS, json.dumps(given), what, cwd=tmp_path).stdout.splitlines()[-1])
 
     pages = 2**26 // mmap.PAGESIZE
     assert faults_of_a_third_block("train") < pages / 10 < faults_of_a_third_block("import")

@@ -16,8 +16,9 @@ from recbole_micro import cli
 from recbole_micro.errors import UserError
 from recbole_micro.tuning import hyperopt_engine, ray_engine
 from recbole_micro.tuning.trials import FAILED, FINISHED, PRUNED, Journal
-from tests import world
-from tests.tiny import QUICK, ROOT
+from tests.support import world
+from tests.support.processes import ROOT
+from tests.support.tiny import QUICK
 
 SPACE = {
     "choice": {"train_batch_size": [64, 128]},

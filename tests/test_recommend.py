@@ -16,7 +16,7 @@ from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
 from recbole_micro.inference.recommend import NewItems, read_new_items, recommend
-from tests.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK, write_tiny
 
 WIDTHS = {"textual": 6, "visual": 5}
 

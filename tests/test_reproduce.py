@@ -11,7 +11,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.options.config import Config
 from recbole_micro.studies import paper_figures, paper_tables, pool
 from recbole_micro.studies.forecast import duration
-from tests.tiny import write_tiny
+from tests.support.tiny import write_tiny
 
 STAND_IN = """
 import json, pathlib, sys

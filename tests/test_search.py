@@ -13,7 +13,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.training.trainer import PluginTrainer
 from recbole_micro.tuning import study
 from recbole_micro.tuning.trials import Journal
-from tests.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK, write_tiny
 
 SPACE = {"choice": {"embedding_size": [4, 8, 16]}, "uniform": {"learning_rate": [0.001, 0.1]}}
 OPTIONS = {"model": "BPR", "dataset": "tiny", "seed": 3, "topk": [5], "valid_metric": "Recall@5"}

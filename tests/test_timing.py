@@ -7,7 +7,7 @@ import yaml
 from torch.utils.data import DataLoader
 
 from recbole_micro.studies import epoch_cost
-from tests.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK, write_tiny
 
 
 def test_an_epoch_is_its_first_batch_and_others_that_are_alike():

@@ -11,7 +11,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.options import defaults
 from recbole_micro.tuning import hyperopt_engine
 from recbole_micro.tuning import space as space_module
-from tests.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK, write_tiny
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from recbole.utils import get_model, get_trainer, init_seed
 
 import recbole_micro  # noqa: F401
 from recbole_micro import Config
-from tests import world as worlds
+from tests.support import world as worlds
 
 CHANCE = 1 / (worlds.VISUAL * worlds.TEXTUAL)
 

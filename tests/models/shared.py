@@ -8,8 +8,8 @@ from recbole.data.interaction import Interaction
 
 import recbole_micro
 from recbole_micro.training import quick_start
-from tests import dense
-from tests import world as worlds
+from tests.support import dense
+from tests.support import world as worlds
 
 CHANCE = 1 / (worlds.VISUAL * worlds.TEXTUAL)
 NUMBERS = {"one": ("textual",), "two": ("visual", "textual"), "three": dense.MODALITIES}

@@ -3,8 +3,8 @@
 import torch
 from torch.nn.functional import leaky_relu
 
-from tests.dense import adjacency, affine, bpr, unit
 from tests.models.shared import ModelTests
+from tests.support.dense import adjacency, affine, bpr, unit
 
 
 class TestMMGCN(ModelTests):

@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from recbole_micro import Config
 from recbole_micro.models.micro import MICRO
-from tests.dense import affine
+from tests.support.dense import affine
 
 VARIANTS = ("cf_feats", "micro_feats", "without_contrast", "visual", "textual")
 

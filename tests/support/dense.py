@@ -8,7 +8,7 @@ from recbole.utils import get_model
 
 import recbole_micro  # noqa: F401
 from recbole_micro import Config
-from tests import world as worlds
+from tests.support import world as worlds
 
 MODALITIES = ("visual", "textual", "audio")
 LACKS_VISUAL, LACKS_ALL = 3, 5  # item numbers of the world

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset_tools.features.feature_file import FeatureWriter, feature_path
+from tests.support.tiny import write_dataset
 
 VISUAL, TEXTUAL = 3, 4
 ITEMS, WITHHELD = 8, 2  # items of a combination, and how many of them only the test set knows
@@ -45,27 +45,21 @@ def build(folder: Path, seed: int = 0, modalities=("visual", "textual"), shuffle
     taste = np.repeat(np.arange(combinations), USERS)
     members = np.arange(combinations * ITEMS).reshape(combinations, ITEMS)
     withheld = members[:, -WITHHELD:].ravel()
-    path = folder / "world"
-    path.mkdir(parents=True, exist_ok=True)
     parts = {"train": [], "valid": [], "test": []}
     for user, liked in enumerate(taste):
         known = rng.permutation(members[liked, :-WITHHELD])
         parts["train"] += [(user, i) for i in known[:LIKES]]
         parts["valid"] += [(user, known[LIKES])]
         parts["test"] += [(user, i) for i in members[liked, -WITHHELD:]]
-    for part, pairs in parts.items():
-        lines = "".join(f"u{user}\ti{item}\n" for user, item in pairs)
-        (path / f"world.{part}.inter").write_text("user_id:token\titem_id:token\n" + lines)
-    tokens = [f"i{item}" for item in range(len(cluster))]
-    (path / "world.item").write_text("item_id:token\n" + "".join(f"{token}\n" for token in tokens))
+    features = {}
     for number, modality in enumerate(modalities):
         label = cluster // TEXTUAL if modality == "visual" else cluster % TEXTUAL
         width = 8 + number
         values = np.eye(width)[label] + 0.15 * rng.standard_normal((len(cluster), width))
-        rows = [i for i in range(len(cluster)) if (modality, i) not in missing]
         order = rng.permutation(len(cluster)) if shuffled else np.arange(len(cluster))
-        with FeatureWriter(feature_path(path, "world", modality), modality, width) as writer:
-            writer.write([tokens[i] for i in rows], values[order[rows]].astype(np.float32))
+        features[modality] = values[order]
+        features[modality][[item for name, item in missing if name == modality]] = np.nan
+    write_dataset(folder, "world", parts, len(cluster), features)
     return World(folder, "world", cluster, taste, withheld)
 
 

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 
 import pytest
 from recbole.trainer import Trainer
@@ -11,7 +10,7 @@ from recbole_micro import __version__, cli, options
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import command_line
 from recbole_micro.training import quick_start
-from tests.support.processes import ROOT, run_code
+from tests.support.processes import SCRIPT, run_python, start
 from tests.support.tiny import QUICK, write_tiny
 
 
@@ -173,10 +172,10 @@ def test_help_and_version(capsys):
 
 
 def test_a_reader_who_has_read_enough_is_no_error():
-    command = [sys.executable, ROOT / "run_recbole_micro.py", "--model=MICRO", "--help"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with start(SCRIPT, "--model=MICRO", "--help", **pipes) as process:
         process.stdout.close()
-        assert process.stderr.read() == b""
+        assert process.stderr.read() == ""
     assert process.returncode == 0
 
 
@@ -210,9 +209,8 @@ def test_the_run_script_trains(tmp_path):
     write_tiny(tmp_path / "dataset")
     file = tmp_path / "mine.yaml"
     file.write_text("".join(f"{name}: {value!r}\n" for name, value in QUICK.items()))
-    code = (ROOT / "run_recbole_micro.py").read_text()
     arguments = ["--model=MICRO", "--dataset", "tiny", f"--config_files={file}", "--epochs=3"]
-    ran = run_code(code, *arguments, "--mlp_hidden_size=__import__('os').mkdir('made')", cwd=tmp_path)
+    ran = run_python(SCRIPT, *arguments, "--mlp_hidden_size=__import__('os').mkdir('made')", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "epoch 2 training" in ran.stderr.replace("\x1b[1;32m", "")
     assert "test result" in ran.stderr

@@ -14,8 +14,6 @@ from recbole.trainer.trainer import DecisionTreeTrainer, PretrainTrainer
 
 import recbole_micro
 from recbole_micro import checkpoint
-from recbole_micro import checkpoint as checkpoint_module
-from recbole_micro.checkpoint import write
 from recbole_micro.errors import UserError
 from recbole_micro.training import loading
 from tests.support.processes import run_code
@@ -47,7 +45,6 @@ def is_plain(value):
     return value is None or type(value) in (bool, int, float, str)
 
 
-# Checkpoints
 @pytest.mark.parametrize("name", MODELS)
 def test_checkpoint_is_plain_data(trained, name):
     state = torch.load(trained[name][0], weights_only=True)
@@ -115,7 +112,7 @@ def test_malicious_pickle_is_refused_and_does_not_run(trained, columns_data, tmp
     torch.save({**torch.load(trained["BPR"][0]), "other_parameter": Attack()}, file)
     _, trainer, (_, _, test), _ = prepare(make_config(columns_data))
     for read in (
-        checkpoint_module.load_checkpoint,
+        checkpoint.load_checkpoint,
         loading.load_data_and_model,
         trainer.resume_checkpoint,
         lambda path: trainer.evaluate(test, model_file=path),
@@ -143,7 +140,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path, content, message):
     elif content is not None:
         torch.save(content, file)
     with pytest.raises(UserError, match=message):
-        checkpoint_module.load_checkpoint(file)
+        checkpoint.load_checkpoint(file)
 
 
 def test_interrupted_writing_keeps_the_old_checkpoint(tmp_path, monkeypatch):
@@ -156,7 +153,7 @@ def test_interrupted_writing_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         checkpoint.write({"config": {"x": 1}, "state_dict": {}}, file)
-    assert checkpoint_module.load_checkpoint(file)["config"] == {}
+    assert checkpoint.load_checkpoint(file)["config"] == {}
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -197,9 +194,9 @@ def test_machines_that_share_a_folder_write_one_file(tmp_path, monkeypatch):
     def while_another_writes(state, part):
         save(state, part)
         monkeypatch.setattr(torch, "save", save)
-        write({"by": "the other"}, path)
+        checkpoint.write({"by": "the other"}, path)
 
     monkeypatch.setattr(torch, "save", while_another_writes)
-    write({"by": "this one"}, path)
+    checkpoint.write({"by": "this one"}, path)
     assert torch.load(path) == {"by": "this one"}
     assert os.listdir(tmp_path) == ["model.pth"]

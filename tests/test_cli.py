@@ -103,10 +103,9 @@ def test_mistakes_are_one_line_and_code_2(argv, sentence, capsys):
 
 
 @pytest.fixture
-def tiny(tmp_path):
+def tiny(tiny_data):
     """Arguments of a short training."""
-    data = write_tiny(tmp_path / "data")
-    options = {**QUICK, "model": "BPR", "dataset": "tiny", "data_path": data, "epochs": 3}
+    options = {**QUICK, "model": "BPR", "dataset": "tiny", "data_path": tiny_data, "epochs": 3}
     return ["train", *(f"--{name}={value}" for name, value in options.items())]
 
 

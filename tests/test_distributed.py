@@ -19,8 +19,6 @@ from tests.support.processes import ROOT, SCRIPT, free_port, start
 from tests.support.tiny import QUICK, write_tiny
 
 USERS = 23  # RecBole would rank one user twice in two processes, and in three
-
-
 RANKING = [
     "Recall", "MRR", "NDCG", "NDCG_hits", "Hit", "MAP", "Precision", "GAUC", "ItemCoverage",
     "AveragePopularity", "GiniIndex", "ShannonEntropy", "TailPercentage",
@@ -251,7 +249,6 @@ class Failing(MultimodalRecommender):
         user, item = self.forward()
         return self.bpr_loss(user[users], item[positives], item[negatives])
 """
-
 
 LAUNCH = """
 import json

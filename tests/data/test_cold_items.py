@@ -5,15 +5,12 @@ import json
 import pytest
 
 from dataset_tools.__main__ import main
-from recbole_micro import Config
 from recbole_micro.errors import UserError
 from recbole_micro.training.experiment import build
-from tests.support import world
-from tests.support.cold import cold_by_hand, loaders, options
+from tests.support import cold, world
+from tests.support.cold import cold_by_hand, loaders
 
 SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
-
-
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -28,8 +25,8 @@ def test_no_cold_item_is_ever_a_negative(cold_world, model, distribution):
         "candidate_num": 0,
     }
     config, train, *_ = loaders(cold_world, model, train_neg_sample_args=sampling)
-    cold = cold_by_hand(train)
-    assert len(cold) >= 24
+    withheld = cold_by_hand(train)
+    assert len(withheld) >= 24
     seen = set()
     for _ in range(5):
         for batch in train:
@@ -37,24 +34,20 @@ def test_no_cold_item_is_ever_a_negative(cold_world, model, distribution):
                 seen |= set(batch["neg_item_id"].tolist())
             else:
                 seen |= set(batch["item_id"][batch["label"] == 0].tolist())
-    assert not seen & cold
-    assert len(seen) > 0.9 * (train._dataset.item_num - 1 - len(cold))
+    assert not seen & withheld
+    assert len(seen) > 0.9 * (train._dataset.item_num - 1 - len(withheld))
 
 
 def test_dynamic_negatives_are_warm_as_well_and_cost_one_forward_pass_an_epoch(cold_world):
     sampling = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": True, "candidate_num": 4}
-    config = Config(
-        "MICRO",
-        "world-cold",
-        config_dict=options(cold_world, train_neg_sample_args=sampling, train_batch_size=128),
-    )
+    config = cold.config(cold_world, "MICRO", train_neg_sample_args=sampling, train_batch_size=128)
     built = build(config)
     trainer, train = built.trainer, built.train_data
     train.get_model(trainer.model)
-    cold, passes, forward = cold_by_hand(train), [], trainer.model.forward
+    withheld, passes, forward = cold_by_hand(train), [], trainer.model.forward
     trainer.model.forward = lambda: passes.append(1) or forward()
     seen = {item for batch in train for item in batch["neg_item_id"].tolist()}
-    assert seen and not seen & cold
+    assert seen and not seen & withheld
     assert len(train) > 1 and len(passes) == 1
 
 

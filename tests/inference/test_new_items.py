@@ -4,17 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from recbole_micro import Config
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
 from recbole_micro.nn.graph import Graph, normalize
 from recbole_micro.nn.knn import knn
 from recbole_micro.training.experiment import build
+from tests.support.tiny import write_dataset
 
 KNOWN, NEW, CLUSTERS, USERS, K = 36, 5, 3, 12, 4
-
-
 OPTIONS = {"gpu_id": "", "show_progress": False, "state": "ERROR", "embedding_size": 24, "knn_k": K}
 
 
@@ -35,19 +33,10 @@ def features() -> dict[str, np.ndarray]:
 
 def write(folder, items: int):
     """A data set with the first `items` items; the users like known ones only."""
-    home = folder / "few"
-    home.mkdir(parents=True)
     generator = np.random.default_rng(1)
     likes = [(u, i) for u in range(USERS) for i in generator.choice(KNOWN, 9, replace=False)]
     parts = {"train": likes, "valid": likes[::9], "test": likes[4::9]}
-    for part, pairs in parts.items():
-        lines = "".join(f"u{user}\ti{item}\n" for user, item in pairs)
-        (home / f"few.{part}.inter").write_text("user_id:token\titem_id:token\n" + lines)
-    tokens = [f"i{item}" for item in range(items)]
-    (home / "few.item").write_text("item_id:token\n" + "".join(f"{token}\n" for token in tokens))
-    for modality, values in features().items():
-        with FeatureWriter(feature_path(home, "few", modality), modality, values.shape[1]) as writer:
-            writer.write(tokens, values[:items])
+    write_dataset(folder, "few", parts, items, {m: values[:items] for m, values in features().items()})
     return folder
 
 

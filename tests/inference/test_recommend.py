@@ -16,16 +16,14 @@ from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
 from recbole_micro.inference.recommend import NewItems, read_new_items, recommend
-from tests.support.tiny import QUICK, write_tiny
-
-WIDTHS = {"textual": 6, "visual": 5}
+from tests.support.tiny import QUICK, WIDTHS
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
+def checkpoints(tiny_data, tmp_path_factory):
     """A checkpoint per model, trained on the tiny data set."""
-    folder = write_tiny(tmp_path_factory.mktemp("data"))
-    given = {**QUICK, "data_path": str(folder), "checkpoint_dir": str(folder / "saved"), "epochs": 1}
+    saved = tmp_path_factory.mktemp("saved")
+    given = {**QUICK, "data_path": str(tiny_data), "checkpoint_dir": str(saved), "epochs": 1}
     return {model: run(model, "tiny", config_dict=given)["checkpoint"] for model in ("MICRO", "NeuMF")}
 
 

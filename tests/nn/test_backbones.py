@@ -7,11 +7,7 @@ from torch.nn.functional import leaky_relu, normalize
 from recbole_micro.nn.backbones import BACKBONES
 
 N_USERS, N_ITEMS, SIZE = 5, 6, 4
-
-
 USER = torch.tensor([0, 0, 1, 2, 3, 3, 4])
-
-
 ITEM = torch.tensor([1, 2, 2, 3, 4, 5, 1])
 
 

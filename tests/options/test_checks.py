@@ -6,7 +6,6 @@ from recbole.data import create_dataset, data_preparation
 from recbole_micro import Config
 from recbole_micro.errors import UserError
 from tests.options.shared import make
-from tests.support.tiny import write_tiny
 
 
 @pytest.mark.parametrize(
@@ -63,8 +62,8 @@ def test_mistakes_are_one_sentence(given, sentence):
         ({"load_col": {"inter": ["user_id"]}}, "load_col reads no item_id of the interactions"),
     ],
 )
-def test_mistakes_that_only_the_data_show(tmp_path, given, sentence):
-    made = make(data_path=str(write_tiny(tmp_path)), **given)
+def test_mistakes_that_only_the_data_show(tiny_data, given, sentence):
+    made = make(data_path=str(tiny_data), **given)
     with pytest.raises(UserError, match=sentence):
         data_preparation(made, create_dataset(made))
 

@@ -17,7 +17,7 @@ from recbole_micro.options.values import parse
 from recbole_micro.recbole_patches import register
 from recbole_micro.tuning import hyperopt_engine, study
 from tests.support.processes import ROOT, SCRIPT, run_code, run_python
-from tests.support.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK
 
 BLEND = '''\
 from recbole_micro.models.base import MultimodalRecommender
@@ -66,6 +66,12 @@ def blend(tmp_path, monkeypatch):
         sys.modules.pop(f"{register.ALIAS_PACKAGE}.{name}", None)
 
 
+@pytest.fixture
+def fixed(given, blend):
+    """Options of a quick training that knows the file."""
+    return {**given, "plugins": str(blend)}
+
+
 def arguments(**given):
     return [f"--{name}={value}" for name, value in given.items()]
 
@@ -75,10 +81,10 @@ def quick(folder, **more):
     return {**named, "topk": "[5]", "data_path": str(folder), **more}
 
 
-def test_script_and_checkpoint_in_fresh_processes(tmp_path):
-    folder, file = write_tiny(tmp_path / "data"), tmp_path / "blend.py"
+def test_script_and_checkpoint_in_fresh_processes(tiny_data, tmp_path):
+    file = tmp_path / "blend.py"
     file.write_text(BLEND)
-    given = quick(folder, plugins="blend.py", model="Blend", dataset="tiny", blend_share=0.25)
+    given = quick(tiny_data, plugins="blend.py", model="Blend", dataset="tiny", blend_share=0.25)
     ran = run_python(SCRIPT, *arguments(**given), cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"BPR.*L2", ran.stdout + ran.stderr)
@@ -108,7 +114,7 @@ def test_the_docs_show_this_model():
     assert BLEND in page.read_text(encoding="utf-8")
 
 
-def test_a_model_that_inherits_from_a_known_one_has_its_options(blend, tmp_path):
+def test_a_model_that_inherits_from_a_known_one_has_its_options(blend, fixed):
     heirs = """
         from recbole.model.general_recommender.lightgcn import LightGCN
         from recbole_micro.models.micro import MICRO
@@ -122,7 +128,6 @@ def test_a_model_that_inherits_from_a_known_one_has_its_options(blend, tmp_path)
             pass
     """
     blend.write_text(textwrap.dedent(heirs))
-    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
     for name, chosen in {"Heir": {"knn_k": 3, "tau": 0.5, "beta": 0.03}, "Light": {"n_layers": 2}}.items():
         config = recbole_micro.Config(name, "tiny", config_dict=fixed)
         assert {option: config[option] for option in chosen} == chosen
@@ -130,16 +135,14 @@ def test_a_model_that_inherits_from_a_known_one_has_its_options(blend, tmp_path)
     assert options.declared("Heir", "tiny")["cf_model"].kinds[0].choices == ("MF", "NGCF", "LightGCN")
 
 
-def test_a_default_tells_the_kind(blend, tmp_path):
-    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
+def test_a_default_tells_the_kind(fixed):
     with pytest.raises(UserError, match="blend_share is 'abc' .*allowed: number"):
         recbole_micro.Config("Blend", "tiny", config_dict={**fixed, "blend_share": "abc"})
     config = recbole_micro.Config("Blend", "tiny", config_dict={**fixed, "embedding_size": "16"})
     assert config["embedding_size"] == 16 and type(config["embedding_size"]) is int
 
 
-def test_run_and_recommend(blend, tmp_path, capsys):
-    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "plugins": str(blend)}
+def test_run_and_recommend(blend, fixed, capsys):
     result = recbole_micro.run("Blend", "tiny", config_dict=fixed)
     assert result["checkpoint"].endswith(".pth") and "Blend-" in result["checkpoint"]
     asked = ["recommend", f"--checkpoint={result['checkpoint']}", f"--plugins={blend}", "--topk=1"]
@@ -148,9 +151,9 @@ def test_run_and_recommend(blend, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("place", ["dictionary", "file"])
-def test_tuner_before_anything_else_has_read_the_file(blend, tmp_path, place):
-    fixed = {**QUICK, "data_path": str(write_tiny(tmp_path / "data")), "model": "Blend", "dataset": "tiny"}
+def test_tuner_before_anything_else_has_read_the_file(blend, given, tmp_path, place):
     named = {"plugins": str(blend)}
+    fixed = {**given, "model": "Blend", "dataset": "tiny"}
     (tmp_path / "plugins.yaml").write_text(yaml.safe_dump(named))
     more = {"config_dict": {**fixed, **named}}
     if place == "file":
@@ -159,9 +162,9 @@ def test_tuner_before_anything_else_has_read_the_file(blend, tmp_path, place):
     assert len(hyperopt_engine.hyper_tuning(space, algo="exhaustive", **more).params2result) == 2
 
 
-def test_study_whose_best_options_train_by_themselves(blend, tmp_path, monkeypatch):
+def test_study_whose_best_options_train_by_themselves(blend, tiny_data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fixed = quick(write_tiny(tmp_path / "data"), model="Blend", dataset="tiny", plugins="blend.py")
+    fixed = quick(tiny_data, model="Blend", dataset="tiny", plugins="blend.py")
     options_of = {name: parse(str(value)) for name, value in fixed.items()}
     study.tune({"choice": {"blend_share": [0.1]}}, options_of, tmp_path / "study", algo="exhaustive")
     best = ["--config_files=study/best.yaml", f"--data_path={fixed['data_path']}"]
@@ -170,11 +173,11 @@ def test_study_whose_best_options_train_by_themselves(blend, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("form", ["blend.py,other.py", "[blend.py, other.py]"])
-def test_compare_varies_the_options_of_models_in_several_files(blend, tmp_path, monkeypatch, form):
+def test_compare_varies_the_options_of_models_in_several_files(blend, tiny_data, tmp_path, monkeypatch, form):
     monkeypatch.chdir(tmp_path)
     blend.with_name("other.py").write_text(BLEND.replace("class Blend", "class Other"))
     (tmp_path / "own.yaml").write_text(f"plugins: {form}\n")
-    fixed = arguments(**quick(write_tiny(tmp_path / "data"), dataset="tiny", config_files="own.yaml"))
+    fixed = arguments(**quick(tiny_data, dataset="tiny", config_files="own.yaml"))
     asked = ["--models=Blend,Other", "--vary=blend_share=0.2", "--out=study"]
     try:
         assert cli.main(["compare", *asked, *fixed]) == 0

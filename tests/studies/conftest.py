@@ -10,6 +10,7 @@ import pytest
 from recbole_micro.studies import paper_tables, pool
 from recbole_micro.studies.worker import EPOCHS, RESULT, USERS
 from tests.support import processes
+from tests.support.tiny import QUICK
 
 # A program that stands for a training: its result follows from its options; some calls die on the way.
 STAND_IN = """
@@ -110,3 +111,9 @@ def study(tmp_path):
             rows.append(row | {"test recall@5": users.mean(), "test ndcg@5": (1 - users).mean()})
     failed = {"label": "VBPR", "model": "VBPR", "seed": 1, "status": "failed", "error": "no <features>"}
     return pd.DataFrame([*rows, failed | {"folder": "runs/9"}]), tmp_path
+
+
+@pytest.fixture
+def tiny(tiny_data):
+    """Options of a quick run of a study."""
+    return {**QUICK, "dataset": "tiny", "data_path": str(tiny_data)}

@@ -9,11 +9,11 @@ from recbole_micro.studies import pool
 from tests.support.tiny import write_tiny
 
 
-def test_compare_writes_a_report_and_only_redraws_it(tmp_path, stand_in, monkeypatch, capsys):
+def test_compare_writes_a_report_and_only_redraws_it(tiny_data, tmp_path, stand_in, monkeypatch, capsys):
     command, calls = stand_in
     monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
     argv = ["compare", "--models=BPR,MICRO", "--dataset", "tiny", "--seeds=2", "--vary", "knn_k=2,3"]
-    argv += [f"--data_path={write_tiny(tmp_path / 'data')}", f"--out={tmp_path / 'out'}", "--epochs=1"]
+    argv += [f"--data_path={tiny_data}", f"--out={tmp_path / 'out'}", "--epochs=1"]
     assert cli.main(argv) == 0
     assert "| MICRO (knn_k=3) |" in capsys.readouterr().out
     assert len(calls.read_text().split()) == 6
@@ -23,13 +23,12 @@ def test_compare_writes_a_report_and_only_redraws_it(tmp_path, stand_in, monkeyp
     assert (tmp_path / "out" / "report.html").is_file()
 
 
-def test_compare_says_when_a_run_has_failed(tmp_path, stand_in, monkeypatch, capsys):
+def test_compare_says_when_a_run_has_failed(tiny_data, stand_in, monkeypatch, capsys):
     command, _ = stand_in
     monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
     monkeypatch.setenv("DIE", "start")
     monkeypatch.setenv("ONLY", "MICRO")
-    data = write_tiny(tmp_path / "data")
-    assert cli.main(["compare", "--models=BPR,MICRO", "--dataset=tiny", f"--data_path={data}"]) == 1
+    assert cli.main(["compare", "--models=BPR,MICRO", "--dataset=tiny", f"--data_path={tiny_data}"]) == 1
     printed = capsys.readouterr()
     assert "MICRO, seed 2020 failed: exit code 9" in printed.err
     assert "| BPR |" in printed.out and "| MICRO |" not in printed.out

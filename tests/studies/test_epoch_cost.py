@@ -7,7 +7,6 @@ import yaml
 from torch.utils.data import DataLoader
 
 from recbole_micro.studies import epoch_cost
-from tests.support.tiny import QUICK, write_tiny
 
 
 def test_an_epoch_is_its_first_batch_and_others_that_are_alike():
@@ -27,16 +26,8 @@ def test_a_watched_loader_stops_when_it_has_run_long_enough(monkeypatch):
 
 
 @pytest.mark.parametrize("model", ["MICRO", "Pop"])
-def test_a_run_is_timed_in_its_folder(model, tmp_path):
-    data = write_tiny(tmp_path / "data")
-    options = {
-        **QUICK,
-        "model": model,
-        "dataset": "tiny",
-        "data_path": str(data),
-        "epochs": 7,
-        "eval_step": 3,
-    }
+def test_a_run_is_timed_in_its_folder(model, tiny, tmp_path):
+    options = {**tiny, "model": model, "epochs": 7, "eval_step": 3}
     (tmp_path / epoch_cost.OPTIONS).write_text(yaml.safe_dump(options))
     measured = epoch_cost.time_in(tmp_path)
     assert json.loads((tmp_path / epoch_cost.RESULT).read_text()) == measured

@@ -9,10 +9,10 @@ from recbole_micro.studies import paper_figures, paper_tables
 from tests.support.tiny import write_tiny
 
 
-def test_figure_4_changes_one_option_at_a_time_and_draws_it(reproduced, tmp_path, capsys):
-    out, data = tmp_path / "out", write_tiny(tmp_path / "data")
+def test_figure_4_changes_one_option_at_a_time_and_draws_it(reproduced, tiny_data, tmp_path, capsys):
+    out = tmp_path / "out"
     argv = ["reproduce", "--figure=4", "--dataset=tiny", "--tau=0.3", "--beta=0.2"]
-    argv += [f"--data_path={data}", f"--out={out}", "--title=Tiny, made up"]
+    argv += [f"--data_path={tiny_data}", f"--out={out}", "--title=Tiny, made up"]
     assert cli.main(argv) == 0
     table = pd.read_csv(out / "results.csv")
     centre = {"knn_k": 10, "lambda_coeff": 0.4, "beta": 0.2}

@@ -17,8 +17,6 @@ from recbole_micro.studies.worker import EPOCHS
 from tests.support.processes import run_python
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-
-
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 
 

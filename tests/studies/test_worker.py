@@ -1,7 +1,5 @@
 """What a run of a study writes into its folder."""
 
-import json
-
 import pandas as pd
 import pytest
 import yaml
@@ -11,22 +9,14 @@ from recbole_micro.errors import UserError
 from recbole_micro.studies import worker
 from recbole_micro.studies.worker import train_in
 from recbole_micro.training import loading
-from tests.support.tiny import QUICK, write_tiny
 
 
-def test_a_run_of_a_study_without_cold_items_to_rank_keeps_its_users(tmp_path):
-    tiny = {**QUICK, "model": "BPR", "dataset": "tiny", "epochs": 1, "gpu_id": "", "cold_start": True}
-    (tmp_path / "options.yaml").write_text(
-        json.dumps({**tiny, "data_path": str(write_tiny(tmp_path / "data"))})
-    )
+def test_a_run_of_a_study_without_cold_items_to_rank_keeps_its_users(tiny, tmp_path):
+    more = {"model": "BPR", "epochs": 1, "cold_start": True}
+    (tmp_path / "options.yaml").write_text(yaml.safe_dump({**tiny, **more}))
     result = train_in(tmp_path)
     users = pd.read_parquet(tmp_path / "users.parquet")
     assert result["test"]["warm:recall@5"] == pytest.approx(users["recall@5"].mean())
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    return {**QUICK, "dataset": "tiny", "data_path": str(write_tiny(tmp_path / "data"))}
 
 
 def test_per_user_metrics_are_what_recbole_averages(tiny, tmp_path):

@@ -7,8 +7,6 @@ from recbole.data.interaction import Interaction
 from recbole.utils import get_model, get_trainer, init_seed
 
 N_USERS, N_ITEMS = 30, 24
-
-
 OPTIONS = {
     "epochs": 1,
     "embedding_size": 8,
@@ -20,8 +18,6 @@ OPTIONS = {
     "valid_metric": "Recall@5",
     "metrics": ["Recall"],
 }
-
-
 COLUMNS = {
     "inter": ["user_id", "item_id", "label"],
     "item": ["item_id", "class", "price", "vec"],

@@ -22,9 +22,7 @@ from tests.support.tiny import write_tiny
 SCORES = """
 import sys
 import torch
-import recbole_micro
-import recbole.config
-from recbole.data import create_dataset, data_preparation
+import recbole_micro  # before any module of RecBole
 from recbole.data.interaction import Interaction
 from recbole.quick_start import load_data_and_model
 

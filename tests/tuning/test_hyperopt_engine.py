@@ -8,13 +8,11 @@ from recbole.trainer import HyperTuning
 from recbole_micro import objective
 from recbole_micro.errors import UserError
 from recbole_micro.tuning import hyperopt_engine
-from tests.support.tiny import QUICK, write_tiny
 
 
 @pytest.fixture
-def fixed(tmp_path):
-    data = {"data_path": str(write_tiny(tmp_path / "data")), "checkpoint_dir": str(tmp_path / "saved")}
-    return {**QUICK, **data, "model": "BPR", "dataset": "tiny", "epochs": 1}
+def fixed(given):
+    return {**given, "model": "BPR", "dataset": "tiny", "epochs": 1}
 
 
 @pytest.mark.parametrize("algo", ["exhaustive", "random", "bayes"])

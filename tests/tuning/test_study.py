@@ -14,8 +14,6 @@ from tests.support.processes import stand_in
 from tests.support.tiny import QUICK, write_tiny
 
 SPACE = {"choice": {"embedding_size": [4, 8, 16]}, "uniform": {"learning_rate": [0.001, 0.1]}}
-
-
 OPTIONS = {"model": "BPR", "dataset": "tiny", "seed": 3, "topk": [5], "valid_metric": "Recall@5"}
 
 
@@ -103,14 +101,14 @@ def test_an_unknown_search_leaves_no_study_behind(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, evaluated, capsys):
+def test_tune_selects_on_validation_and_tests_the_winner_once(tiny_data, tmp_path, evaluated, capsys):
     """The whole command; no trial evaluates the test set, the winner's own process does."""
     file, space = tmp_path / "quick.yaml", tmp_path / "space.yaml"
     file.write_text(yaml.safe_dump(QUICK))
     space.write_text("choice:\n  embedding_size: [4, 8]\n")
     argv = ["tune", "--model=BPR", "--dataset=tiny", f"--space={space}", "--algo=exhaustive"]
     argv += [
-        f"--data_path={write_tiny(tmp_path / 'data')}",
+        f"--data_path={tiny_data}",
         f"--config_files={file}",
         f"--out={tmp_path}/out",
     ]
@@ -129,9 +127,8 @@ def test_tune_selects_on_validation_and_tests_the_winner_once(tmp_path, evaluate
     assert tested["best_valid_score"] == pytest.approx(trials["score"].max(), abs=1e-6)
 
 
-def test_values_that_an_option_cannot_have_are_refused_before_the_first_trial(tmp_path):
-    write_tiny(tmp_path)
-    given = {**OPTIONS, "model": "MICRO", "dataset": "tiny", "data_path": str(tmp_path)}
+def test_values_that_an_option_cannot_have_are_refused_before_the_first_trial(tiny_data, tmp_path):
+    given = {**OPTIONS, "model": "MICRO", "dataset": "tiny", "data_path": str(tiny_data)}
     for space in ({"choice": {"adjacency": ["mean", "sym"]}}, {"uniform": {"beta": [-1, 1]}}):
         with pytest.raises(UserError, match="in the search space"):
             study.tune(space, given, tmp_path / "out", objective=None)

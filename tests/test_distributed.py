@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 
@@ -15,7 +14,7 @@ from recbole_micro import cli, distributed, run
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import Config
 from tests.support import ddp_worker
-from tests.support.processes import ROOT, SCRIPT, free_port, start
+from tests.support.processes import ROOT, SCRIPT, free_port, start, taken_port
 from tests.support.tiny import QUICK, write_tiny
 
 USERS = 23  # RecBole would rank one user twice in two processes, and in three
@@ -207,10 +206,8 @@ def test_processes_that_never_come_are_one_sentence(given, rank, sentence):
 
 
 def test_a_port_that_is_taken_is_one_sentence(given):
-    with socket.socket() as taken:
-        taken.bind(("localhost", 0))
-        taken.listen()
-        group = dict(world_size=2, ip="localhost", port=taken.getsockname()[1], nproc=2, local_rank=0)
+    with taken_port() as port:
+        group = dict(world_size=2, ip="localhost", port=port, nproc=2, local_rank=0)
         with pytest.raises(UserError, match=r"cannot meet at .*: choose another --port"):
             Config("BPR", "tiny", config_dict={**given, **group})
 

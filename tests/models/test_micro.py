@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from torch.nn.functional import leaky_relu
 
 from recbole_micro.nn import item_graph
 from tests.models.shared import NUMBERS, LearnsInTheFirstBatch, ModelTests, SamplesEdges
@@ -12,28 +11,15 @@ from tests.support.dense import (
     LACKS_ALL,
     LACKS_VISUAL,
     MODALITIES,
-    adjacency,
     affine,
     bpr,
     half_squares,
     knn_graph,
     lightgcn,
+    ngcf,
     symmetric,
     unit,
 )
-
-
-def ngcf(model, how):
-    """Mean of the ID embeddings and two NGCF layers: users and items."""
-    backbone, a = model.backbone, adjacency(model, how)
-    layers = [torch.cat([backbone.user_embedding.weight, backbone.item_embedding.weight])]
-    x = layers[0]
-    for first, second in zip(backbone.sum_transform, backbone.product_transform, strict=True):
-        side = a @ x
-        x = leaky_relu(affine(first, side)) + leaky_relu(affine(second, x * side))
-        layers.append(unit(x))
-    assert len(layers) == 3
-    return (sum(layers) / len(layers)).split([model.n_users, model.n_items])
 
 
 class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
@@ -111,7 +97,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         how = options.get("adjacency", model.backbone.adjacency if cf_model != "MF" else None)
         if cf_model == "MF":
             return model.backbone.user_embedding.weight, model.backbone.item_embedding.weight
-        return ngcf(model, how) if cf_model == "NGCF" else lightgcn(model, options["n_ui_layers"], how)
+        return (ngcf if cf_model == "NGCF" else lightgcn)(model, options["n_ui_layers"], how)
 
     def forward(self, model, knn_k, **options):
         user, item = self.backbone(model, **options)

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from torch.nn.functional import leaky_relu, normalize
 
 from recbole_micro.nn.backbones import BACKBONES
+from tests.support.dense import lightgcn_vectors, ngcf_vectors, normalized
 
 N_USERS, N_ITEMS, SIZE = 5, 6, 4
 USER = torch.tensor([0, 0, 1, 2, 3, 3, 4])
@@ -12,34 +12,9 @@ ITEM = torch.tensor([1, 2, 2, 3, 4, 5, 1])
 
 
 def dense_adjacency(how):
-    n = N_USERS + N_ITEMS
-    a = torch.zeros(n, n, dtype=torch.float64)
+    a = torch.zeros(N_USERS + N_ITEMS, N_USERS + N_ITEMS, dtype=torch.float64)
     a[USER, N_USERS + ITEM] = a[N_USERS + ITEM, USER] = 1
-    if how == "mean_self_loop":
-        a += torch.eye(n, dtype=torch.float64)
-    inverse = torch.where(a.sum(1) > 0, 1 / a.sum(1), 0.0)
-    return inverse.sqrt()[:, None] * a * inverse.sqrt() if how == "symmetric" else inverse[:, None] * a
-
-
-def lightgcn_forward(model, adjacency):
-    x = torch.cat([model.user_embedding.weight, model.item_embedding.weight])
-    layers = [x]
-    for _ in range(model.n_layers):
-        x = adjacency @ x
-        layers.append(x)
-    return torch.stack(layers).mean(0)
-
-
-def ngcf_forward(model, adjacency):
-    x = torch.cat([model.user_embedding.weight, model.item_embedding.weight])
-    layers = [x]
-    for first, second in zip(model.sum_transform, model.product_transform, strict=True):
-        side = adjacency @ x
-        x = leaky_relu(side @ first.weight.T + first.bias, 0.01) + leaky_relu(
-            (x * side) @ second.weight.T + second.bias, 0.01
-        )
-        layers.append(normalize(x, dim=1))
-    return torch.stack(layers).mean(0)
+    return normalized(a, how)
 
 
 def make(kind, **options):
@@ -49,15 +24,15 @@ def make(kind, **options):
 
 @pytest.mark.parametrize("how", ["symmetric", "mean", "mean_self_loop"])
 @pytest.mark.parametrize("n_layers", [0, 1, 3])
-@pytest.mark.parametrize("kind, reference", [("LightGCN", lightgcn_forward), ("NGCF", ngcf_forward)])
+@pytest.mark.parametrize("kind, reference", [("LightGCN", lightgcn_vectors), ("NGCF", ngcf_vectors)])
 def test_forward_and_gradients_equal_the_dense_reference(kind, reference, n_layers, how):
     model = make(kind, n_layers=n_layers, adjacency=how).double().eval()
     weight = torch.randn(N_USERS + N_ITEMS, SIZE, dtype=torch.float64)
-    ours = torch.cat(model())
-    assert torch.allclose(ours, reference(model, dense_adjacency(how)), atol=1e-7)
+    ours, theirs = torch.cat(model()), reference(model, dense_adjacency(how), n_layers)
+    assert torch.allclose(ours, theirs, atol=1e-7)
     parameters = list(model.parameters())
     got = torch.autograd.grad((ours * weight).sum(), parameters)
-    expected = torch.autograd.grad((reference(model, dense_adjacency(how)) * weight).sum(), parameters)
+    expected = torch.autograd.grad((theirs * weight).sum(), parameters)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(got, expected, strict=True))
 
 

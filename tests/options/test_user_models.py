@@ -172,13 +172,17 @@ def test_study_whose_best_options_train_by_themselves(blend, tiny_data, tmp_path
     assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize("form", ["blend.py,other.py", "[blend.py, other.py]"])
-def test_compare_varies_the_options_of_models_in_several_files(blend, tiny_data, tmp_path, monkeypatch, form):
+@pytest.mark.parametrize(
+    "form, models", [("blend.py,other.py", "Blend,Other"), ("[blend.py, other.py]", "Other")]
+)
+def test_compare_varies_the_options_of_models_in_several_files(
+    blend, tiny_data, tmp_path, monkeypatch, form, models
+):
     monkeypatch.chdir(tmp_path)
     blend.with_name("other.py").write_text(BLEND.replace("class Blend", "class Other"))
     (tmp_path / "own.yaml").write_text(f"plugins: {form}\n")
     fixed = arguments(**quick(tiny_data, dataset="tiny", config_files="own.yaml"))
-    asked = ["--models=Blend,Other", "--vary=blend_share=0.2", "--out=study"]
+    asked = [f"--models={models}", "--vary=blend_share=0.2", "--out=study"]
     try:
         assert cli.main(["compare", *asked, *fixed]) == 0
     finally:

@@ -5,6 +5,7 @@ import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.data.interaction import Interaction
 from recbole.utils import get_model
+from torch.nn.functional import leaky_relu
 
 import recbole_micro  # noqa: F401
 from recbole_micro import Config
@@ -75,12 +76,8 @@ def interactions(model):
     return r
 
 
-def adjacency(model, how="symmetric"):
-    """The normalised user-item graph, [n_users + n_items] squared."""
-    n_users, n = model.n_users, model.n_users + model.n_items
-    a = torch.zeros(n, n, dtype=torch.float64)
-    a[:n_users, n_users:] = interactions(model)
-    a = a + a.T
+def normalized(a, how):
+    """A square graph of zeros and ones, normalised by its degrees."""
     if how == "symmetric":
         return symmetric(a)
     if how == "mean_self_loop":
@@ -89,13 +86,49 @@ def adjacency(model, how="symmetric"):
     return torch.where(degree > 0, a / degree.clamp(min=1), 0.0)
 
 
-def lightgcn(model, n_layers=2, how="symmetric"):
-    """Mean of the ID embeddings and the layers: users and items."""
-    backbone, a = model.backbone, adjacency(model, how)
-    layers = [torch.cat([backbone.user_embedding.weight, backbone.item_embedding.weight])]
+def adjacency(model, how="symmetric"):
+    """The normalised user-item graph, [n_users + n_items] squared."""
+    n_users, n = model.n_users, model.n_users + model.n_items
+    a = torch.zeros(n, n, dtype=torch.float64)
+    a[:n_users, n_users:] = interactions(model)
+    return normalized(a + a.T, how)
+
+
+def ids(backbone):
+    """The ID embeddings of users, then items."""
+    return torch.cat([backbone.user_embedding.weight, backbone.item_embedding.weight])
+
+
+def lightgcn_vectors(backbone, a, n_layers):
+    """Mean of the ID embeddings and the layers of LightGCN on the graph `a`, users then items."""
+    layers = [ids(backbone)]
     for _ in range(n_layers):
         layers.append(a @ layers[-1])
-    return (sum(layers) / len(layers)).split([model.n_users, model.n_items])
+    return sum(layers) / len(layers)
+
+
+def ngcf_vectors(backbone, a, n_layers):
+    """Mean of the ID embeddings and the layers of NGCF on the graph `a`, users then items."""
+    layers = [ids(backbone)]
+    x = layers[0]
+    for first, second in zip(backbone.sum_transform, backbone.product_transform, strict=True):
+        side = a @ x
+        x = leaky_relu(affine(first, side), 0.01) + leaky_relu(affine(second, x * side), 0.01)
+        layers.append(unit(x))
+    assert len(layers) == n_layers + 1
+    return sum(layers) / len(layers)
+
+
+def lightgcn(model, n_layers=2, how="symmetric"):
+    """Users and items of LightGCN."""
+    return lightgcn_vectors(model.backbone, adjacency(model, how), n_layers).split(
+        [model.n_users, model.n_items]
+    )
+
+
+def ngcf(model, n_layers, how):
+    """Users and items of NGCF."""
+    return ngcf_vectors(model.backbone, adjacency(model, how), n_layers).split([model.n_users, model.n_items])
 
 
 def unit(x):
@@ -118,6 +151,13 @@ def bpr(user, positive, negative):
 def half_squares(*parts):
     """Half of the sum of squares."""
     return 0.5 * sum((part**2).sum() for part in parts)
+
+
+def mean_squares_of_ids(model, batch):
+    """Mean of the squares of the ID embeddings that a batch looks at, of a model with one table of them."""
+    user, item = model.id_embedding.weight.split([model.n_users, model.n_items])
+    items = (batch["item_id"], batch["neg_item_id"])
+    return torch.stack([user[batch["user_id"]] ** 2 + item[i] ** 2 for i in items]).mean()
 
 
 def agree(model, forward, losses, batch):

@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,10 +18,10 @@ def surroundings(**changed: str) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(ROOT), **changed}
 
 
-def start(*words, cwd: Path | str | None = None, environment: dict | None = None, **more) -> subprocess.Popen:
+def start(*words, cwd: Path | str | None = None, **more) -> subprocess.Popen:
     """Start Python with these words, what follows `python` on a command line; `more` is for Popen."""
     command = [sys.executable, *map(str, words)]
-    return subprocess.Popen(command, cwd=cwd, env=surroundings(**environment or {}), text=True, **more)
+    return subprocess.Popen(command, cwd=cwd, env=surroundings(), text=True, **more)
 
 
 def run_python(
@@ -60,3 +62,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return probe.getsockname()[1]
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port of this machine that somebody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        taken.listen()
+        yield taken.getsockname()[1]

@@ -2,14 +2,13 @@
 
 import json
 import signal
-import socket
 
 import pytest
 
 from recbole_micro import load, run
 from recbole_micro.errors import UserError
 from recbole_micro.training import launch
-from tests.support.processes import free_port, run_code
+from tests.support.processes import free_port, run_code, taken_port
 
 
 def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
@@ -68,9 +67,8 @@ def test_a_mistake_in_several_processes_is_one_sentence(given):
 
 @pytest.mark.slow
 def test_a_taken_port_is_one_sentence(given):
-    with socket.socket() as taken:
-        taken.bind(("localhost", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"cannot meet at tcp://localhost:{port}.*--port"):
-            run("BPR", "tiny", config_dict=given, nproc=2, port=port)
+    with (
+        taken_port() as port,
+        pytest.raises(UserError, match=f"cannot meet at tcp://localhost:{port}.*--port"),
+    ):
+        run("BPR", "tiny", config_dict=given, nproc=2, port=port)

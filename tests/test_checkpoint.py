@@ -60,6 +60,7 @@ sys.modules["ray"] = ray = type(sys)("ray")
 ray.tune = sys.modules["ray.tune"] = type(sys)("ray.tune")
 ray.__spec__ = importlib.machinery.ModuleSpec("ray", None)
 from recbole.quick_start import load_data_and_model  # before the plugin mends it
+import recbole_micro
 from tests.support.recbole_runs import scores
 for file in json.loads(sys.argv[1]):
     config, model, dataset, *_ = load_data_and_model(file)

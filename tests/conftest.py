@@ -1,6 +1,7 @@
 """What every test shares: one thread, a working directory outside the checkout, small data sets."""
 
 import os
+import sys
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # also for the processes that tests start
     os.environ.setdefault(variable, "1")
@@ -8,7 +9,9 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # also for the processe
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-import recbole_micro  # noqa: E402, F401  # before any module of RecBole, which cannot be imported without
+from recbole_micro import options  # noqa: E402  # before any module of RecBole, which it mends
+from recbole_micro.models.registry import ALIAS_PACKAGE, MODELS  # noqa: E402
+from recbole_micro.options import defaults, user_models  # noqa: E402
 from tests.support import cold, tiny  # noqa: E402
 
 torch.set_num_threads(1)
@@ -69,3 +72,18 @@ def evaluated(monkeypatch):
 
     monkeypatch.setattr(PluginTrainer, "evaluate", watch)
     return parts
+
+
+@pytest.fixture
+def own_models():
+    """Models of one's own, and defaults that are added, are forgotten after the test."""
+    before = dict(MODELS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(defaults, "_added", {})
+        patch.setattr(user_models, "_loaded", {})
+        yield
+    for name in set(MODELS) - set(before):
+        sys.modules.pop(f"{ALIAS_PACKAGE}.{name.lower()}", None)
+        del MODELS[name]
+    for cached in (options.plugin_defaults, options.model_names, options.known_names, options.declared):
+        cached.cache_clear()

@@ -60,23 +60,17 @@ def test_order_of_defaults(monkeypatch, tmp_path):
     assert [made[keys[name]] for name in names] == names
 
 
-def test_a_data_set_has_defaults_of_its_own_for_a_model(monkeypatch):
-    monkeypatch.setattr(defaults, "_added", {})
+def test_a_data_set_has_defaults_of_its_own_for_a_model(own_models):
     defaults.add_text("dataset/shop.yaml", "topk: [5, 20]\nmodels:\n  BPR: {embedding_size: 32}\n")
     defaults.add_text("dataset/mall.yaml", "models: shop\n")
-    try:
-        sizes = {name: make("BPR", name)["embedding_size"] for name in ("shop", "mall", "tiny")}
-        assert sizes == {"shop": 32, "mall": 32, "tiny": 64}
-        assert make("BPR", "shop", embedding_size=16)["embedding_size"] == 16
-        other = make("LightGCN", "shop")
-        assert other["embedding_size"] == 64 and other["topk"] == [5, 20]
-        assert "models" not in other.final_config_dict
-        assert options.declared("BPR", "mall")["embedding_size"].default == 32
-        assert "models" not in options.known_names() and "models" not in options.declared("BPR", "shop")
-    finally:
-        monkeypatch.undo()
-        for cached in (options.plugin_defaults, options.known_names, options.declared):
-            cached.cache_clear()
+    sizes = {name: make("BPR", name)["embedding_size"] for name in ("shop", "mall", "tiny")}
+    assert sizes == {"shop": 32, "mall": 32, "tiny": 64}
+    assert make("BPR", "shop", embedding_size=16)["embedding_size"] == 16
+    other = make("LightGCN", "shop")
+    assert other["embedding_size"] == 64 and other["topk"] == [5, 20]
+    assert "models" not in other.final_config_dict
+    assert options.declared("BPR", "mall")["embedding_size"].default == 32
+    assert "models" not in options.known_names() and "models" not in options.declared("BPR", "shop")
 
 
 def test_plugin_protocol_and_recbole_model_defaults():
@@ -169,7 +163,7 @@ def test_notices_of_a_preset_are_in_the_printed_configuration():
     assert "Notice: " not in str(make("MICRO"))
 
 
-def test_a_preset_for_micro_leaves_other_models_alone(tmp_path):
+def test_a_preset_for_micro_leaves_other_models_alone(own_models, tmp_path):
     own = write(
         tmp_path / "own.py",
         "from recbole_micro.models.micro import MICRO\n\n\nclass Own(MICRO):\n    pass\n",

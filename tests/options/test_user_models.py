@@ -1,7 +1,6 @@
 """A model of the user's own, in a file outside the package."""
 
 import re
-import sys
 import textwrap
 
 import pytest
@@ -11,10 +10,9 @@ import recbole_micro
 from recbole_micro import cli, options
 from recbole_micro.errors import UserError
 from recbole_micro.models.registry import MODELS
-from recbole_micro.options import defaults, user_models
+from recbole_micro.options import user_models
 from recbole_micro.options.config import find_model
 from recbole_micro.options.values import parse
-from recbole_micro.recbole_patches import register
 from recbole_micro.tuning import hyperopt_engine, study
 from tests.support.processes import ROOT, SCRIPT, run_code, run_python
 from tests.support.tiny import QUICK
@@ -49,21 +47,11 @@ class Blend(MultimodalRecommender):
 
 
 @pytest.fixture
-def blend(tmp_path, monkeypatch):
-    """The file, and the registry as it was before."""
-    before = dict(MODELS)
-    monkeypatch.setattr(defaults, "_added", {})
-    monkeypatch.setattr(user_models, "_loaded", {})
+def blend(own_models, tmp_path):
+    """The file of a model of one's own."""
     file = tmp_path / "blend.py"
     file.write_text(BLEND)
-    yield file
-    monkeypatch.undo()
-    MODELS.clear()
-    MODELS.update(before)
-    for cached in (options.plugin_defaults, options.model_names, options.known_names, options.declared):
-        cached.cache_clear()
-    for name in ("blend", "plain"):
-        sys.modules.pop(f"{register.ALIAS_PACKAGE}.{name}", None)
+    return file
 
 
 @pytest.fixture
@@ -183,10 +171,7 @@ def test_compare_varies_the_options_of_models_in_several_files(
     (tmp_path / "own.yaml").write_text(f"plugins: {form}\n")
     fixed = arguments(**quick(tiny_data, dataset="tiny", config_files="own.yaml"))
     asked = [f"--models={models}", "--vary=blend_share=0.2", "--out=study"]
-    try:
-        assert cli.main(["compare", *asked, *fixed]) == 0
-    finally:
-        sys.modules.pop(f"{register.ALIAS_PACKAGE}.other", None)
+    assert cli.main(["compare", *asked, *fixed]) == 0
 
 
 def test_options_come_from_a_yaml_file_beside_the_model(blend, capsys):

@@ -28,6 +28,9 @@ assert "recall@5" in recbole_micro.run("BPR", "tiny", config_dict=options)["test
 """
 
 
+ASK = "from recbole_micro.options import defaults as d; assert d.model_names(); print(d.properties())"
+
+
 def run(*command, cwd, **environment):
     """What Python prints; the checkout is not on its path."""
     done = run_python(*command, cwd=cwd, **{"PYTHONPATH": "", **environment})
@@ -72,13 +75,16 @@ def installed(path, folder):
     return target
 
 
+def paths_from(target):
+    """`target`, then this environment's packages; -S keeps editable installations of the checkout out."""
+    return os.pathsep.join([str(target), *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}])
+
+
 def check_installation(target, folder):
     """Train from an environment of `target` and this environment's other packages, far from the checkout."""
     write_tiny(folder, features=False)
-    paths = os.pathsep.join([str(target), *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}])
-    # -S keeps editable installations of the checkout out
-    run("-S", "-c", TRAIN, target, cwd=folder, PYTHONPATH=paths)
-    run("-S", target / "bin" / "recbole-micro", "train", "--help", cwd=folder, PYTHONPATH=paths)
+    run("-S", "-c", TRAIN, target, cwd=folder, PYTHONPATH=paths_from(target))
+    run("-S", target / "bin" / "recbole-micro", "train", "--help", cwd=folder, PYTHONPATH=paths_from(target))
 
 
 def test_wheel_holds_everything(wheel, checkout):
@@ -118,6 +124,14 @@ def test_sdist_holds_everything_and_installs(checkout, tmp_path):
     check_installation(installed(sdist, tmp_path), tmp_path)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="defaults.properties() looks for the checkout's folder below the package"
+)
+def test_a_checkout_that_is_not_installed_finds_its_yaml_files(checkout, tmp_path):
+    told = run("-S", "-c", ASK, cwd=tmp_path, PYTHONPATH=paths_from(checkout))
+    assert told.strip() == str(checkout / "properties")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["lenient", "strict", "compat"])
 def test_editable_install_finds_the_yaml_files(checkout, tmp_path, mode):
@@ -128,6 +142,5 @@ def test_editable_install_finds_the_yaml_files(checkout, tmp_path, mode):
     options = ["--no-deps", "--no-build-isolation", f"--config-settings=editable_mode={mode}"]
     (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     run("-m", "pip", "--python", python, "install", "--quiet", *options, "-e", checkout, cwd=tmp_path)
-    script = "from recbole_micro.options import defaults as d; assert d.model_names(); print(d.properties())"
     for cwd in (tmp_path, checkout):
-        assert str(checkout) in run("-c", script, cwd=cwd, program=python)
+        assert str(checkout) in run("-c", ASK, cwd=cwd, program=python)

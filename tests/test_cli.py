@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 
 import pytest
 from recbole.trainer import Trainer
@@ -11,7 +10,8 @@ from recbole_micro import __version__, cli, options
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import command_line
 from recbole_micro.training import quick_start
-from tests.tiny import QUICK, ROOT, python, write_tiny
+from tests.support.processes import SCRIPT, run_python, start
+from tests.support.tiny import QUICK, write_tiny
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,9 @@ def test_mistakes_are_one_line_and_code_2(argv, sentence, capsys):
 
 
 @pytest.fixture
-def tiny(tmp_path):
+def tiny(tiny_data):
     """Arguments of a short training."""
-    data = write_tiny(tmp_path / "data")
-    options = {**QUICK, "model": "BPR", "dataset": "tiny", "data_path": data, "epochs": 3}
+    options = {**QUICK, "model": "BPR", "dataset": "tiny", "data_path": tiny_data, "epochs": 3}
     return ["train", *(f"--{name}={value}" for name, value in options.items())]
 
 
@@ -172,10 +171,10 @@ def test_help_and_version(capsys):
 
 
 def test_a_reader_who_has_read_enough_is_no_error():
-    command = [sys.executable, ROOT / "run_recbole_micro.py", "--model=MICRO", "--help"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with start(SCRIPT, "--model=MICRO", "--help", **pipes) as process:
         process.stdout.close()
-        assert process.stderr.read() == b""
+        assert process.stderr.read() == ""
     assert process.returncode == 0
 
 
@@ -209,9 +208,8 @@ def test_the_run_script_trains(tmp_path):
     write_tiny(tmp_path / "dataset")
     file = tmp_path / "mine.yaml"
     file.write_text("".join(f"{name}: {value!r}\n" for name, value in QUICK.items()))
-    code = (ROOT / "run_recbole_micro.py").read_text()
     arguments = ["--model=MICRO", "--dataset", "tiny", f"--config_files={file}", "--epochs=3"]
-    ran = python(code, *arguments, "--mlp_hidden_size=__import__('os').mkdir('made')", cwd=tmp_path)
+    ran = run_python(SCRIPT, *arguments, "--mlp_hidden_size=__import__('os').mkdir('made')", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "epoch 2 training" in ran.stderr.replace("\x1b[1;32m", "")
     assert "test result" in ran.stderr

@@ -6,7 +6,6 @@ from recbole.data.interaction import Interaction
 
 from recbole_micro import load, run
 from recbole_micro.models.registry import MODELS
-from tests.tiny import QUICK, write_tiny
 
 pytestmark = [
     pytest.mark.cuda,
@@ -29,10 +28,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("model, changed", CASES.values(), ids=CASES)
-def test_a_checkpoint_scores_the_same_where_there_is_no_device(model, changed, tmp_path, monkeypatch):
-    write_tiny(tmp_path)
-    given = {**QUICK, "data_path": str(tmp_path), "checkpoint_dir": str(tmp_path / "saved"), **changed}
-    trained = run(model, "tiny", config_dict={**given, "gpu_id": "0"})
+def test_a_checkpoint_scores_the_same_where_there_is_no_device(model, changed, given, monkeypatch):
+    trained = run(model, "tiny", config_dict={**given, **changed, "gpu_id": "0"})
     scores = {}
     for device in ("cuda", "cpu"):
         if device == "cpu":
@@ -46,9 +43,7 @@ def test_a_checkpoint_scores_the_same_where_there_is_no_device(model, changed, t
 
 
 @pytest.mark.parametrize("gpu_id", ["0", ""])
-def test_a_training_on_the_device_is_resumed_on_either(gpu_id, tmp_path):
-    write_tiny(tmp_path)
-    given = {**QUICK, "data_path": str(tmp_path), "checkpoint_dir": str(tmp_path / "saved"), "gpu_id": "0"}
-    first = run("MICRO", "tiny", config_dict=given)
+def test_a_training_on_the_device_is_resumed_on_either(gpu_id, given):
+    first = run("MICRO", "tiny", config_dict={**given, "gpu_id": "0"})
     resumed = run(config_dict={"resume": first["checkpoint"], "epochs": 4, "gpu_id": gpu_id})
     assert resumed["test_result"]

@@ -5,27 +5,23 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
-import sys
 import time
 
 import pytest
-import torch
 
 from recbole_micro import cli, distributed, run
-from recbole_micro.checkpoint import write
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import Config
-from tests import ddp_worker
-from tests.tiny import QUICK, ROOT, free_port, write_tiny
+from tests.support import ddp_worker
+from tests.support.processes import ROOT, SCRIPT, free_port, start, taken_port
+from tests.support.tiny import QUICK, write_tiny
 
 USERS = 23  # RecBole would rank one user twice in two processes, and in three
 RANKING = [
     "Recall", "MRR", "NDCG", "NDCG_hits", "Hit", "MAP", "Precision", "GAUC", "ItemCoverage",
     "AveragePopularity", "GiniIndex", "ShannonEntropy", "TailPercentage",
 ]  # fmt: skip
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +44,8 @@ def torchrun(*arguments: str, cwd, **options) -> subprocess.Popen:
     """Start torchrun with two processes, or as `options` say."""
     options = {"nproc_per_node": "2", "master_addr": "127.0.0.1", "master_port": str(free_port()), **options}
     flags = [f"--{name}={value}" for name, value in options.items()]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("PYTEST_CURRENT_TEST", None)
-    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return subprocess.Popen([*TORCHRUN, *flags, *arguments], cwd=cwd, env=environment, **pipes)
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return start("-m", "torch.distributed.run", *flags, *arguments, cwd=cwd, **pipes)
 
 
 def outputs(*processes: subprocess.Popen) -> list[str]:
@@ -96,7 +90,7 @@ def together(one, given, folder, processes: int) -> list[dict]:
     trained = {**given, "epochs": 3, "edge_dropout": 0.5, "graph_learning": "first_batch"}
     work = {**one[0], "train": ["train", "MICRO", "tiny", trained]}
     (folder / "work.json").write_text(json.dumps(work))
-    arguments = [str(ROOT / "tests" / "ddp_worker.py"), "work.json", "."]
+    arguments = [str(ROOT / "tests" / "support" / "ddp_worker.py"), "work.json", "."]
     process = torchrun(*arguments, cwd=folder, nproc_per_node=str(processes))
     (printed,) = outputs(process)
     assert process.returncode == 0, printed
@@ -139,20 +133,6 @@ def test_two_processes_keep_one_model(two, given):
     folder = given["checkpoint_dir"]
     assert os.path.isfile(two[0]["train"]["file"])
     assert not [name for name in os.listdir(folder) if not name.endswith(".pth")], "half-written files"
-
-
-def test_machines_that_share_a_folder_write_one_file(tmp_path, monkeypatch):
-    path, save = tmp_path / "model.pth", torch.save
-
-    def while_another_writes(state, part):
-        save(state, part)
-        monkeypatch.setattr(torch, "save", save)
-        write({"by": "the other"}, path)
-
-    monkeypatch.setattr(torch, "save", while_another_writes)
-    write({"by": "this one"}, path)
-    assert torch.load(path) == {"by": "this one"}
-    assert os.listdir(tmp_path) == ["model.pth"]
 
 
 @pytest.mark.slow
@@ -226,10 +206,8 @@ def test_processes_that_never_come_are_one_sentence(given, rank, sentence):
 
 
 def test_a_port_that_is_taken_is_one_sentence(given):
-    with socket.socket() as taken:
-        taken.bind(("localhost", 0))
-        taken.listen()
-        group = dict(world_size=2, ip="localhost", port=taken.getsockname()[1], nproc=2, local_rank=0)
+    with taken_port() as port:
+        group = dict(world_size=2, ip="localhost", port=port, nproc=2, local_rank=0)
         with pytest.raises(UserError, match=r"cannot meet at .*: choose another --port"):
             Config("BPR", "tiny", config_dict={**given, **group})
 
@@ -299,9 +277,8 @@ def failing(given, tmp_path):
             "plugins": str(tmp_path / "failing.py"),
             "state": "ERROR",
         }
-        command = [sys.executable, "launch.py", json.dumps(options), json.dumps(group)]
-        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        return subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, **pipes)
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return start("launch.py", json.dumps(options), json.dumps(group), cwd=tmp_path, **pipes)
 
     return launch
 
@@ -345,7 +322,7 @@ def test_two_torchrun_agents_stand_in_for_two_machines(given, data, tmp_path, me
     else:
         common["master_port"] = port
     options = {**given, "data_path": str(data), "topk": "5", "epochs": "2"}
-    train = [str(ROOT / "run_recbole_micro.py"), "--model=MICRO", "--dataset=tiny"]
+    train = [str(SCRIPT), "--model=MICRO", "--dataset=tiny"]
     train += [f"--{name}={value}" for name, value in options.items()]
     agents = [torchrun(*train, cwd=tmp_path, **common, node_rank=str(rank)) for rank in range(2)]
     printed = outputs(*agents)
@@ -358,7 +335,7 @@ def test_two_torchrun_agents_stand_in_for_two_machines(given, data, tmp_path, me
 def test_torchrun_ends_with_a_failing_process(given, tmp_path):
     (tmp_path / "failing.py").write_text(FAILING)
     options = {**given, "topk": "5", "how": "crash", "epochs": "4", "plugins": "failing.py"}
-    train = [str(ROOT / "run_recbole_micro.py"), "--model=Failing", "--dataset=tiny"]
+    train = [str(SCRIPT), "--model=Failing", "--dataset=tiny"]
     process = torchrun(*train, *(f"--{name}={value}" for name, value in options.items()), cwd=tmp_path)
     (printed,) = outputs(process)
     assert process.returncode != 0
@@ -369,10 +346,9 @@ def test_an_interrupt_of_several_processes_names_the_checkpoint(data, tmp_path):
     """As of Ctrl-C in a notebook or a queue, which reaches the parent alone."""
     given = {**QUICK, "epochs": 10**6, "stopping_step": 10**6, "data_path": str(data), "port": free_port()}
     options = [f"--{name}={value}" for name, value in given.items()]
-    command = [sys.executable, str(ROOT / "run_recbole_micro.py"), "--nproc=2", *options]
-    command += ["--model=MICRO", "--dataset=tiny"]
-    pipes = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
+    command = [SCRIPT, "--nproc=2", *options, "--model=MICRO", "--dataset=tiny"]
+    pipes = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    process = start(*command, cwd=tmp_path, **pipes)
     try:
         until = time.monotonic() + 200
         while not list(tmp_path.glob("saved/*.pth")) and process.poll() is None and time.monotonic() < until:

@@ -2,14 +2,13 @@
 
 import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
 from recbole_micro import options
+from tests.support.processes import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
 if not (DOCS / "index.md").is_file():

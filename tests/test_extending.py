@@ -9,7 +9,8 @@ from recbole.evaluator import register
 import recbole_micro
 from recbole_micro import UserError
 from recbole_micro.options import user_models
-from tests.tiny import QUICK, ROOT, write_tiny
+from tests.support.processes import ROOT
+from tests.support.tiny import QUICK, write_tiny
 
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 METRIC = str(ROOT / "docs" / "examples" / "own_metric.py")

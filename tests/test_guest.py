@@ -17,7 +17,7 @@ from recbole.utils import get_trainer
 import recbole_micro
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.training.trainer import PluginTrainer
-from tests.tiny import write_tiny
+from tests.support.tiny import write_tiny
 
 
 @pytest.fixture

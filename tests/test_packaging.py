@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 import sysconfig
 import tarfile
 import zipfile
@@ -11,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.processes import ROOT, run_python
+from tests.support.tiny import write_tiny
+
 TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md")
 SHIPPED = ("recbole_micro", "dataset_tools", "properties")
 KINDS = (".py", ".yaml", ".typed")
@@ -24,15 +24,16 @@ assert home in pathlib.Path(recbole_micro.__file__).parents, recbole_micro.__fil
 assert home in pathlib.Path(dataset_tools.__file__).parents, dataset_tools.__file__
 assert (importlib.resources.files("recbole_micro.properties") / "model" / "MICRO.yaml").is_file()
 options = {"epochs": 1, "data_path": ".", "embedding_size": 4, "topk": [5], "valid_metric": "Recall@5"}
-assert "recall@5" in recbole_micro.run("BPR", "small", config_dict=options)["test_result"]
+assert "recall@5" in recbole_micro.run("BPR", "tiny", config_dict=options)["test_result"]
 """
 
 
+ASK = "from recbole_micro.options import defaults as d; assert d.model_names(); print(d.properties())"
+
+
 def run(*command, cwd, **environment):
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=cwd, env={**os.environ, "PYTHONPATH": "", **environment},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    """What Python prints; the checkout is not on its path."""
+    done = run_python(*command, cwd=cwd, **{"PYTHONPATH": "", **environment})
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -66,13 +67,6 @@ def wheel(checkout, tmp_path_factory):
     return next(folder.glob("*.whl"))
 
 
-def small_data_set(folder):
-    """20 users x 15 items, so that training takes no time."""
-    lines = [f"u{u}\ti{(3 * u + 7 * k) % 15}" for u in range(20) for k in range(8)]
-    (folder / "small").mkdir()
-    (folder / "small" / "small.inter").write_text("user_id:token\titem_id:token\n" + "\n".join(lines) + "\n")
-
-
 def installed(path, folder):
     """Install a distribution, without what it depends on, into a folder of its own."""
     target = folder / "site"
@@ -81,13 +75,16 @@ def installed(path, folder):
     return target
 
 
+def paths_from(target):
+    """`target`, then this environment's packages; -S keeps editable installations of the checkout out."""
+    return os.pathsep.join([str(target), *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}])
+
+
 def check_installation(target, folder):
     """Train from an environment of `target` and this environment's other packages, far from the checkout."""
-    small_data_set(folder)
-    paths = os.pathsep.join([str(target), *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}])
-    # -S keeps editable installations of the checkout out
-    run("-S", "-c", TRAIN, target, cwd=folder, PYTHONPATH=paths)
-    run("-S", target / "bin" / "recbole-micro", "train", "--help", cwd=folder, PYTHONPATH=paths)
+    write_tiny(folder, features=False)
+    run("-S", "-c", TRAIN, target, cwd=folder, PYTHONPATH=paths_from(target))
+    run("-S", target / "bin" / "recbole-micro", "train", "--help", cwd=folder, PYTHONPATH=paths_from(target))
 
 
 def test_wheel_holds_everything(wheel, checkout):
@@ -127,6 +124,11 @@ def test_sdist_holds_everything_and_installs(checkout, tmp_path):
     check_installation(installed(sdist, tmp_path), tmp_path)
 
 
+def test_a_checkout_that_is_not_installed_finds_its_yaml_files(checkout, tmp_path):
+    told = run("-S", "-c", ASK, cwd=tmp_path, PYTHONPATH=paths_from(checkout))
+    assert told.strip() == str(checkout / "properties")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["lenient", "strict", "compat"])
 def test_editable_install_finds_the_yaml_files(checkout, tmp_path, mode):
@@ -137,9 +139,5 @@ def test_editable_install_finds_the_yaml_files(checkout, tmp_path, mode):
     options = ["--no-deps", "--no-build-isolation", f"--config-settings=editable_mode={mode}"]
     (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     run("-m", "pip", "--python", python, "install", "--quiet", *options, "-e", checkout, cwd=tmp_path)
-    # options.py imports RecBole alone, which is enough to read the plugin's defaults
-    script = "from recbole_micro import options; assert options.model_names(); print(options.properties())"
     for cwd in (tmp_path, checkout):
-        done = subprocess.run([python, "-c", script], cwd=cwd, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        assert str(checkout) in done.stdout
+        assert str(checkout) in run("-c", ASK, cwd=cwd, program=python)

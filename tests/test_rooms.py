@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.processes import ROOT
+
 # From the lowest room to the highest.  Modules beside the rooms count as rooms of their own.
 ORDER = (
     "errors", "mixing", "files", "distributed", "checkpoint", "data", "nn", "evaluation", "models", "options",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.dense import Bench
+from tests.support.dense import Bench
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from recbole.data.interaction import Interaction
 
 import recbole_micro
 from recbole_micro.training import quick_start
-from tests import dense
-from tests import world as worlds
+from tests.support import dense
+from tests.support import world as worlds
 
 CHANCE = 1 / (worlds.VISUAL * worlds.TEXTUAL)
 NUMBERS = {"one": ("textual",), "two": ("visual", "textual"), "three": dense.MODALITIES}
@@ -74,7 +74,11 @@ class ModelTests:
         assert model.embeddings()[0] is model.embeddings()[0], "one forward an evaluation"
 
     def test_a_copy_scores_the_same_and_the_state_holds_parameters_only(self, bench):
-        model = self.make(bench).train()
+        self.a_copy_scores_the_same(bench)
+
+    def a_copy_scores_the_same(self, bench, **options):
+        model = self.make(bench, **options).train()
+        model.start_epoch()
         model.calculate_loss(bench.batch(model))
         twin = copy.deepcopy(model).eval()
         for a, b in zip(twin.embeddings(), model.eval().embeddings(), strict=True):
@@ -156,6 +160,9 @@ class SamplesEdges:
         full = self.make(bench, edge_dropout=0.0)
         assert not torch.allclose(model.train()()[0], full.train()()[0])
         assert torch.allclose(model.eval()()[0], full.eval()()[0])
+
+    def test_a_copy_of_a_model_with_sampled_edges_scores_the_same(self, bench):
+        self.a_copy_scores_the_same(bench, edge_dropout=0.5)
 
     def test_a_run_on_sampled_edges_can_be_repeated(self, bench):
         runs = []

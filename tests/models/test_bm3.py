@@ -3,8 +3,8 @@
 import torch
 from torch.nn.functional import dropout
 
-from tests.dense import affine, half_squares, lightgcn
 from tests.models.shared import ModelTests
+from tests.support.dense import affine, half_squares, lightgcn
 
 
 def distance(a, b):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from recbole_micro.errors import UserError
-from tests.dense import MODALITIES, affine, bpr, knn_graph, lightgcn, symmetric
 from tests.models.shared import ModelTests, SamplesEdges
+from tests.support.dense import MODALITIES, affine, bpr, knn_graph, lightgcn, symmetric
 
 
 class TestFREEDOM(SamplesEdges, ModelTests):

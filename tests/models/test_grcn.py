@@ -3,8 +3,8 @@
 import torch
 from torch.nn.functional import leaky_relu
 
-from tests.dense import adjacency, affine, bpr, interactions, unit
 from tests.models.shared import ModelTests
+from tests.support.dense import adjacency, affine, bpr, interactions, mean_squares_of_ids, unit
 
 
 def attention(edges, logits):
@@ -60,9 +60,9 @@ class TestGRCN(ModelTests):
     def losses(self, model, batch, reg_weight, **options):
         users, positives, negatives = batch["user_id"], batch["item_id"], batch["neg_item_id"]
         user, item = self.forward(model, **options)
-        user_id, item_id = model.id_embedding.weight.split([model.n_users, model.n_items])
-        pairs = torch.stack([user_id[users] ** 2 + item_id[i] ** 2 for i in (positives, negatives)])
-        reg = pairs.mean() + sum((c.preference.weight[users] ** 2).mean() for c in model.channels)
+        reg = mean_squares_of_ids(model, batch) + sum(
+            (c.preference.weight[users] ** 2).mean() for c in model.channels
+        )
         return bpr(user[users], item[positives], item[negatives]), reg_weight * reg
 
     def test_pruning_drops_edges_of_negative_weight(self, bench):

@@ -2,8 +2,8 @@
 
 from torch import softmax
 
-from tests.dense import bpr, half_squares, knn_graph, lightgcn, symmetric, unit
 from tests.models.shared import LearnsInTheFirstBatch, ModelTests, SamplesEdges
+from tests.support.dense import bpr, half_squares, knn_graph, lightgcn, symmetric, unit
 
 
 class TestLATTICE(LearnsInTheFirstBatch, SamplesEdges, ModelTests):

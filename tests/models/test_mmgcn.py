@@ -3,8 +3,8 @@
 import torch
 from torch.nn.functional import leaky_relu
 
-from tests.dense import adjacency, affine, bpr, unit
 from tests.models.shared import ModelTests
+from tests.support.dense import adjacency, affine, bpr, mean_squares_of_ids, unit
 
 
 class TestMMGCN(ModelTests):
@@ -37,9 +37,7 @@ class TestMMGCN(ModelTests):
     def losses(self, model, batch, reg_weight, **options):
         users, positives, negatives = batch["user_id"], batch["item_id"], batch["neg_item_id"]
         user, item = self.forward(model, **options)
-        user_id, item_id = model.id_embedding.weight.split([model.n_users, model.n_items])
-        pairs = torch.stack([user_id[users] ** 2 + item_id[i] ** 2 for i in (positives, negatives)])
-        reg = pairs.mean() + (model.channels[0].preference.weight ** 2).mean()
+        reg = mean_squares_of_ids(model, batch) + (model.channels[0].preference.weight ** 2).mean()
         return bpr(user[users], item[positives], item[negatives]), reg_weight * reg
 
     def test_as_published_ids_and_preferences_stay_as_they_were(self, bench):

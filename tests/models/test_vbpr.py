@@ -2,8 +2,8 @@
 
 import torch
 
-from tests.dense import half_squares
 from tests.models.shared import ModelTests
+from tests.support.dense import half_squares
 
 
 class TestVBPR(ModelTests):

@@ -7,7 +7,7 @@ import pytest
 from recbole_micro import Config, UserError, cli
 from recbole_micro.options import effects, known_names
 from recbole_micro.training.experiment import build
-from tests.tiny import QUICK, write_tiny
+from tests.support.tiny import QUICK, write_tiny
 
 
 @pytest.fixture(scope="module")

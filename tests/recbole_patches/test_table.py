@@ -9,7 +9,7 @@ import pytest
 
 from recbole_micro.recbole_patches import table
 from recbole_micro.recbole_patches.mechanism import MARK, Patch, apply, edited, source_hash
-from tests.tiny import ROOT, python
+from tests.support.processes import ROOT, run_code
 
 KINDS = ("wrap", "replace", "edit", "set", "call")
 METHODS = [patch for patch in table.PATCHES if patch.how in ("wrap", "replace", "edit")]
@@ -84,12 +84,12 @@ for name, module in sorted(sys.modules.items()):
             found[f"{value.__module__}.{value.__name__}"] = text(value.__code__)
 print(json.dumps([sorted(name for name in sys.modules if name.startswith("recbole.")), found]))
 """
-    with_plugin = python(code, "with", cwd=tmp_path)
+    with_plugin = run_code(code, "with", cwd=tmp_path)
     assert with_plugin.returncode == 0, with_plugin.stderr
     names, ours = json.loads(with_plugin.stdout)
     own = str(ROOT / "recbole_micro")
     real = [name for name in names if "general_recommender.micro" not in name]
-    without = python(code, "without", own, *real, cwd=tmp_path)
+    without = run_code(code, "without", own, *real, cwd=tmp_path)
     assert without.returncode == 0, without.stderr
     _, theirs = json.loads(without.stdout)
 

@@ -13,7 +13,8 @@ import torch
 import recbole_micro
 from recbole_micro import UserError, cli
 from recbole_micro.checkpoint import last_file, load_checkpoint
-from tests.tiny import QUICK, ROOT, write_tiny
+from tests.support.processes import ROOT
+from tests.support.tiny import QUICK, write_tiny
 
 CASES = {
     "MICRO": {"model": "MICRO", "knn_k": 3},

@@ -1,13 +1,13 @@
 """python -m dataset_tools."""
 
 import argparse
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
 from dataset_tools.commands.command_line import main, parser
+from tests.support.processes import run_python, run_shell
 
 
 def commands(parser, path=()):
@@ -31,7 +31,8 @@ def test_every_command_explains_itself(command, capsys):
 def test_the_converters_import_no_heavy_package():
     heavy = "{'torch', 'recbole', 'sklearn', 'matplotlib'}"
     code = f"import sys, dataset_tools.commands; assert not {heavy} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    ran = run_python("-c", code)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_an_interrupted_command_says_so(monkeypatch, capsys):
@@ -61,18 +62,12 @@ def test_a_reader_that_stops_is_no_mistake(tmp_path, write_micro):
         main(["convert", "micro", "--from", str(tmp_path / "src"), "--name", "toy", "--data-path", "d"]) == 0
     )
     command = f"{sys.executable} -m dataset_tools inspect toy --data-path d | true"
-    script = f"set -o pipefail; {command}"
-    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    run = run_shell(f"set -o pipefail; {command}")
     assert run.returncode == 0 and run.stderr == ""
 
 
 def test_a_mistake_is_one_line_and_code_2(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-m", "dataset_tools", "inspect", "nothing", "--data-path", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    run = run_python("-m", "dataset_tools", "inspect", "nothing", "--data-path", tmp_path)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith(f"error: There is no data set {tmp_path / 'nothing'}; make it with")
     assert len(run.stderr.splitlines()) == 1

@@ -12,6 +12,7 @@ import pytest
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.hashing import hash_file
+from tests.support.processes import run_python, run_shell, start
 
 
 def make(path, text, **options):
@@ -76,7 +77,7 @@ with DatasetFolder(sys.argv[1], "toy", force=True) as folder:
 def test_a_killed_run_leaves_the_old_data_set_or_none(tmp_path, before):
     if before:
         make(tmp_path, before)
-    run = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], timeout=60)
+    run = run_python("-c", KILLED, tmp_path)
     assert run.returncode == -signal.SIGKILL
     assert (tmp_path / "toy").exists() == bool(before)
     make(tmp_path, "new", force=bool(before))
@@ -100,12 +101,7 @@ except DataError as error:
 
 
 def test_of_two_processes_one_makes_the_data_set_and_the_other_is_told(tmp_path):
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", WAITING, str(tmp_path), name], stdout=subprocess.PIPE, text=True
-        )
-        for name in ("first", "second")
-    ]
+    runs = [start("-c", WAITING, tmp_path, name, stdout=subprocess.PIPE) for name in ("first", "second")]
     printed = sorted(run.communicate(timeout=60)[0] for run in runs)
     assert "is there already" in printed[0] and printed[1].endswith("made\n")
     assert items(tmp_path) in ("first", "second")
@@ -144,9 +140,7 @@ def test_provenance_lists_sources_options_versions_and_counts(tmp_path):
 
 def test_a_full_disk_is_one_sentence(tmp_path):
     limited = f"ulimit -f 8; exec {sys.executable} -m dataset_tools prepare ml-100k --data-path {tmp_path}"
-    run = subprocess.run(
-        ["bash", "-c", f"trap '' XFSZ; {limited}"], capture_output=True, text=True, timeout=120
-    )
+    run = run_shell(f"trap '' XFSZ; {limited}")
     assert run.returncode == 2
     assert run.stderr.startswith("error: ") and len(run.stderr.strip().splitlines()) == 1
     assert "free some space" in run.stderr

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokens import acceptable, tokens
 
 from dataset_tools.converters import plain_tables
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder
 from dataset_tools.dataset.reading import Dataset
+from tests.support.tokens import acceptable, tokens
 
 pytest.importorskip("recbole")
 usable = tokens.filter(acceptable)

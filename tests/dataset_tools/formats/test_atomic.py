@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokens import acceptable, tokens
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import (
@@ -19,6 +18,7 @@ from dataset_tools.formats.atomic import (
     read_table,
     write_table,
 )
+from tests.support.tokens import acceptable, tokens
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,7 +1,6 @@
 """Features from any format, joined by id, by mapping or by row order."""
 
 import shlex
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,7 @@ from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.operations.joining import add_features, export_text
+from tests.support.processes import run_shell
 
 ITEMS = ["B01", "007", "é x", 'q"t', "A9"]
 ORDER = ["007", "A9", 'q"t', "B01"]  # one item has no features
@@ -358,18 +358,10 @@ def test_the_text_form_is_written_for_exchange_and_read_back(tmp_path, dataset):
 def test_a_full_disk_leaves_the_data_set_as_it_was(tmp_path, dataset):
     np.save(tmp_path / "f.npy", np.ones((5, 20_000)))
     before = {path.name: path.read_bytes() for path in dataset.folder.iterdir()}
-    command = [
-        sys.executable,
-        "-m",
-        "dataset_tools",
-        "features",
-        "--input",
-        str(tmp_path / "f.npy"),
-        "--row-order",
-    ]
-    command += ["--modality", "visual", "--name", "toy", "--data-path", str(dataset.folder.parent)]
-    limited = f"trap '' XFSZ; ulimit -f 100; exec {shlex.join(command)}"
-    run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-m", "dataset_tools", "features", "--input", str(tmp_path / "f.npy")]
+    command += ["--row-order", "--modality", "visual"]
+    command += ["--name", "toy", "--data-path", str(dataset.folder.parent)]
+    run = run_shell(f"trap '' XFSZ; ulimit -f 100; exec {shlex.join(command)}")
     assert run.returncode == 2
     assert run.stderr.startswith("error: ") and len(run.stderr.strip().splitlines()) == 1
     assert "free some space" in run.stderr

@@ -1,0 +1,35 @@
+"""The metrics: the paper's NDCG, and results that name their protocol."""
+
+import pickle
+
+import numpy as np
+
+from recbole_micro import Config
+from recbole_micro.evaluation import metrics as metrics_module
+
+
+def test_the_hits_ideal_counts_the_hits():
+    hits = np.array([[0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]], dtype=bool)
+    metric = metrics_module.NDCG_hits({"topk": [4], "metric_decimal_place": 6})
+    discount = 1 / np.log2([2, 3, 4, 5])
+    expected = [
+        [0, discount[1] / 1, discount[1] / 1, (discount[1] + discount[3]) / (1 + discount[1])],
+        [0, 0, 0, 0],
+        [1, 1, 1, 1],
+    ]
+    assert np.allclose(metric.metric_info(hits), expected)
+
+
+def test_the_hits_ideal_is_computed_only_beside_ndcg(given):
+    for metrics, computed in (["Recall"], ["Recall"]), (["ndcg", "Recall"], ["ndcg", "NDCG_hits", "Recall"]):
+        more = {**given, "metrics": metrics, "ndcg_ideal": "hits"}
+        assert Config("BPR", "tiny", config_dict=more)["metrics"] == computed
+    assert "NDCG_hits" not in Config("BPR", "tiny", config_dict=given)["metrics"]
+
+
+def test_results_with_a_protocol_are_dictionaries():
+    result = metrics_module.Metrics({"recall@5": 0.5}, "paper")
+    assert result == {"recall@5": 0.5}
+    assert str(result) == "{'recall@5': 0.5} (protocol: paper)"
+    again = pickle.loads(pickle.dumps(result))
+    assert again == result and again.protocol == "paper"

@@ -1,0 +1,258 @@
+"""MICRO against its equations, and when its graphs are learned, searched and kept."""
+
+import copy
+
+import pytest
+import torch
+
+from recbole_micro.nn import item_graph
+from tests.models.shared import NUMBERS, LearnsInTheFirstBatch, ModelTests, SamplesEdges
+from tests.support.dense import (
+    LACKS_ALL,
+    LACKS_VISUAL,
+    MODALITIES,
+    affine,
+    bpr,
+    half_squares,
+    knn_graph,
+    lightgcn,
+    ngcf,
+    symmetric,
+    unit,
+)
+
+
+class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
+    """The reference has dense matrices and takes the model's parameters, none of its graphs."""
+
+    name = "MICRO"
+    small = dict(
+        knn_k=4,
+        n_ui_layers=2,
+        n_item_layers=2,
+        lambda_coeff=0.7,
+        beta=0.1,
+        edge_dropout=0.0,
+        reg_weight=0.01,
+    )
+    cases = {
+        "MF": dict(cf_model="MF"),
+        "NGCF": dict(cf_model="NGCF", adjacency="mean_self_loop"),
+        "learned every step": dict(graph_learning="step"),
+        "learned edges": dict(graph_learning="edges", lambda_coeff=0.2),
+        "initial graphs alone": dict(graph_learning="off"),
+        "learned graphs alone": dict(lambda_coeff=0.0),
+        "no item layers": dict(n_item_layers=0),
+        "five item layers": dict(n_item_layers=5),
+        "plain backbone": dict(knn_k=0, adjacency="mean"),
+        "features added": dict(item_view="features", beta=0.0),
+        "features in the graph": dict(item_input="features"),
+        "official contrast": dict(contrast_form="official"),
+        "contrast over all items": dict(contrast_scope="all"),
+        "no contrast": dict(beta=0.0),
+        "L2 on the ID embeddings": dict(reg_on="ego"),
+        "negatives kept": dict(clamp_negative=False, knn_k=60, n_item_layers=1),
+        "trained features": dict(freeze_features=False, graph_learning="step"),
+    }
+    band = (0.35, 1.0)
+
+    def make(self, bench, modalities=("visual", "textual"), **options):
+        """NGCF drops nothing out, so that training can be held against the reference."""
+        model = super().make(bench, modalities, **options)
+        if options.get("cf_model") == "NGCF":
+            model.backbone.dropout.p = 0.0
+        return model
+
+    def views(self, model, knn_k, n_item_layers, lambda_coeff, **options):
+        """Eq. 1-6: h^m of every modality."""
+        share = 1.0 if options.get("graph_learning") == "off" else lambda_coeff
+        clamp, ids, views = options.get("clamp_negative", True), model.backbone.item_embedding.weight, {}
+        for name, graph in model.graphs.items():
+            transformed = affine(graph.transform, graph.raw)
+            if options.get("item_view") == "features":
+                views[name] = transformed * graph.mask[:, None]
+                continue
+            initial = symmetric(knn_graph(model.modalities[name].values, graph.mask, knn_k, clamp))
+            learned = symmetric(knn_graph(transformed, graph.mask, knn_k, clamp))
+            a = share * initial + (1 - share) * learned
+            h = transformed if options.get("item_input") == "features" else ids
+            for _ in range(n_item_layers):
+                h = a @ h
+            views[name] = h
+        return views
+
+    def fuse(self, model, views):
+        """Eq. 7-9, item by item, over the modalities that the item has."""
+        linear, _, query = model.attention
+        rows = []
+        for i in range(model.n_items):
+            has = [view[i] for name, view in views.items() if model.graphs[name].mask[i]]
+            weight = [query.weight[0] @ torch.tanh(linear.weight @ view + linear.bias) for view in has]
+            share = torch.stack(weight).softmax(0) if has else ()
+            nothing = torch.zeros(linear.weight.shape[1])
+            rows.append(sum((a * view for a, view in zip(share, has, strict=True)), nothing))
+        return torch.stack(rows)
+
+    def backbone(self, model, cf_model="LightGCN", **options):
+        how = options.get("adjacency", model.backbone.adjacency if cf_model != "MF" else None)
+        if cf_model == "MF":
+            return model.backbone.user_embedding.weight, model.backbone.item_embedding.weight
+        return (ngcf if cf_model == "NGCF" else lightgcn)(model, options["n_ui_layers"], how)
+
+    def forward(self, model, knn_k, **options):
+        user, item = self.backbone(model, **options)
+        if not knn_k:
+            return user, item
+        return user, item + unit(self.fuse(model, self.views(model, knn_k, **options)))
+
+    def contrast(self, model, positives, contrast_scope="batch", contrast_form="paper", **options):
+        """Eq. 10-12 by a double loop; `official`: one direction, summed over modalities."""
+        views = self.views(model, **options)
+        fused = self.fuse(model, views)
+        scope = range(1, model.n_items) if contrast_scope == "all" else sorted(set(positives.tolist()))
+
+        def information(a, b, among):
+            """I(a_i, b_i) of the items `among`, by Eq. 11's double loop."""
+            to_b, to_a = ((unit(a) @ unit(x).T / model.tau).exp() for x in (b, a))
+            values = []
+            for i in among:
+                negative = sum(to_b[i, j] + to_a[i, j] for j in among if j != i)
+                values.append((to_b[i, i] / (to_b[i, i] + negative)).log())
+            return values
+
+        terms = {}  # item -> its modalities' terms
+        per_modality = []
+        for modality, h in views.items():
+            among = [i for i in scope if model.graphs[modality].mask[i]]
+            forth, back = information(h, fused, among), information(fused, h, among)
+            per_modality.append(sum(forth) / len(forth))
+            for i, one, other in zip(among, forth, back, strict=True):
+                terms.setdefault(i, []).append(0.5 * (one + other))
+        if contrast_form == "official":
+            return -sum(per_modality)
+        return -sum(sum(values) / len(values) for values in terms.values()) / len(terms)
+
+    def losses(self, model, batch, beta, reg_weight, reg_on="propagated", **options):
+        users, positives, negatives = batch["user_id"], batch["item_id"], batch["neg_item_id"]
+        user, item = self.forward(model, **options)
+        loss = bpr(user[users], item[positives], item[negatives])
+        contrast = torch.zeros(())
+        if options["knn_k"] and beta:
+            contrast = beta * self.contrast(model, positives, **options)
+        if reg_on == "ego":
+            user, item = model.backbone.user_embedding.weight, model.backbone.item_embedding.weight
+        squares = half_squares(user[users], item[positives], item[negatives])
+        return loss, contrast, reg_weight * squares / len(users)
+
+    def test_contrast_over_all_items_with_one_modality_equals_the_dense_reference(self, bench):
+        self.agree(bench, ("visual",), dict(contrast_scope="all", knn_k=3))
+
+    def test_attention_runs_over_the_modalities_an_item_has(self, bench):
+        model = self.make(bench, MODALITIES)
+        lacks_visual, lacks_all = bench.item(LACKS_VISUAL), bench.item(LACKS_ALL)
+        fused, alpha = model.fuse(model.modality_views(), model.present())
+        assert torch.allclose(alpha.sum(1)[[lacks_visual, 1]], torch.ones(2, dtype=alpha.dtype))
+        assert alpha[lacks_visual, 0] == 0
+        assert not alpha[[0, lacks_all]].any() and not fused[[0, lacks_all]].any()
+
+    def moved(self, bench, model, steps=4):
+        """Per step of an epoch, whether each modality's feature transform moved."""
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        model.train()
+        found = []
+        for _ in range(steps):
+            before = [g.transform.weight.clone() for g in model.graphs.values()]
+            optimizer.zero_grad()
+            sum(model.calculate_loss(bench.batch(model))).backward()
+            optimizer.step()
+            after = [g.transform.weight for g in model.graphs.values()]
+            found.append([not torch.equal(a, b) for a, b in zip(before, after, strict=True)])
+        return found
+
+    def test_the_default_graph_learning_moves_every_transform_in_the_first_batch(self, bench):
+        assert all(self.moved(bench, self.make(bench), steps=1)[0])
+
+    @pytest.mark.parametrize(
+        "mode, when",
+        [
+            ("first_batch", [True, False]),
+            ("edges", [True, True]),
+            ("step", [True, True]),
+            ("off", [False, False]),
+        ],
+    )
+    def test_when_the_learned_graph_gets_a_gradient(self, bench, mode, when):
+        moved = self.moved(bench, self.make(bench, graph_learning=mode), len(when))
+        assert [all(step) for step in moved] == when and [any(step) for step in moved] == when
+
+    def test_evaluation_rebuilds_the_learned_graph_from_the_current_weights(self, bench):
+        options = {**self.small, "lambda_coeff": 0.0}
+        model = self.make(bench, **options)
+        self.moved(bench, model)
+        model.eval()
+        user, item = model.embeddings()
+        assert torch.allclose(item, self.forward(model, **options)[1], atol=1e-6)
+        assert model.embeddings()[0] is user, "one forward an evaluation"
+        with torch.no_grad():
+            for graph in model.graphs.values():
+                graph.transform.weight.copy_(torch.randn_like(graph.transform.weight))
+        model.load_state_dict(model.state_dict())
+        changed = model.embeddings()[1]
+        assert not torch.allclose(changed, item)
+        assert torch.allclose(changed, self.forward(model, **options)[1], atol=1e-6)
+
+    @pytest.mark.parametrize("dynamic", [False, True])
+    def test_the_negatives_of_an_epoch_are_chosen_by_one_forward_pass(self, bench, dynamic):
+        model = self.make(bench)
+        passes, scores, fresh = [], [], []
+        forward = model.forward
+        model.forward = lambda: passes.append(model.training) or forward()
+        for epoch in range(3):
+            model.train()  # Trainer._train_epoch
+            for _ in range(4):
+                if dynamic:  # recbole.data.dataloader.abstract_dataloader
+                    with model.choosing_negatives():
+                        model.eval()
+                        scores.append(model.predict(bench.batch(model)))
+                        model.train()
+                model.batch(bench.batch(model))
+                model.backbone.item_embedding.weight.data.mul_(1.1)
+            if epoch:  # eval_step: no evaluation after the first epoch
+                model.eval()
+                fresh.append(model.predict(bench.batch(model)))
+        assert passes == [False] * (5 if dynamic else 2)
+        if dynamic:
+            epochs = torch.stack(scores).view(3, 4, -1)
+            assert all(torch.equal(one, epoch[0]) for epoch in epochs for one in epoch)
+            assert not torch.allclose(epochs[0, 0], epochs[1, 0])
+            assert not any(torch.allclose(now, then) for now, then in zip(fresh, epochs[1:, 0], strict=True))
+
+    def test_neighbours_are_searched_once_for_each_state_of_the_transform(self, bench, monkeypatch):
+        """Training's first batch, negatives and evaluation share a search until the optimiser moves W."""
+        model = self.make(bench, NUMBERS["two"], graph_learning="first_batch")
+        searches, knn = [], item_graph.knn
+        monkeypatch.setattr(item_graph, "knn", lambda *args, **more: searches.append(1) or knn(*args, **more))
+        optimizer = torch.optim.Adam(model.parameters())
+        found = []
+        for _ in range(3):
+            found.append(len(searches))
+            model.start_epoch()
+            model.train()
+            with model.choosing_negatives():
+                model.eval()
+                model.predict(bench.batch(model))
+                model.train()
+            for _ in range(3):
+                optimizer.zero_grad()
+                sum(model.calculate_loss(bench.batch(model))).backward()
+                optimizer.step()
+            model.eval()
+            scores = model.predict(bench.batch(model))
+            twin = copy.deepcopy(model)
+            for graph in twin.graphs.values():
+                graph.last_search = None
+            twin.cache = None
+            assert torch.equal(scores, twin.predict(bench.batch(model)))
+        of_twins = 2 * torch.arange(3)
+        # Two modalities, two states, then one more.
+        assert (torch.tensor(found) - of_twins).tolist() == [0, 4, 6]

@@ -13,6 +13,7 @@ ORDER = (
 )  # fmt: skip
 # What the hand-out asks for when RecBole constructs something: names, not code at import.
 SIZE = 11
+SIZES = {"models": 40}  # one file per model is the rule there
 
 
 def modules(package: str) -> dict[str, Path]:
@@ -84,7 +85,7 @@ def test_a_room_holds_about_ten_files():
     for name, path in MODULES.items():
         if path.name == "__init__.py" and name != "recbole_micro":
             held = [other for other in path.parent.iterdir() if other.suffix == ".py"]
-            assert len(held) - 1 <= SIZE, f"{name} has {len(held) - 1} files"
+            assert len(held) - 1 <= SIZES.get(room(name), SIZE), f"{name} has {len(held) - 1} files"
 
 
 def test_converters_import_no_torch():

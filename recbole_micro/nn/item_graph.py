@@ -1,11 +1,14 @@
 """Item-item graphs: initial, learned, and both joined by the skip connection (MICRO Eq. 1-6, LATTICE)."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recbole_micro.data.features import Modality
+from recbole_micro.errors import UserError
 from recbole_micro.nn.device import HoldsTensors
 from recbole_micro.nn.graph import Graph, mix, normalize
 from recbole_micro.nn.knn import knn
@@ -130,6 +133,28 @@ class FusedGraph(SkipConnection, HoldsTensors):
     def learned_graph(self) -> Graph:
         """sum_m softmax(w)_m A^m of the learned graphs, normalised."""
         return normalize(mix([graph.learned() for graph in self.graphs], self.weight.softmax(0)), "symmetric")
+
+
+def frozen_graph(
+    modalities: Mapping[str, Modality], knn_k: int, modality_weights: Mapping[str, Any], **knn_options: Any
+) -> Graph:
+    """sum_m w_m S~^m: kNN graphs with all weights 1, each normalised, then mixed (FREEDOM, Section 3.1).
+
+    A modality that `modality_weights` does not name gets an equal share; the shares are divided by their
+    sum.  `knn_options` (memory, backend) are arguments of `knn`.  Raises UserError for weights that make no
+    graph.
+    """
+    graphs, weights = [], []
+    for name, modality in modalities.items():
+        graph = knn(modality.values, knn_k, modality.mask, clamp_negative=False, **knn_options)
+        graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
+        weights.append(modality_weights.get(name, 1 / len(modalities)))
+    if not all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights) or not sum(weights):
+        raise UserError(
+            f"Option modality_weights gives {dict(zip(modalities, weights, strict=True))}: "
+            "weights must be numbers >= 0, not all 0."
+        )
+    return mix(graphs, [weight / sum(weights) for weight in weights])
 
 
 def _repeat(step, x: Tensor, times: int) -> Tensor:

@@ -80,6 +80,7 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
 
 
 SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
+SAMPLED += ["PGL"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -232,6 +233,7 @@ ABLE = {
     "MMGCN": True,
     "GRCN": True,
     "BM3": False,
+    "PGL": True,
 }
 
 

@@ -80,7 +80,7 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
 
 
 SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
-SAMPLED += ["PGL"]
+SAMPLED += ["PGL", "DAMRS"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -234,6 +234,7 @@ ABLE = {
     "GRCN": True,
     "BM3": False,
     "PGL": True,
+    "DAMRS": True,
 }
 
 
@@ -280,7 +281,7 @@ def cold_mask(model):
     return mask
 
 
-@pytest.mark.parametrize("model", ["MICRO", "LATTICE", "FREEDOM"])
+@pytest.mark.parametrize("model", ["MICRO", "LATTICE", "FREEDOM", "DAMRS"])
 def test_the_id_part_of_a_cold_item_is_zero_or_untrained(data, model):
     vectors = {}
     for choice in ("zero", "untrained"):

@@ -9,6 +9,7 @@ MODELS = {
     "FREEDOM": "recbole_micro.models.freedom",
     "BM3": "recbole_micro.models.bm3",
     "PGL": "recbole_micro.models.pgl",
+    "DAMRS": "recbole_micro.models.damrs",
 }
 
 ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

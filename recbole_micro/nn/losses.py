@@ -53,21 +53,27 @@ def within(x: Tensor, tau: float) -> Tensor:
 def contrast(a: Tensor, b: Tensor, tau: float, among: Tensor | None = None) -> Tensor:
     """InfoNCE in one direction, -log( e(a_i, b_i) / sum_j e(a_i, c_j) ) with e = exp(cos / tau), [n].
 
-    `a`, `b` [n, d]; c is `among` [m, d], which has the rows of `b` among its own, or `b` itself.  The n x m
-    similarities are taken in blocks of 16 million and recomputed in the backward pass.
+    `a`, `b` [n, d]; c is `among` [m, d], which has the rows of `b` among its own, or `b` itself.
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        a, b = unit(a), unit(b)
+        return log_sum(a, b if among is None else unit(among), tau) - (a * b).sum(-1) / tau
+
+
+def log_sum(a: Tensor, among: Tensor, tau: float) -> Tensor:
+    """log sum_j exp(a_i . c_j / tau) of every row, [n]; `a` [n, d] and c = `among` [m, d] L2-normalised.
+
+    The n x m products are taken in blocks of 16 million and recomputed in the backward pass.
     """
     if tau < MIN_TAU:
         raise ValueError(f"tau must be at least {MIN_TAU}, not {tau}")
-    with torch.autocast(a.device.type, enabled=False):
-        a, b = (F.normalize(_full(x), dim=-1) for x in (a, b))
-        c = b if among is None else F.normalize(_full(among), dim=-1)
-        sums: Tensor = _ExpRowSums.apply(a, c, tau)
-        return sums.log() - (a * b).sum(-1) / tau
+    sums: Tensor = _ExpRowSums.apply(a, among, tau)
+    return sums.log()
 
 
-def _full(x: Tensor) -> Tensor:
-    """At least single precision."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+def unit(x: Tensor) -> Tensor:
+    """Rows of length 1 in at least single precision; a row of zeros stays."""
+    return F.normalize(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x, dim=-1)
 
 
 class _ExpRowSums(torch.autograd.Function):

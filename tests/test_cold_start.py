@@ -80,7 +80,7 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
 
 
 SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
-SAMPLED += ["PGL", "DAMRS"]
+SAMPLED += ["PGL", "DAMRS", "LGMRec"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -235,6 +235,7 @@ ABLE = {
     "BM3": False,
     "PGL": True,
     "DAMRS": True,
+    "LGMRec": True,
 }
 
 

@@ -10,6 +10,7 @@ MODELS = {
     "BM3": "recbole_micro.models.bm3",
     "PGL": "recbole_micro.models.pgl",
     "DAMRS": "recbole_micro.models.damrs",
+    "LGMRec": "recbole_micro.models.lgmrec",
 }
 
 ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

@@ -80,7 +80,7 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
 
 
 SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
-SAMPLED += ["PGL", "DAMRS", "LGMRec"]
+SAMPLED += ["PGL", "DAMRS", "LGMRec", "STAIR"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -236,6 +236,7 @@ ABLE = {
     "PGL": True,
     "DAMRS": True,
     "LGMRec": True,
+    "STAIR": True,
 }
 
 

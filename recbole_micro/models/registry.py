@@ -11,6 +11,7 @@ MODELS = {
     "PGL": "recbole_micro.models.pgl",
     "DAMRS": "recbole_micro.models.damrs",
     "LGMRec": "recbole_micro.models.lgmrec",
+    "STAIR": "recbole_micro.models.stair",
 }
 
 ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

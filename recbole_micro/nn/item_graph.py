@@ -140,21 +140,29 @@ def frozen_graph(
 ) -> Graph:
     """sum_m w_m S~^m: kNN graphs with all weights 1, each normalised, then mixed (FREEDOM, Section 3.1).
 
-    A modality that `modality_weights` does not name gets an equal share; the shares are divided by their
-    sum.  `knn_options` (memory, backend) are arguments of `knn`.  Raises UserError for weights that make no
-    graph.
+    `modality_weights` as in `shares_of`; `knn_options` (memory, backend) are arguments of `knn`.
     """
-    graphs, weights = [], []
-    for name, modality in modalities.items():
+    shares = shares_of(modalities, modality_weights)
+    graphs = []
+    for modality in modalities.values():
         graph = knn(modality.values, knn_k, modality.mask, clamp_negative=False, **knn_options)
         graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
-        weights.append(modality_weights.get(name, 1 / len(modalities)))
-    if not all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights) or not sum(weights):
-        raise UserError(
-            f"Option modality_weights gives {dict(zip(modalities, weights, strict=True))}: "
-            "weights must be numbers >= 0, not all 0."
-        )
-    return mix(graphs, [weight / sum(weights) for weight in weights])
+    return mix(graphs, shares.values())
+
+
+def shares_of(modalities: Iterable[str], modality_weights: Mapping[str, Any]) -> dict[str, float]:
+    """The share w_m of each modality: its weight, or an equal one where it has none, over their sum.
+
+    Raises UserError for weights that make no shares.
+    """
+    names = list(modalities)
+    weights = {name: modality_weights.get(name, 1 / len(names)) for name in names}
+    total = 0.0
+    if all(isinstance(weight, (int, float)) and 0 <= weight < math.inf for weight in weights.values()):
+        total = sum(weights.values())
+    if not total:
+        raise UserError(f"Option modality_weights gives {weights}: weights must be numbers >= 0, not all 0.")
+    return {name: weight / total for name, weight in weights.items()}
 
 
 def _repeat(step, x: Tensor, times: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.nn import losses
-from recbole_micro.nn.denoised import common_users, consistent_knn
+from recbole_micro.nn.fixed_graphs import common_users, consistent_knn
 from recbole_micro.nn.graph import Graph, block, normalize
 from recbole_micro.nn.ops import propagate
 

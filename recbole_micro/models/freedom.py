@@ -5,7 +5,7 @@ from torch import Tensor
 
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.nn import losses
-from recbole_micro.nn.item_graph import frozen_graph
+from recbole_micro.nn.fixed_graphs import frozen_graph
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.transform import FeatureTransform
 

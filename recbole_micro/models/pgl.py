@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import Convolution
-from recbole_micro.nn.item_graph import frozen_graph
+from recbole_micro.nn.fixed_graphs import frozen_graph
 from recbole_micro.nn.ops import propagate
 
 

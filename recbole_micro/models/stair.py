@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.nn.fixed_graphs import frozen_graph, shares_of
 from recbole_micro.nn.graph import bipartite, normalize
-from recbole_micro.nn.item_graph import frozen_graph, shares_of
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.whiten import whitened
 

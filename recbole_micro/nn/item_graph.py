@@ -1,14 +1,11 @@
 """Item-item graphs: initial, learned, and both joined by the skip connection (MICRO Eq. 1-6, LATTICE)."""
 
-import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from recbole_micro.data.features import Modality
-from recbole_micro.errors import UserError
 from recbole_micro.nn.device import HoldsTensors
 from recbole_micro.nn.graph import Graph, mix, normalize
 from recbole_micro.nn.knn import knn
@@ -133,36 +130,6 @@ class FusedGraph(SkipConnection, HoldsTensors):
     def learned_graph(self) -> Graph:
         """sum_m softmax(w)_m A^m of the learned graphs, normalised."""
         return normalize(mix([graph.learned() for graph in self.graphs], self.weight.softmax(0)), "symmetric")
-
-
-def frozen_graph(
-    modalities: Mapping[str, Modality], knn_k: int, modality_weights: Mapping[str, Any], **knn_options: Any
-) -> Graph:
-    """sum_m w_m S~^m: kNN graphs with all weights 1, each normalised, then mixed (FREEDOM, Section 3.1).
-
-    `modality_weights` as in `shares_of`; `knn_options` (memory, backend) are arguments of `knn`.
-    """
-    shares = shares_of(modalities, modality_weights)
-    graphs = []
-    for modality in modalities.values():
-        graph = knn(modality.values, knn_k, modality.mask, clamp_negative=False, **knn_options)
-        graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
-    return mix(graphs, shares.values())
-
-
-def shares_of(modalities: Iterable[str], modality_weights: Mapping[str, Any]) -> dict[str, float]:
-    """The share w_m of each modality: its weight, or an equal one where it has none, over their sum.
-
-    Raises UserError for weights that make no shares.
-    """
-    names = list(modalities)
-    weights = {name: modality_weights.get(name, 1 / len(names)) for name in names}
-    total = 0.0
-    if all(isinstance(weight, (int, float)) and 0 <= weight < math.inf for weight in weights.values()):
-        total = sum(weights.values())
-    if not total:
-        raise UserError(f"Option modality_weights gives {weights}: weights must be numbers >= 0, not all 0.")
-    return {name: weight / total for name, weight in weights.items()}
 
 
 def _repeat(step, x: Tensor, times: int) -> Tensor:

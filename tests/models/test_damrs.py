@@ -3,7 +3,7 @@
 import torch
 
 from recbole_micro.data.features import Modality
-from recbole_micro.nn.denoised import common_users, consistent_knn
+from recbole_micro.nn.fixed_graphs import common_users, consistent_knn
 from tests.dense import interactions, lightgcn, symmetric, unit
 from tests.models.shared import ModelTests
 

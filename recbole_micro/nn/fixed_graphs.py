@@ -1,17 +1,50 @@
-"""Item graphs that one source alone cannot fill: all modalities agree on a pair, or some users (DA-MRS)."""
+"""Item graphs that are made once: FREEDOM's frozen one, and those that several sources agree on (DA-MRS)."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recbole_micro.data.features import Modality
-from recbole_micro.nn.graph import Graph
-from recbole_micro.nn.knn import best_per_row, norms, pair_cosines
+from recbole_micro.errors import UserError
+from recbole_micro.nn.graph import Graph, mix, normalize
+from recbole_micro.nn.knn import best_per_row, knn, norms, pair_cosines
 
 _ROUNDING = 1e-9  # a cosine this much below the mean reaches it: rows of a modality may all be equal
 _ITEMS = 4096  # rows of the items' common users that are counted at a time
+
+
+def frozen_graph(
+    modalities: Mapping[str, Modality], knn_k: int, modality_weights: Mapping[str, Any], **knn_options: Any
+) -> Graph:
+    """sum_m w_m S~^m: kNN graphs with all weights 1, each normalised, then mixed (FREEDOM, Section 3.1).
+
+    `modality_weights` as in `shares_of`; `knn_options` (memory, backend) are arguments of `knn`.
+    """
+    shares = shares_of(modalities, modality_weights)
+    graphs = []
+    for modality in modalities.values():
+        graph = knn(modality.values, knn_k, modality.mask, clamp_negative=False, **knn_options)
+        graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
+    return mix(graphs, shares.values())
+
+
+def shares_of(modalities: Iterable[str], modality_weights: Mapping[str, Any]) -> dict[str, float]:
+    """The share w_m of each modality: its weight, or an equal one where it has none, over their sum.
+
+    Raises UserError for weights that make no shares.
+    """
+    names = list(modalities)
+    weights = {name: modality_weights.get(name, 1 / len(names)) for name in names}
+    total = 0.0
+    if all(isinstance(weight, (int, float)) and 0 <= weight < math.inf for weight in weights.values()):
+        total = sum(weights.values())
+    if not total:
+        raise UserError(f"Option modality_weights gives {weights}: weights must be numbers >= 0, not all 0.")
+    return {name: weight / total for name, weight in weights.items()}
 
 
 class _Source:

@@ -65,7 +65,10 @@ setup(
     python_requires=">=3.10",
     packages=[*find_packages(include=["recbole_micro*", "dataset_tools*"]), "recbole_micro.properties"],
     package_dir={"recbole_micro.properties": "properties"},
-    package_data={"recbole_micro.properties": ["*.yaml", "*/*.yaml"], "dataset_tools": ["py.typed"], "recbole_micro": ["py.typed"]},
+    package_data={
+        "recbole_micro.properties": ["*.yaml", "*/*.yaml"],
+        **dict.fromkeys(("recbole_micro", "dataset_tools"), ["py.typed"]),
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["recbole-micro = recbole_micro.cli:main"]},

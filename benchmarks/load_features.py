@@ -1,20 +1,19 @@
-"""Seconds and peak memory of loading a modality's features: `python benchmarks/load_features.py`.
+"""How long does it take to load a modality's features, and how much memory?
 
-Writes random features to a temporary folder, then loads them in a fresh process that measures its own peak
-resident memory before and after.
+    python benchmarks/load_features.py [--shapes 7050x4096 23033x4096] [--half]
+
+Prints, per shape, the seconds and the growth of peak memory beside the size of the matrix.
+
+Reads nothing: writes random features to a temporary folder (115 and 377 MB), then loads them in a fresh
+process; Linux only (it reads the kernel's high-water mark).  Takes under a minute.
 """
 
-import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from support import call, clocked, parser, peak_memory
 
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
 
@@ -22,38 +21,25 @@ NAME, MODALITY = "synthetic", "visual"
 
 
 def main() -> None:
-    """Print one line per shape."""
-    options = _parse()
-    for items, width in options.shapes:
+    arguments = parser(__doc__)
+    arguments.add_argument("--shapes", nargs="+", default=["7050x4096", "23033x4096"], metavar="NxD")
+    arguments.add_argument("--half", action="store_true", help="float16 on disk")
+    given = arguments.parse_args()
+    for shape in given.shapes:
+        items, width = map(int, shape.split("x"))
         with tempfile.TemporaryDirectory() as folder:
-            _write(Path(folder), items, width, options.half)
-            command = [sys.executable, __file__, "--measure", folder, "--shapes", f"{items}x{width}"]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            write(Path(folder), items, width, given.half)
+            found = call(measure, folder, items)
         ratio = found["growth"] / (4 * items * width)
         print(
             f"{items:,} x {width:,}: {found['seconds']:.2f} s ({found['cpu']:.2f} s of CPU), "
-            f"peak memory grows by {found['growth'] / 1e6:.0f} MB, {ratio:.2f} x the matrix"
+            f"peak memory grows by {found['growth'] / 1e6:.0f} MB, {ratio:.2f} x the matrix",
+            flush=True,
         )
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shapes", nargs="+", type=_shape, default=[(7050, 4096), (23033, 4096)])
-    parser.add_argument("--half", action="store_true", help="float16 on disk")
-    parser.add_argument("--measure", metavar="FOLDER", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(_measure(Path(options.measure), options.shapes[0][0])))
-        sys.exit()
-    return options
-
-
-def _shape(text: str) -> tuple[int, int]:
-    items, width = text.split("x")
-    return int(items), int(width)
-
-
-def _write(folder: Path, items: int, width: int, half: bool) -> None:
+def write(folder: Path, items: int, width: int, half: bool) -> None:
+    """Random features of so many items, in no order."""
     generator = np.random.default_rng(0)
     order = generator.permutation(items)
     with FeatureWriter(feature_path(folder, NAME, MODALITY), MODALITY, width, half) as writer:
@@ -62,20 +48,17 @@ def _write(folder: Path, items: int, width: int, half: bool) -> None:
             writer.write(tokens, generator.standard_normal((len(tokens), width), dtype=np.float32))
 
 
-def _measure(folder: Path, items: int) -> dict[str, float]:
-    """Time and growth of the peak of one `features.load`, libraries already imported."""
+def measure(folder: str, items: int) -> dict[str, float]:
+    """Time and growth of the peak, in bytes, of one `features.load`, libraries already imported."""
     from recbole_micro.data import features
 
     tokens = np.array(["[PAD]"] + [f"item{row}" for row in range(items)])
     dataset = SimpleNamespace(dataset_name=NAME, iid_field="item_id", field2id_token={"item_id": tokens})
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start, cpu = time.perf_counter(), time.process_time()
-    loaded = features.load({"data_path": str(folder), "modalities": None}, dataset)[MODALITY]
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    growth = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    if int(loaded.mask.sum()) != items:
+    before = peak_memory()
+    loading = clocked(lambda: features.load({"data_path": folder, "modalities": None}, dataset)[MODALITY])
+    if int(loading.value.mask.sum()) != items:
         raise RuntimeError("not every item was covered")
-    return {"seconds": seconds, "cpu": cpu, "growth": growth}
+    return {"seconds": loading.seconds, "cpu": loading.cpu, "growth": peak_memory() - before}
 
 
 if __name__ == "__main__":

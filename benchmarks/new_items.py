@@ -1,4 +1,4 @@
-"""Items that join after training, against the same items inside the training data.
+"""Does MICRO find items that join after training as well as the same items inside the training data?
 
     python benchmarks/new_items.py                              5 % of Baby's items join after training
     python benchmarks/new_items.py --set preset=cold_start      with other settings of MICRO
@@ -6,19 +6,21 @@
 
 Of a tenth of the items, all without training interactions, half select the epoch and half are tested.
 `inside`: they are in the data and in its item graphs, cold.  `added`: the data have never seen the tested
-half; its vectors come from `encode_new_items`.  Recall@20 among all items, training and validation items
-masked.  Writes the data sets NAME-new and NAME-new-without once; finished trainings are kept in the CSV file
-and not repeated.
+half; its vectors come from `encode_new_items`.  Prints Recall@20 among all items, training and validation
+items masked.
+
+Reads the data set NAME below --data-path and writes NAME-new and NAME-new-without once; --show reads only the
+CSV file, where finished trainings are kept and not repeated.  A training takes about ten minutes of one CPU
+thread; --show takes seconds.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from kept import finished, keep
+from support import add_run_arguments, call, markdown, parser, run_missing
 
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.reading import Dataset
@@ -27,10 +29,8 @@ from dataset_tools.operations.resplit import split_dataset
 from recbole_micro import load, run
 from recbole_micro.data.features import Modality
 from recbole_micro.inference.recommend import NewItems, recommend
-from recbole_micro.options.values import parse
 
 K = 20
-KEY = ["dataset", "row", "seed", "options"]
 
 
 def cold_record(source: Dataset) -> dict:
@@ -80,66 +80,51 @@ def recall(lists, liked: dict[str, set[str]]) -> float:
     return float(np.mean([len(items & shown.get(user, set())) / len(items) for user, items in liked.items()]))
 
 
-def prepare(name: str, data_path: Path, split_seed: int) -> Dataset:
-    """NAME-new, a cold-start split of a tenth of the items; NAME-new-without lies beside it."""
+def prepare(name: str, data_path: Path, split_seed: int) -> str:
+    """The name NAME-new of a cold-start split of a tenth of the items; NAME-new-without lies beside it."""
     split, without = f"{name}-new", f"{name}-new-without"
     if not (data_path / split).is_dir():
         split_dataset(Dataset(name, data_path), "cold", cold_share=0.1, seed=split_seed, name=split)
     if not (data_path / without).is_dir():
         write_without(Dataset(split, data_path), without)
-    return Dataset(split, data_path)
+    return split
 
 
-def measure(source: Dataset, row: str, options: dict) -> dict:
-    """Recall@20 on the new items after one training of MICRO."""
-    name = source.name if row == "inside" else f"{source.name}-without"
-    result = run("MICRO", name, config_dict=options)
-    line = {"protocol": "recbole", "valid score": result["best_valid_score"]}
+def measure(name: str, row: str, options: dict) -> dict:
+    """Recall@20 on the new items of the split `name` after one training of MICRO."""
+    source = Dataset(name, Path(options["data_path"]))
+    result = run("MICRO", name if row == "inside" else f"{name}-without", config_dict=options)
+    line = {"items": len(source.items), "protocol": "recbole", "valid score": result["best_valid_score"]}
     if row == "inside":
         return line | {"recall@20": result["test_result"][f"recall@{K}"]}
     items = sorted(cold_record(source)["test"])
     liked = new_items_of_users(source, set(items))
-    loaded = load(result["checkpoint"])
-    users = [user for user in liked if user in loaded[2].field2token_id["user_id"]]
+    trained = load(result["checkpoint"])
+    users = [user for user in liked if user in trained.dataset.field2token_id["user_id"]]
     new = NewItems(items, features_of(source, items))
-    lists = recommend(loaded[:5], users, K, new_items=new)  # without the test loader: its items stay in
+    lists = recommend(trained[:5], users, K, new_items=new)  # without the test loader: its items stay in
     return line | {"recall@20": round(recall(lists, liked), 6)}
 
 
-def show(file: Path) -> None:
+def table(file: Path) -> str:
     """Means over the seeds, beside a random order."""
+    lines = []
     runs = pd.read_csv(file, keep_default_na=False)
-    print("Recall@20 on the new items among all items, protocol recbole\n")
-    print("| data set | options | row | seeds | Recall@20 |\n|---|---|---|---:|---|")
     for (dataset, options), group in runs.groupby(["dataset", "options"], sort=False):
         for row, part in group.groupby("row", sort=False):
-            print(f"| {dataset} | {options} | {row} | {len(part)} | {part['recall@20'].mean():.4f} |")
-        print(f"| {dataset} | | random | | {K / group['items'].iloc[0]:.4f} |")
+            lines.append((dataset, options, row, len(part), f"{part['recall@20'].mean():.4f}"))
+        lines.append((dataset, "", "random", "", f"{K / group['items'].iloc[0]:.4f}"))
+    return markdown(("data set", "options", "row", "seeds", "Recall@20"), lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", default="baby")
-    parser.add_argument("--data-path", type=Path, default="dataset")
-    parser.add_argument("--split-seed", type=int, default=0)
-    parser.add_argument("--seeds", default="2020")
-    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE", help="options of MICRO")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("new_items_runs.csv"))
-    parser.add_argument("--show", action="store_true", help="train nothing")
-    given = parser.parse_args()
+    arguments = parser(__doc__)
+    add_run_arguments(arguments, "new_items_runs.csv", seeds="2020")
+    given = arguments.parse_args()
     if not given.show:
-        source = prepare(given.dataset, given.data_path, given.split_seed)
-        chosen = {option: parse(value) for option, _, value in (text.partition("=") for text in given.set)}
-        options = json.dumps(chosen, sort_keys=True)
-        for seed, row in ((int(seed), row) for seed in given.seeds.split(",") for row in ("inside", "added")):
-            key = dict(zip(KEY, (source.name, row, seed, options), strict=True))
-            if not finished(given.out, key):
-                more = {"data_path": str(given.data_path), "show_progress": False, "seed": seed}
-                found = measure(source, row, {**more, **chosen})
-                keep(given.out, key | {"items": len(source.items)} | found)
-    show(given.out)
+        name = prepare(given.dataset, given.data_path, given.split_seed)
+        run_missing(given, name, ("inside", "added"), lambda row, options: call(measure, name, row, options))
+    print(f"Recall@20 on the new items among all items, protocol recbole\n\n{table(given.out)}")
 
 
 if __name__ == "__main__":

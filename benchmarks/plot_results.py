@@ -1,22 +1,23 @@
-"""Draws the first rows of the table that `baby.py --show` prints: docs/images/results.png.
+"""How do the first rows of Baby's table look side by side?
 
     python benchmarks/plot_results.py [--rows 9] [--out docs/images/results.png]
 
-Test Recall@20 with training items masked (protocol `paper`), mean and 95 % interval over seeds, from
-benchmarks/baby_runs.csv.  Nothing is trained.
+Draws test Recall@20 with training items masked (protocol `paper`), mean and 95 % interval over seeds, of the
+first rows of the table that `baby_table.py --show` prints; prints the path of the picture.
+
+Reads benchmarks/results/ and trains nothing: takes seconds.
 """
 
-import argparse
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
 import pandas as pd
-from baby import HERE, RUNS, rows, text_of
 from baby_settings import NO_EVIDENCE, NO_FEATURES
+from baby_table import scores
 from matplotlib import pyplot as plt
-from scipy.stats import t
+from support import ROOT, parser
 
 METRIC = "paper R@20"
 KINDS = {"interactions and features": ("o", "#1f6f8b"), "interactions alone": ("s", "#a6a6a6")}
@@ -32,13 +33,9 @@ NAMES = {
 
 
 def table() -> pd.DataFrame:
-    """One line per row of the benchmark, best first: mean, half of the 95 % interval, seeds."""
-    asked = pd.DataFrame(
-        [(row, text_of(settings)) for row, (_, settings) in rows().items()], columns=["row", "settings"]
-    )
-    groups = asked.merge(pd.read_csv(RUNS)).groupby("row")[METRIC]
-    found = groups.agg(["mean", "std", "size"])
-    found["half"] = found["std"] * t.ppf(0.975, found["size"] - 1) / found["size"] ** 0.5
+    """One line per row of the benchmark, best first: mean and half of the 95 % interval."""
+    mean, half, _ = scores([METRIC])
+    found = pd.DataFrame({"mean": mean[METRIC], "half": half[METRIC]}).droplevel("settings")
     return found.sort_values("mean", ascending=False)
 
 
@@ -68,12 +65,14 @@ def draw(found: pd.DataFrame, out: Path) -> None:
     figure.savefig(out, dpi=150)
 
 
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--rows", type=int, default=9, help="rows from the top of the table (default: 9)")
+    arguments.add_argument("--out", type=Path, default=ROOT / "docs" / "images" / "results.png")
+    given = arguments.parse_args()
+    draw(table().head(given.rows), given.out)
+    print(given.out)
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=9, help="rows from the top of the table (default: 9)")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "images" / "results.png")
-    args = parser.parse_args()
-    draw(table().head(args.rows), args.out)
-    print(args.out)
+    main()

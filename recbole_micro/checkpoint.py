@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from enum import Enum
 from logging import getLogger
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +20,12 @@ import torch
 from torch.nn import Module
 
 from recbole_micro.errors import UserError
+
+if TYPE_CHECKING:  # this module is imported before RecBole is mended
+    from recbole.config import Config
+    from recbole.data.dataset import Dataset
+    from recbole.model.abstract_recommender import AbstractRecommender
+    from recbole.trainer.trainer import AbstractTrainer
 
 ARCHIVE = b"PK\x03\x04"  # what `torch.save` writes is a zip archive; older files are bare pickles
 # What Config works out by itself, and what belongs to one process on one machine.
@@ -30,7 +37,7 @@ COMPUTED = {
 }  # fmt: skip
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """`value` as None, bool, int, float, str, list or dict; TypeError where that loses something."""
     if isinstance(value, np.generic):
         return plain(value.item())
@@ -51,12 +58,12 @@ def plain(value):
     raise TypeError(f"{type(value).__name__} is not plain data")
 
 
-def plain_config(config) -> dict:
+def plain_config(config: "Config") -> dict[str, Any]:
     """The options of a RecBole Config as plain values, enough to rebuild it in a fresh process.
 
     `data_path` is the folder above the data set's own; what cannot be plain is left out with a warning.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for key, value in config.final_config_dict.items():
         if key in COMPUTED:
             continue
@@ -70,14 +77,17 @@ def plain_config(config) -> dict:
     return values
 
 
-def as_given(values: dict) -> dict:
-    """A checkpoint's options with null for the sampling that RecBole makes of it and does not read again."""
+def as_given(values: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's options as a user gives them.
+
+    `train_neg_sample_args: null` means no sampling; RecBole rewrites it to a form that it refuses to read.
+    """
     if (values.get("train_neg_sample_args") or {}).get("distribution") == "none":
         return {**values, "train_neg_sample_args": None}
     return values
 
 
-def pack(value):
+def pack(value: Any) -> Any:
     """`value` with SciPy matrices and NumPy arrays as dictionaries of tensors."""
     if isinstance(value, torch.Tensor):
         return value
@@ -95,7 +105,7 @@ def pack(value):
     return plain(value)
 
 
-def unpack(value):
+def unpack(value: Any) -> Any:
     """The inverse of `pack`."""
     if isinstance(value, dict) and "__scipy__" in value:
         kind = sp.csr_array if value["array"] else sp.csr_matrix
@@ -110,7 +120,7 @@ def unpack(value):
     return value
 
 
-def fingerprint(dataset) -> str:
+def fingerprint(dataset: "Dataset") -> str:
     """SHA-256 of the ids of users and items in RecBole's order: what the rows of a model stand for."""
     digest = hashlib.sha256()
     for field in (dataset.uid_field, dataset.iid_field):
@@ -119,7 +129,7 @@ def fingerprint(dataset) -> str:
     return digest.hexdigest()
 
 
-def check_ids(checkpoint: dict, dataset) -> None:
+def check_ids(checkpoint: Mapping[str, Any], dataset: "Dataset") -> None:
     """Raise UserError where the data set has other users or items, or in another order, than in training."""
     if checkpoint.get("ids") not in (None, fingerprint(dataset)):
         raise UserError(
@@ -128,12 +138,12 @@ def check_ids(checkpoint: dict, dataset) -> None:
         )
 
 
-def trainer_state(trainer, epoch: int, **more) -> dict:
+def trainer_state(trainer: "AbstractTrainer", epoch: int, **more: Any) -> dict[str, Any]:
     """What a checkpoint holds, under RecBole's keys.
 
     `more` stands for the weights where a trainer (decision trees) keeps none in the model.
     """
-    state = {
+    state: dict[str, Any] = {
         "config": plain_config(trainer.config),
         "epoch": int(epoch),
         "cur_step": int(trainer.cur_step),
@@ -151,18 +161,18 @@ def trainer_state(trainer, epoch: int, **more) -> dict:
     }
 
 
-def write(state: dict, path) -> None:
+def write(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a checkpoint through a temporary file, so that nobody ever reads half of one."""
     part = Path(f"{path}.{uuid.uuid4().hex}.part")  # machines that share a folder write at the same time
     try:
-        with open(part, "wb") as file:  # what the system says about the path, rather than torch
+        with open(part, "wb") as file:  # so that a bad path is an OSError, not an error of torch
             torch.save(state, file)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def load_checkpoint(path, map_location="cpu") -> dict:
+def load_checkpoint(path: str | os.PathLike[str], map_location: str | torch.device = "cpu") -> dict[str, Any]:
     """Read a checkpoint: RecBole's keys, `config` a dictionary of plain values.  No code in the file is run.
 
     Raises UserError where the file is absent, damaged, or holds anything but plain data.
@@ -191,8 +201,8 @@ def load_checkpoint(path, map_location="cpu") -> dict:
     return checkpoint
 
 
-def restore(model, checkpoint: dict) -> None:
-    """Put a checkpoint's weights, and what else the model keeps, into `model`; UserError for another's."""
+def restore(model: "AbstractRecommender", checkpoint: Mapping[str, Any]) -> None:
+    """Put a checkpoint's weights and other parameters into `model`; UserError where they do not fit it."""
     try:
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

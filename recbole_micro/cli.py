@@ -7,14 +7,21 @@ import textwrap
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recbole_micro import __version__, distributed, options
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.models.registry import MODELS
 from recbole_micro.options import user_models
+from recbole_micro.options.effects import instead
 from recbole_micro.options.values import parse_strings, read_yaml
 
+if TYPE_CHECKING:  # it would make every command start later
+    import pandas as pd
+
+# Options of `recbole_micro.run` rather than of Config.
 LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
+# Headings in the help by file of options.
 SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launch.yaml": "Launch"}
 
 
@@ -47,6 +54,8 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return refuse(f"{error.filename}: {error.strerror}; choose a path that you may read and write.")
     except ModuleNotFoundError as error:
+        if error.name is None:
+            return refuse(error)
         return refuse(f"The package {error.name} is not installed: {install_command(error.name)}.")
     except ImportError as error:
         if error.name is not None:  # a bug; what RecBole says about an absent package has no name
@@ -59,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def refuse(sentence: object) -> int:
-    """Say what is wrong; the exit code."""
+    """Say on stderr what is wrong; the exit code."""
     print(f"error: {sentence}", file=sys.stderr)
     return 2
 
@@ -159,7 +168,9 @@ def tune(argv: list[str]) -> int:
         )
     trials = positive(own, "trials") or 20
     engine = own.get("engine", "hyperopt")
-    more = {name: positive(own, name) for name in RAY_ONLY if name in own and name != "address"}
+    more: dict[str, Any] = {
+        name: positive(own, name) for name in RAY_ONLY if name in own and name != "address"
+    }
     more |= {"address": own["address"]} if "address" in own else {}
     if more and engine != "ray":
         raise UserError(f"--{next(iter(more))} belongs to the engine ray: add --engine=ray.")
@@ -215,9 +226,12 @@ def reproduce(argv: list[str]) -> int:
     marks = "".join(flag[1:] for flag in sorted(flags))
     out = Path(own.get("out") or f"results/{kind}{number}-{fixed['dataset']}{marks}")
     fixed = {**(paper_tables.QUICK if "--quick" in flags else {}), **fixed}
-    train_all = {"table": paper_tables.reproduce_table, "figure": paper_tables.reproduce_figure}[kind]
+    studies: dict[str, Callable[..., pd.DataFrame]] = {
+        "table": paper_tables.reproduce_table,
+        "figure": paper_tables.reproduce_figure,
+    }
     more = {"literal": "--literal" in flags, "title": own.get("title"), "workers": positive(own, "workers")}
-    results = train_all(number, fixed, seeds, out, **more)
+    results = studies[kind](number, fixed, seeds, out, **more)
     print((out / "paper.md").read_text(encoding="utf-8"))
     print(f"Report: {out / 'report.html'}")
     return 0 if (results["status"] == "finished").all() else 1
@@ -262,7 +276,7 @@ def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, 
 
 
 def option(argument: str) -> tuple[str, str, str]:
-    """Name, `=` and value of `--name=value`; dashes in a name are underscores; no name for other arguments."""
+    """Name, `=` and value of `--name=value`, dashes in the name as underscores; else the name is empty."""
     name, equals, text = argument.partition("=")
     return (name[2:].replace("-", "_") if name.startswith("--") else ""), equals, text
 
@@ -292,7 +306,10 @@ def data(argv: list[str]) -> int:
     """`recbole-micro data`: what `python -m dataset_tools` does."""
     from dataset_tools.commands import main as data_main
 
-    return data_main(argv, prog="recbole-micro data")
+    try:
+        return data_main(argv, prog="recbole-micro data")
+    except SystemExit as left:  # argparse has said what is wrong, or printed the help
+        return int(left.code or 0)
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
@@ -339,7 +356,8 @@ def load_plugins(argv: list[str]) -> None:
 def check_name(name: str) -> None:
     """Raise UserError, with the nearest name, where there is no such option."""
     if name not in options.known_names():
-        raise UserError(f"There is no option --{name}{hint(name, options.known_names())}")
+        otherwise = instead(name) or hint(name, options.known_names())
+        raise UserError(f"There is no option --{name}{otherwise}")
 
 
 def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:
@@ -359,7 +377,7 @@ def config_files(text: str) -> list[str]:
     return [file for part in parse_strings(text) for file in part.split()]
 
 
-def launch_options(files: list[str], given: dict[str, str]) -> dict:
+def launch_options(files: list[str], given: dict[str, str]) -> dict[str, Any]:
     """Arguments of `run` from the files and the command line, whose own are taken out of `given`."""
     declared = options.declared("", "")
     values = {}

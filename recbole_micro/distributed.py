@@ -3,8 +3,10 @@
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,16 +14,20 @@ import torch.distributed as dist
 
 from recbole_micro.errors import UserError
 
+# What torchrun sets in the environment of every process.
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
-_groups = itertools.count()
+_groups = (
+    itertools.count()
+)  # numbers the groups that this process joins: each has keys of its own in the store
+Value = TypeVar("Value")
 
 
 class PeerEnded(UserError):
     """This process cannot go on because another one of its group is gone."""
 
 
-def torchrun() -> dict | None:
+def torchrun() -> dict[str, Any] | None:
     """The launch options that torchrun's environment stands for; None for a single process."""
     if not all(os.environ.get(name) for name in TORCHRUN) or os.environ["WORLD_SIZE"] == "1":
         return None
@@ -36,8 +42,8 @@ def torchrun() -> dict | None:
     }
 
 
-def own_device(final: dict, devices: list[int]) -> torch.device:
-    """The device of this process among the chosen CUDA devices; the CPU without any."""
+def own_device(final: dict[str, Any], devices: list[int]) -> torch.device:
+    """The device of this process among the chosen CUDA `devices` (indices); the CPU without any."""
     if devices and len(devices) < final["nproc"]:
         raise UserError(
             f"{final['nproc']} processes on this machine (nproc), but {len(devices)} CUDA device(s) (gpu_id "
@@ -46,8 +52,8 @@ def own_device(final: dict, devices: list[int]) -> torch.device:
     return torch.device("cuda", devices[final["local_rank"]]) if devices else torch.device("cpu")
 
 
-def join(final: dict, device: torch.device, wait: int) -> None:
-    """Join the process group that the options name: nccl (CUDA) or gloo (CPU).
+def join(final: dict[str, Any], device: torch.device, wait: int) -> None:
+    """Join the process group that the options `final` name: nccl (CUDA) or gloo (CPU).
 
     Raises UserError where the port is taken, or where not all processes come within `wait` seconds.
     """
@@ -85,8 +91,8 @@ def remedy(reason: str) -> str:
 
 
 @contextmanager
-def together():
-    """Say in one sentence that another process is gone where that makes this one fail."""
+def together() -> Iterator[None]:
+    """While this is open, PeerEnded instead of PyTorch's error where another process of the group is gone."""
     try:
         yield
     except RuntimeError as error:
@@ -98,7 +104,7 @@ def together():
         ) from error
 
 
-def from_first(value):
+def from_first(value: Value) -> Value:
     """The first process's value, in every process."""
     values = [value]
     dist.broadcast_object_list(values, src=0)
@@ -106,7 +112,7 @@ def from_first(value):
 
 
 @contextmanager
-def same_draws(device: torch.device):
+def same_draws(device: torch.device) -> Iterator[None]:
     """While this is open, PyTorch and NumPy draw the same in all processes: what the first one draws.
 
     Afterwards every process goes on with its own random states.  Without a process group this does nothing.
@@ -123,15 +129,23 @@ def same_draws(device: torch.device):
             set_random_states(own, device)
 
 
-def random_states(device: torch.device) -> tuple:
-    """The states of the generators of NumPy, of PyTorch and of its CUDA device."""
+class RandomStates(NamedTuple):
+    """The states of the generators of NumPy, of PyTorch on the CPU, and on the CUDA device (None without)."""
+
+    numpy: Any
+    cpu: torch.Tensor
+    cuda: torch.Tensor | None
+
+
+def random_states(device: torch.device) -> RandomStates:
+    """The states of this process's generators."""
     cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return np.random.get_state(), torch.get_rng_state(), cuda
+    return RandomStates(np.random.get_state(), torch.get_rng_state(), cuda)
 
 
-def set_random_states(states: tuple, device: torch.device) -> None:
+def set_random_states(states: RandomStates, device: torch.device) -> None:
     """The inverse of `random_states`."""
-    np.random.set_state(states[0])
-    torch.set_rng_state(states[1])
-    if states[2] is not None:
-        torch.cuda.set_rng_state(states[2], device)
+    np.random.set_state(states.numpy)
+    torch.set_rng_state(states.cpu)
+    if states.cuda is not None:
+        torch.cuda.set_rng_state(states.cuda, device)

@@ -10,13 +10,16 @@ class UserError(ValueError):
     """A mistake in options, files or data: one sentence that says what, where, and what to do."""
 
 
-def install_command(module: str | None) -> str:
+def install_command(module: str) -> str:
     """How to install the distribution that brings a module."""
-    return f"pip install {DISTRIBUTIONS.get(module, module)}"
+    return f"pip install {DISTRIBUTIONS.get(str(module), module)}"
 
 
 def hint(name: str, names: Iterable[str], otherwise: str = "; --help lists them.") -> str:
-    """The end of a sentence about an unknown name: the nearest known one, first among those it begins."""
+    """The end of a sentence about an unknown `name`: `; did you mean X?`, or `otherwise` where none is near.
+
+    Names that begin with `name_` go first; case does not count.
+    """
     by_lower, name = {known.lower(): known for known in names}, name.lower()
     begun = [known for known in by_lower if known.startswith(name + "_")]
     near = difflib.get_close_matches(name, begun, n=1, cutoff=0.0) or difflib.get_close_matches(

@@ -1,33 +1,39 @@
 """Files that are written whole or not at all, and folders that one process holds."""
 
 import os
+import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from recbole_micro.errors import UserError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 LOCK = "lock"
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")  # others may write it at the same time
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager
 def alone_in(out: Path) -> Iterator[None]:
-    """Hold the folder of a study; UserError where another process does, whose runs this one would remove."""
+    """Make the folder of a study and hold it while this is open.
+
+    UserError where another process holds it: this one would remove the runs of that one.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with open(out / LOCK, "w") as file:
-        if fcntl is not None:
+        if sys.platform != "win32":  # no protection there
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 @lru_cache
 def extended(base: type, before: type, after: type | None = None) -> type:
-    """`base` with `before` in front of it and, where it is given, `after` behind it; the same class each time.
+    """`base` with `before` in front of it and, where given, `after` behind it; the same class each time.
 
     `before` and `after` call `super()`, so `.__mro__` shows in which order a method runs.  A class that has
     `before` already is returned as it is.

@@ -179,7 +179,7 @@ def test_a_reader_who_has_read_enough_is_no_error():
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name != "data"])
 def test_a_command_without_arguments_says_what_it_needs(command, capsys):
     assert cli.main([command]) == 2
     said = capsys.readouterr().err

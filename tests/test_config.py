@@ -186,7 +186,15 @@ def test_mistakes_are_one_sentence(given, sentence):
     ("given", "sentence"),
     [
         ({"topk": [10_000], "valid_metric": "Recall@10000"}, "topk is 10000, but the data set has 16 items"),
-        ({"threshold": {"ratin": 4}}, "threshold is {'ratin': 4}: Field .ratin. not in inter_feat"),
+        (
+            {
+                "threshold": {"ratin": 4},
+                "eval_args": {"mode": "labeled"},
+                "metrics": ["AUC"],
+                "valid_metric": "AUC",
+            },
+            "threshold is {'ratin': 4}: Field .ratin. not in inter_feat",
+        ),
         ({"load_col": {"inter": ["user_id"]}}, "load_col reads no item_id of the interactions"),
     ],
 )
@@ -197,7 +205,7 @@ def test_mistakes_that_only_the_data_show(tmp_path, given, sentence):
 
 
 def test_null_is_an_answer_where_it_is_declared():
-    made = make(load_col=None, train_neg_sample_args=None, eval_args={"group_by": None})
+    made = make("BM3", load_col=None, train_neg_sample_args=None, eval_args={"group_by": None})
     assert made["load_col"] is None and made["eval_args"]["group_by"] is None
     with config.own_command_line({"load_col": "~"}):
         assert make()["load_col"] is None

@@ -1,4 +1,4 @@
-"""What docs/extending.md shows: its examples are the files of docs/examples, and a metric of one's own works."""
+"""What docs/extending.md shows: its examples are the files of docs/examples, and they work."""
 
 from pathlib import Path
 

@@ -25,6 +25,8 @@ COLD = "0-core"
 
 @dataclass(frozen=True, kw_only=True)
 class MicroOptions:
+    """Options of `convert micro`."""
+
     source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
     core: str = option("5-core", "folder of the split; 0-core is the cold-start one")
     half: bool = shared.half()

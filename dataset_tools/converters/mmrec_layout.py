@@ -47,6 +47,8 @@ class Pairs(argparse.Action):
 
 @dataclass(frozen=True, kw_only=True)
 class MMRecOptions:
+    """Options of `convert mmrec`."""
+
     source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
     rename: Mapping[str, str] = option(
         dict, "names of modalities by feature file", action=Pairs, nargs="+", metavar="STEM=NAME"

@@ -22,6 +22,8 @@ from dataset_tools.operations.filtering import at_least, deduplicate, k_core
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
+    """Options of `convert table`."""
+
     interactions: str | Path = option(help="table of interactions", source=True, metavar="F")
     user: str = option(help="column of user ids", metavar="C")
     item: str = option(help="column of item ids, in both tables", metavar="C")

@@ -2,16 +2,15 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: no protection against a second process
-    fcntl = None  # type: ignore[assignment]
 
 from dataset_tools.dataset import provenance, summary
 from dataset_tools.dataset.catalog import KnownDataset
@@ -166,7 +165,7 @@ def _lock(folder: Path) -> int:
     """Make the folder and wait until no other process works in it; what to close when done, -1 if nothing."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        if fcntl is None:
+        if sys.platform == "win32":  # no protection against a second process
             return -1
         try:
             lock = os.open(folder, os.O_RDONLY)

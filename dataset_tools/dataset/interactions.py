@@ -38,6 +38,7 @@ class Interactions:
         return replace(self, **pick)
 
     def columns(self) -> dict[str, np.ndarray | None]:
+        """The columns [n] by name; None where one is not known."""
         return {name: getattr(self, name) for name in ("user", "item", "rating", "timestamp", "part")}
 
     def compact(self, keep_items: bool = False) -> "Interactions":
@@ -47,6 +48,7 @@ class Interactions:
         return replace(self, users=users, items=items, user=user, item=item)
 
     def header(self) -> list[str]:
+        """The `name:type` fields of an atomic file, for `rows`."""
         optional = [f"{name}:float" for name in ("rating", "timestamp") if getattr(self, name) is not None]
         return ["user_id:token", "item_id:token", *optional]
 
@@ -87,6 +89,7 @@ class Builder:
         return None
 
     def add(self, user: str, item: str, rating: float = 0.0, timestamp: float = 0.0, part: int = 0) -> None:
+        """Append an interaction; what the builder does not keep (see `__init__`) is passed over."""
         self._user.append(self._users.setdefault(user, len(self._users)))
         self._item.append(self._items.setdefault(item, len(self._items)))
         columns: tuple[tuple[array[Any] | None, Any], ...] = (

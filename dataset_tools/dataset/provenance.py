@@ -14,6 +14,7 @@ PACKAGES = ("recbole_micro", "numpy", "pyarrow", "scikit-learn")
 
 
 def source_path(folder: Path, name: str) -> Path:
+    """Where the data set `name` in `folder` keeps its record."""
     return folder / f"{name}.source.json"
 
 

@@ -28,6 +28,7 @@ class Dataset:
 
     @property
     def item_file(self) -> Path:
+        """The path of `<name>.item`, whether or not there is such a file."""
         return self.folder / f"{self.name}.item"
 
     @cached_property
@@ -103,10 +104,11 @@ class Dataset:
         return sorted(path.name[len(self.name) + 1 : -len(".parquet")] for path in paths)
 
     def features(self, modality: str) -> FeatureFile:
+        """The feature file of a modality, opened; DataError where there is none."""
         path = feature_path(self.folder, self.name, modality)
         if not path.is_file():
-            there = ", ".join(self.modalities) or "none"
-            raise DataError(f"{self.folder} has no features of the modality {modality!r}; it has {there}.")
+            known = ", ".join(self.modalities) or "none"
+            raise DataError(f"{self.folder} has no features of the modality {modality!r}; it has {known}.")
         return FeatureFile(path, modality)
 
     def coverage(self, modality: str) -> int:

@@ -25,6 +25,7 @@ HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def feature_column(modality: str) -> str:
+    """The name of the column of vectors in a modality's file."""
     return f"{modality}:float_seq"
 
 
@@ -124,7 +125,7 @@ class FeatureWriter:
             self._seen.add(token)
 
     def _check_values(self, tokens: Sequence[str], values: np.ndarray, stored: np.ndarray) -> None:
-        """Refuse NaN and infinity; the stored copy is looked at first, as it is the quicker to read."""
+        """Refuse NaN and infinity; the stored copy is examined first, as it is the quicker to read."""
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(stored.sum(dtype=np.float32)):  # one quick pass that NaN and infinity spoil
                 return

@@ -31,7 +31,8 @@ class Source(Protocol):
     @property
     def rows(self) -> int | None: ...
 
-    def blocks(self) -> Iterator[Block]: ...
+    def blocks(self) -> Iterator[Block]:
+        """(ids [r], or None where the source has none, and values [r, width]) in the source's order."""
 
 
 def open_source(path: str | Path, modality: str, key: str | None, bad: BadRows) -> Source:

@@ -31,4 +31,5 @@ def hash_files(folder: Path, paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def source_record(path: Path, sha256: str) -> dict[str, Any]:
+    """What the provenance keeps of a source file: its name, size in bytes and SHA-256."""
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256}

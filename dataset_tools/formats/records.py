@@ -31,7 +31,7 @@ class RecordFile:
     """Iterates over (line number, record) of a file of dictionaries.
 
     A line that is no record raises DataError with its number, or with `skip_bad` counts in `skipped`.
-    `wanted` looks at the raw line first; where it returns False the line is passed over unparsed.
+    `wanted` gets the raw line first; where it returns False the line is passed over unparsed.
     """
 
     def __init__(

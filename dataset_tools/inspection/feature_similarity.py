@@ -13,7 +13,7 @@ SHARED_AT_ONCE = 1 << 22  # pairs of items that some user has both of
 
 
 def used(user: np.ndarray, item: np.ndarray, users: int, items: int) -> sp.csr_array:
-    """Who used what, [users, items], binary."""
+    """Which users have an interaction with which items, [users, items], 0 or 1."""
     matrix = sp.csr_array((np.ones(len(user), dtype=np.int32), (user, item)), shape=(users, items))
     matrix.data[:] = 1
     return matrix

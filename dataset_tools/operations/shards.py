@@ -43,6 +43,7 @@ class Shards:
                 yield shard["values"], shard["ok"]
 
     def remove(self) -> None:
+        """Throw all portions away."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -11,8 +11,8 @@ from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
 
 NAMES = ("paper", "cold", "none")  # those that `apply` knows
-SMALL = 10
-WITHHELD = 0.2
+SMALL = 10  # a user with fewer interactions gives one each to validation and test
+WITHHELD = 0.2  # share of a user's interactions, or of the items, that is not for training
 
 
 def per_user(interactions: Interactions, seed: int = 0) -> Interactions:

@@ -9,24 +9,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset
 from recbole.sampler import Sampler
+from recbole.sampler.sampler import AbstractSampler
 
 from recbole_micro.errors import UserError
 
 
-def record_path(config) -> Path:
+def record_path(config: RecBoleConfig) -> Path:
     """Where a data set says which of its items are cold."""
     return Path(config["data_path"]) / f"{config['dataset']}.cold.json"
 
 
-def is_cold_start(config) -> bool:
+def is_cold_start(config: RecBoleConfig) -> bool:
     """Whether cold items are told apart: the option `cold_start`, or else whether the data set lists them."""
     chosen = config["cold_start"]
     return record_path(config).is_file() if chosen is None else chosen
 
 
-def cold_items(config, train) -> np.ndarray:
-    """Which items have no interaction in the data set `train`, bool [n_items]; the padding item is not one.
+def cold_items(config: RecBoleConfig, train: Dataset) -> np.ndarray:
+    """Which items have no interaction in the data set `train`, bool [n_items]; False for the padding item.
 
     Raises UserError where an item that the data set lists as cold has training interactions.
     """
@@ -47,14 +50,14 @@ def cold_items(config, train) -> np.ndarray:
     return cold
 
 
-def without_ids(config, train) -> torch.Tensor | None:
+def without_ids(config: RecBoleConfig, train: Dataset) -> torch.Tensor | None:
     """Items whose ID part a model leaves out (`cold_item_id: zero`), bool [n_items]; None: no such items."""
     if not is_cold_start(config) or config["cold_item_id"] != "zero":
         return None
     return torch.from_numpy(cold_items(config, train))
 
 
-def check_sampler(sampler) -> None:
+def check_sampler(sampler: AbstractSampler | None) -> None:
     """Raise UserError where RecBole's sampler does not tell training interactions from others."""
     if not isinstance(sampler, Sampler):
         raise UserError("Cold start needs a general recommender and repeatable: False.")
@@ -64,7 +67,7 @@ class WarmSampler(Sampler):
     """RecBole's sampler of negatives, restricted to `warm`, the items with training interactions [n_warm]."""
 
     def __init__(self, sampler: Sampler, warm: np.ndarray):
-        vars(self).update(vars(sampler))
+        self.__dict__.update(vars(sampler))
         self.warm = warm
         full = [len(items) >= len(warm) for items in self.used_ids]
         if any(full):
@@ -82,11 +85,13 @@ class WarmSampler(Sampler):
         return list(np.asarray(train.inter_feat[train.iid_field]))
 
 
-def training_sampler(config, dataset, sampler):
+def training_sampler(
+    config: RecBoleConfig, dataset: Dataset, sampler: AbstractSampler | None
+) -> AbstractSampler | None:
     """The sampler of a training loader: in a cold-start run one that never draws cold items."""
     if not is_cold_start(config):
         return sampler
-    warm = ~cold_items(config, dataset)
+    warm = ~cold_items(config, dataset)  # refuses cold items that have training interactions, in any case
     if sampler is None or config["official_negatives"]:
         return sampler
     check_sampler(sampler)

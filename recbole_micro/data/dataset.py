@@ -5,6 +5,7 @@ from pathlib import Path
 
 import recbole.data.dataset
 import torch.distributed as dist
+from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset as RecBoleDataset
 from recbole.utils import FeatureType, ModelType
 
@@ -53,11 +54,11 @@ class CheckedFiles(RecBoleDataset):
 
     def _parse_intervals_str(self, text):
         """Refuse an interval that RecBole would skip, or end with a traceback of."""
-        for one in [] if text is None else str(text).split(";"):
-            found = INTERVAL.fullmatch(one.strip())
-            if not found or float(found[1]) > float(found[2]):
+        for interval in [] if text is None else str(text).split(";"):
+            ends = INTERVAL.fullmatch(interval.strip())
+            if not ends or float(ends[1]) > float(ends[2]):
                 raise UserError(
-                    f"The interval {one.strip()!r} of a filter (user_inter_num_interval, "
+                    f"The interval {interval.strip()!r} of a filter (user_inter_num_interval, "
                     "item_inter_num_interval, val_interval) cannot be read: write [5,inf) or (0,3], and "
                     "several with ; between them."
                 )
@@ -75,15 +76,22 @@ class CheckedFiles(RecBoleDataset):
         super()._reset_index()
 
 
-def check_header(config) -> None:
+def check_header(config: RecBoleConfig) -> None:
     """Raise UserError where interactions do not begin with `name:type` fields, users and items among them."""
-    if config["field_separator"] != "\t" or config["MODEL_TYPE"] != ModelType.GENERAL:
+    utf_8 = str(config["encoding"] or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
+    if config["field_separator"] != "\t" or config["MODEL_TYPE"] != ModelType.GENERAL or not utf_8:
         return
     for path in interaction_files(config):
         try:
             names = [name for name, _ in read_header(Path(path))]
         except DataError as error:
             raise UserError(f"{error} Write it with python -m dataset_tools convert.") from error
+        between = next((sign for sign in (" ", ",", ";") if sign in "".join(names)), None)
+        if between:
+            raise UserError(
+                f"{path} has {between!r} between its columns, where a tab was expected: set "
+                f"field_separator={between!r}."
+            )
         columns = (config["load_col"] or {}).get("inter")
         asked = config["eval_args"] or {}
         if asked.get("order") == "TO":
@@ -112,7 +120,7 @@ def check_loaded(field: str, names: list[str], columns: list[str] | None, what: 
 BY_TYPE = {ModelType.SEQUENTIAL: "SequentialDataset", ModelType.KNOWLEDGE: "KnowledgeBasedDataset"}
 
 
-def create(config) -> RecBoleDataset:
+def create(config: RecBoleConfig) -> RecBoleDataset:
     """What RecBole's `create_dataset` makes of a configuration, with the checks.
 
     Saved data sets are not looked for: they are pickles, which can run code when they are opened.

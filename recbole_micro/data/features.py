@@ -1,12 +1,13 @@
 """Modality feature files as matrices in RecBole's internal item order."""
 
-from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column, feature_path
@@ -14,6 +15,7 @@ from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.features.join import ItemIndex, Joined, join
 from recbole_micro.errors import UserError
 
+# Files of a data set that are no features in text form.
 RECBOLE_SUFFIXES = frozenset({"inter", "item", "user", "kg", "link", "net", "parquet", "json"})
 logger = getLogger(__name__)
 
@@ -28,9 +30,10 @@ class Modality(NamedTuple):
     mask: torch.Tensor
 
 
-def load(config: Mapping[str, Any], dataset: Any) -> dict[str, Modality]:
+def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
     """The features of `config["modalities"]`, or of every feature file found, in that order.
 
+    Sets `config["modalities"]` to the names of what is loaded, and logs rows, width and coverage of each.
     Raises UserError for a modality without a file, a file that covers no item, a misnamed column, a duplicate
     id, vectors of unequal width, NaN or infinity.  Ids that are not in the data set are ignored and counted.
     """
@@ -59,7 +62,10 @@ def find(folder: Path, name: str) -> dict[str, Path]:
 
 
 def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[str, Path]:
-    """The feature files of the chosen modalities in their order, or of all; UserError where one is missing."""
+    """The feature files of the chosen modalities in their order, or of all.
+
+    Raises UserError where one is missing, or has a name that a modality cannot have.
+    """
     found = find(folder, name)
     for modality in found:
         if hasattr(torch.nn.ModuleDict, modality):
@@ -79,10 +85,10 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
         raise UserError(f"modalities names one twice ({', '.join(chosen)}): name each once.")
     for modality in chosen:
         if modality not in found:
-            there = ", ".join(found) or "none"
+            present = ", ".join(found) or "none"
             raise UserError(
                 f"The modality {modality!r} has no feature file {feature_path(folder, name, modality)}; "
-                f"set modalities to those that are there ({there}), or make the file with "
+                f"set modalities to those that are there ({present}), or make the file with "
                 f"python -m dataset_tools features --modality {modality} --name {name}."
             )
     return {modality: found[modality] for modality in chosen}
@@ -107,10 +113,10 @@ def _report(file: FeatureFile | TextFeatureFile, joined: Joined, tokens: np.ndar
     """One line per modality; a file that covers no item is an error."""
     covered, n_items = int(joined.mask.sum()), len(tokens) - 1
     if not covered:
-        items_there = ", ".join(tokens[1:4])
+        first_items = ", ".join(tokens[1:4])
         raise UserError(
             f"{file.path}, column {feature_column(file.modality)!r}: none of its {joined.rows:,} ids "
-            f"(first: {', '.join(joined.first)}) is an item of the data set (first: {items_there}); "
+            f"(first: {', '.join(joined.first)}) is an item of the data set (first: {first_items}); "
             "write it with the data set's item ids."
         )
     unknown = f", {joined.rows - covered:,} ids of other items ignored" if joined.rows > covered else ""

@@ -1,27 +1,38 @@
-"""Data sets that are not there: made where that needs no download, else refused with the command to get them."""
+"""Missing data sets: made where that needs no download, else refused with the command to get them."""
 
 import os
 from logging import getLogger
 from pathlib import Path
+
+from recbole.config import Config as RecBoleConfig
 
 from dataset_tools.dataset import catalog
 from dataset_tools.errors import DataError
 from recbole_micro.errors import UserError, hint
 
 
-def interaction_files(config) -> list[str]:
-    """The interaction files that the configuration asks for: one, or the parts of a fixed split."""
+def interaction_files(config: RecBoleConfig) -> list[str]:
+    """Paths of the interaction files that the configuration asks for: one, or the parts of a fixed split."""
     names = [f"{part}.inter" for part in config["benchmark_filename"] or []] or ["inter"]
     return [os.path.join(config["data_path"], f"{config['dataset']}.{name}") for name in names]
 
 
-def missing_files(config) -> list[str]:
+def missing_files(config: RecBoleConfig) -> list[str]:
     """The interaction files that the configuration asks for and that are not there."""
     return [path for path in interaction_files(config) if not os.path.isfile(path)]
 
 
 def check_available(name: str, folder: Path) -> None:
-    """Raise UserError, with one sentence on how to get it, for a data set that cannot be made here."""
+    """Raise UserError, which says how to get it, for a data set that takes a download.
+
+    `folder`: where the data set would be.
+    """
+    if (folder / f"{name}.inter").is_file():
+        raise UserError(
+            f"benchmark_filename asks for parts of {name} that are not in {folder}, where {name}.inter is: "
+            "leave the option out, or make parts with python -m dataset_tools split "
+            f"{name} --data-path {folder.parent}."
+        )
     if not catalog.is_known(name):
         near = hint(name, catalog.KNOWN, ".")
         raise UserError(

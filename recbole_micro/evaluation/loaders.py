@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from recbole.config import Config as RecBoleConfig
 from recbole.data.dataloader import FullSortEvalDataLoader as RecBoleFullSortEvalDataLoader
 from recbole.data.dataloader import KnowledgeBasedDataLoader
 from recbole.data.dataloader import NegSampleEvalDataLoader as RecBoleNegSampleEvalDataLoader
@@ -10,23 +11,25 @@ from recbole.data.dataloader import TrainDataLoader as RecBoleTrainDataLoader
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.sampler import Sampler
 from recbole.utils import get_model
+from torch import Tensor
 
 from recbole_micro.data.cold_items import check_sampler, is_cold_start
-from recbole_micro.data.loaders import TrainDataLoader
+from recbole_micro.data.train_loader import TrainDataLoader
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.protocol import under
 from recbole_micro.evaluation.ranking import cold_start_parts
 
-RECBOLE_EVAL_BATCH = 4096
-EVAL_USERS = 256
+RECBOLE_EVAL_BATCH = 4096  # scores at a time
+EVAL_USERS = 256  # users at a time
 EVAL_SCORES = 2**26  # 256 MB of float32, and RecBole holds a few copies
+Parts = dict[str, tuple[RecBoleFullSortEvalDataLoader, Tensor | None]]
 
 
 class EvaluationBatches:
-    """What both evaluation loaders share: all users in every process, and a batch size that fits the items."""
+    """What both evaluation loaders share: all users in every process, a batch size that fits the items."""
 
     def __init__(self, config, dataset, sampler, shuffle=False):
-        # `evaluation.multiprocess` shares the batches out: RecBole would give each process a part of the users.
+        # `evaluation.multiprocess` shares the batches out; RecBole would share the users out.
         with of_one_process(config):
             super().__init__(config, dataset, sampler, shuffle=shuffle)
 
@@ -61,9 +64,9 @@ class FullSortEvalDataLoader(EvaluationBatches, RecBoleFullSortEvalDataLoader):
         if cold_start:
             self.parts = self.cold_start_parts(sampler)
 
-    def cold_start_parts(self, sampler) -> dict:
+    def cold_start_parts(self, sampler: Sampler) -> Parts:
         """`parts` of a cold-start run: RecBole's loader of the interactions that each ranking measures."""
-        parts = {}
+        parts: Parts = {}
         for name, (chosen, candidates) in cold_start_parts(self, sampler.datasets[0]).items():
             part = object.__new__(type(self))
             rows = self._dataset.inter_feat[chosen.nonzero()[:, 0]]
@@ -102,7 +105,7 @@ EXTENDED = {
 }
 
 
-def loader_class(config, chosen: type) -> type:
+def loader_class(config: RecBoleConfig, chosen: type) -> type:
     """The plugin's subclass of the loader that RecBole has chosen; other loaders are RecBole's own."""
     if issubclass(chosen, KnowledgeBasedDataLoader) and is_cold_start(config):
         raise UserError("Cold start needs a general recommender: set cold_start: False.")
@@ -110,7 +113,7 @@ def loader_class(config, chosen: type) -> type:
 
 
 @contextmanager
-def of_one_process(config) -> Iterator[None]:
+def of_one_process(config: RecBoleConfig) -> Iterator[None]:
     """While this is open, RecBole sees a run of one process."""
     before = config["single_spec"]
     config["single_spec"] = True
@@ -120,8 +123,8 @@ def of_one_process(config) -> Iterator[None]:
         config["single_spec"] = before
 
 
-def eval_batch_size(config, n_items: int) -> int:
-    """Scores to compute at a time: those of 256 users, or of fewer where memory asks for it.
+def eval_batch_size(config: RecBoleConfig, n_items: int) -> int:
+    """The default `eval_batch_size`, in scores: those of 256 users, or of fewer where memory asks for it.
 
     RecBole's 4096 means one user at a time, a twelfth of the speed.  It stays for sampled evaluation and
     for models that score pair by pair, whose activations for all items of many users would not fit.

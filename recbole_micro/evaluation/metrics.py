@@ -1,10 +1,12 @@
 """The plugin's metric, and results that say how they were measured."""
 
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 from recbole.evaluator import register
 from recbole.evaluator.base_metric import AbstractMetric
+from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.metrics import NDCG
 
 
@@ -14,13 +16,15 @@ class NDCG_hits(NDCG):
     That of MICRO's published code: never below NDCG@k, and not comparable with it.
     """
 
-    def metric_info(self, pos_index, pos_len=None):
+    def metric_info(self, pos_index: np.ndarray, pos_len: np.ndarray | None = None) -> np.ndarray:
+        """NDCG@1 to @k of every user, [n_users, k]; `pos_index` [n_users, k]: whether an item is a hit."""
         discount = 1 / np.log2(np.arange(pos_index.shape[1]) + 2)
         gain = np.cumsum(pos_index * discount, axis=1)
         ideal = np.concatenate([[1.0], np.cumsum(discount)])  # without hits the gain is 0
         return gain / ideal[np.cumsum(pos_index, axis=1)]
 
-    def calculate_metric(self, dataobject):
+    def calculate_metric(self, dataobject: DataStruct) -> dict[str, float]:
+        """`{ndcg_hits@k: mean over users}` (RecBole hook)."""
         return self.topk_result("ndcg_hits", self.metric_info(self.used_info(dataobject)[0]))
 
 
@@ -55,7 +59,7 @@ class Metrics(OrderedDict):
     nothing; empty otherwise.
     """
 
-    def __init__(self, values=(), protocol: str = "recbole", note: str = ""):
+    def __init__(self, values: Any = (), protocol: str = "recbole", note: str = ""):
         super().__init__(values)
         self.protocol, self.note = protocol, note
 

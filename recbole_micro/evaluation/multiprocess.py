@@ -10,8 +10,10 @@ from itertools import islice
 
 import torch
 import torch.distributed as dist
-from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
+from recbole.evaluator.collector import DataStruct
 
+# What RecBole's collector keeps for each user (or label), by its names.
 PER_USER = ("rec.topk", "rec.meanrank", "rec.score", "rec.items", "data.label")
 
 
@@ -27,7 +29,7 @@ class OwnBatches:
     Where items are sampled all batches are drawn, as one process would, and some are kept.
     """
 
-    def __init__(self, loader):
+    def __init__(self, loader: AbstractDataLoader):
         self.loader, self.own = loader, own_batches(len(loader))
 
     def __len__(self) -> int:
@@ -40,12 +42,12 @@ class OwnBatches:
         return (batch for number, batch in enumerate(self.loader) if number in self.own)
 
 
-def of_all_users(struct):
+def of_all_users(struct: DataStruct) -> DataStruct:
     """RecBole's data behind the metrics with the rankings of all processes, in the order of one process."""
     parts: list = [None] * dist.get_world_size()
     dist.all_gather_object(parts, {name: struct.get(name) for name in PER_USER if name in struct})
     for name in PER_USER:
-        found = [part[name] for part in parts if name in part]
-        if found:
-            struct.set(name, torch.cat(found))
+        shares = [part[name] for part in parts if name in part]
+        if shares:
+            struct.set(name, torch.cat(shares))
     return struct

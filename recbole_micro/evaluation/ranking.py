@@ -6,17 +6,21 @@ the cold items only; `warm`, the other items of users who have training interact
 
 from collections.abc import Mapping
 from logging import getLogger
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
+from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
+from recbole.data.dataset import Dataset
+from recbole.model.abstract_recommender import AbstractRecommender
 from torch import Tensor
 
 from recbole_micro.data.cold_items import cold_items
 from recbole_micro.evaluation.metrics import Metrics
 
+# What each ranking ranks, for people.
 WHAT = {"all": "cold items among all items", "cold": "cold items among cold items", "warm": "warm items"}
 BY_DEFINITION = ("Random", "Pop")  # RecBole's models that say something about items nobody trained on
-EQUAL = ("Pop",)  # to which all cold items are the same: below the others, in no order of their own
+EQUAL = ("Pop",)  # of these, those that give all cold items the same score, below the others
 
 
 class Ranking(NamedTuple):
@@ -26,19 +30,19 @@ class Ranking(NamedTuple):
     """
 
     name: str
-    loader: Any
+    loader: AbstractDataLoader
     candidates: Tensor | None
     protocol: str
     note: str
 
 
-def ranks_cold_items(model) -> bool:
+def ranks_cold_items(model: AbstractRecommender) -> bool:
     """Whether a model's scores of cold items mean anything, as it says itself; RecBole's know only ids."""
     return getattr(model, "ranks_cold_items", type(model).__name__ in BY_DEFINITION)
 
 
-def rankings(loader) -> dict[str, Ranking]:
-    """The rankings of an evaluation loader: one of all items, or those of a cold-start run."""
+def rankings(loader: AbstractDataLoader) -> dict[str, Ranking]:
+    """The rankings of an evaluation loader by name: one of all items (""), or those of a cold-start run."""
     protocol, parts = getattr(loader, "protocol", "recbole"), getattr(loader, "parts", {})
     if not parts:
         return {"": Ranking("", loader, None, protocol, "")}
@@ -48,22 +52,22 @@ def rankings(loader) -> dict[str, Ranking]:
     }
 
 
-def selecting(loader, model, warned: set[str]) -> Ranking:
+def selecting(loader: AbstractDataLoader, model: AbstractRecommender, warned: set[str]) -> Ranking:
     """The ranking by which the epoch is selected; says once (`warned`) where it is not the one asked for."""
-    found = rankings(loader)
-    if "" in found:
-        return found[""]
+    measured = rankings(loader)
+    if "" in measured:
+        return measured[""]
     able = ranks_cold_items(model)
     order = (loader.selection, "warm", "all") if able else ("warm", "all")
-    chosen = next(name for name in order if name in found)
+    chosen = next(name for name in order if name in measured)
     if chosen != loader.selection and chosen not in warned:
         warned.add(chosen)
         reason = "validation has no cold items" if able else f"{type(model).__name__} cannot rank cold items"
         getLogger().warning(f"The epoch is selected by the ranking of {WHAT[chosen]}: {reason}.")
-    return found[chosen]
+    return measured[chosen]
 
 
-def joined(model, results: Mapping[str, Metrics]) -> Metrics:
+def joined(model: AbstractRecommender, results: Mapping[str, Metrics]) -> Metrics:
     """One result of all rankings of a test.
 
     The keys are RecBole's for `all`, and with `cold:` and `warm:` in front for the others; what a model
@@ -81,8 +85,14 @@ def joined(model, results: Mapping[str, Metrics]) -> Metrics:
     return Metrics(values, first.protocol, "" if able else f"{name} cannot rank cold items")
 
 
-def cold_start_parts(loader, train) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Per ranking of a cold-start run: which of the loader's interactions [n], and which items [n_items]."""
+def cold_start_parts(
+    loader: FullSortEvalDataLoader, train: Dataset
+) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """Per ranking of a cold-start run: the loader's interactions that it measures, the items that it ranks.
+
+    Both are bool, [n_interactions] and [n_items], the latter None for all.  A ranking without interactions is
+    left out.
+    """
     dataset = loader._dataset
     cold = torch.from_numpy(cold_items(loader.config, train))
     known = torch.zeros(train.user_num, dtype=torch.bool)

@@ -1,6 +1,7 @@
 """Vectors for items that were not in the data at all, from their features and a trained MICRO."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -9,14 +10,20 @@ from torch.nn import functional as F
 
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
+from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.nn.item_graph import ModalityGraph
 from recbole_micro.nn.knn import like_known, nearest
 from recbole_micro.nn.ops import propagate
 
+if TYPE_CHECKING:  # models are imported when they are asked for
+    from recbole_micro.models.micro import MICRO
+
 
 @torch.no_grad()
 def encode_new_items(
-    model, features: Mapping[str, Tensor | np.ndarray | Modality], k: int | None = None
+    model: MultimodalRecommender,
+    features: Mapping[str, Tensor | np.ndarray | Modality],
+    k: int | None = None,
 ) -> Tensor:
     """Vectors [n_new, d] of new items, to be ranked beside `model.embeddings()[1]`.
 
@@ -24,24 +31,26 @@ def encode_new_items(
     raw and in the transformed features, normalised as in Eq. 3 with the new item's own row sum and without a
     self-loop; then the trained attention; x~ is 0.  `features` maps modalities to [n_new, d_m]; a row of
     zeros, or a modality left out, is one that the item lacks.  Puts the model into evaluation mode.
+    Raises UserError for other models than MICRO, and for features that do not fit it.
     """
     if not hasattr(model, "graphs") or not hasattr(model, "fuse"):
         name = type(model).__name__
         raise UserError(f"{name} cannot encode new items: train MICRO with an item graph or features.")
     model.eval()
-    given = aligned(model, features)
-    views = {m: new_view(model, graph, given[m], k) for m, graph in model.graphs.items()}
+    micro = cast("MICRO", model)  # or one of a user's own with the same parts
+    given = aligned(micro, features)
+    views = {m: new_view(micro, graph, given[m], k) for m, graph in micro.graphs.items()}
     present = torch.stack([given[m].mask for m in views], 1)
-    return F.normalize(model.fuse(views, present)[0], dim=-1)
+    return F.normalize(micro.fuse(views, present)[0], dim=-1)
 
 
-def aligned(model, features: Mapping) -> dict[str, Modality]:
+def aligned(model: "MICRO", features: Mapping[str, Any]) -> dict[str, Modality]:
     """The features of every modality of the model, on its device; UserError where they do not fit."""
     unknown = [m for m in features if m not in model.graphs]
     if unknown or not features:
-        there = ", ".join(model.graphs)
+        known = ", ".join(model.graphs)
         raise UserError(
-            f"New items need features of the model's modalities ({there}), not {unknown or 'none'}."
+            f"New items need features of the model's modalities ({known}), not {unknown or 'none'}."
         )
     given = {m: as_modality(values) for m, values in features.items()}
     counts = {m: len(modality.values) for m, modality in given.items()}
@@ -62,16 +71,16 @@ def aligned(model, features: Mapping) -> dict[str, Modality]:
     return result
 
 
-def as_modality(values) -> Modality:
-    """Rows of zeros are items without the modality, as in the graphs of the known items."""
+def as_modality(values: Tensor | np.ndarray | Modality) -> Modality:
+    """Features [n, d] with a mask: a row of zeros is an item without the modality."""
     if isinstance(values, Modality):
         return values
     values = torch.as_tensor(values)
     return Modality(values, values.ne(0).any(1))
 
 
-def new_view(model, graph: ModalityGraph, new: Modality, k: int | None) -> Tensor:
-    """h^m of the new items, [n_new, d]."""
+def new_view(model: "MICRO", graph: ModalityGraph, new: Modality, k: int | None) -> Tensor:
+    """h^m of the new items, [n_new, d]; `graph` is the model's of this modality."""
     transformed = graph.transform(new.values) * new.mask[:, None]
     if model.item_view == "features":
         return transformed

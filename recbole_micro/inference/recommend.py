@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import AbstractRecommender
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile
@@ -19,7 +21,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
 from recbole_micro.options import user_models
 from recbole_micro.options.values import parse_strings
-from recbole_micro.training.loading import load_data_and_model
+from recbole_micro.training.loading import Loaded, load_data_and_model
 
 USERS_AT_ONCE = 256
 COLUMNS = ["user_id", "rank", "item_id", "score"]
@@ -33,7 +35,7 @@ class NewItems(NamedTuple):
 
 
 def recommend(
-    source: str | Path | tuple,
+    source: str | Path | Loaded,
     users: str | Sequence[str] = "all",
     k: int = 20,
     exclude_seen: bool = True,
@@ -47,7 +49,7 @@ def recommend(
     """
     if not isinstance(source, tuple):
         source = load_data_and_model(source, log=False)
-    _, model, dataset, *loaders = source
+    _, model, dataset, *loaders = source  # RecBole's plain tuple does as well
     if k < 1:
         raise UserError(f"k is {k}: ask for at least 1 item.")
     ids = user_ids(dataset, users)
@@ -60,18 +62,18 @@ def recommend(
     model.eval()
     parts = []
     for start in range(0, len(ids), USERS_AT_ONCE):
-        some = ids[start : start + USERS_AT_ONCE]
-        scores = scores_of(model, dataset, some, vectors)
-        scores[:, 0] = -torch.inf
+        portion = ids[start : start + USERS_AT_ONCE]
+        scores = scores_of(model, dataset, portion, vectors)
+        scores[:, 0] = -torch.inf  # the padding item
         if seen is not None:
-            hidden = seen[(seen[:, 0] >= start) & (seen[:, 0] < start + len(some))]
+            hidden = seen[(seen[:, 0] >= start) & (seen[:, 0] < start + len(portion))]
             scores[hidden[:, 0] - start, hidden[:, 1]] = -torch.inf
-        parts.append(best(scores, k, dataset.id2token(dataset.uid_field, some), tokens))
+        parts.append(best(scores, k, dataset.id2token(dataset.uid_field, portion), tokens))
     return pd.concat(parts, ignore_index=True)
 
 
-def user_ids(dataset, users: str | Sequence[str]) -> np.ndarray:
-    """Internal ids of these users, or of all."""
+def user_ids(dataset: Dataset, users: str | Sequence[str]) -> np.ndarray:
+    """Internal ids of these users, or of `all`; UserError where one is unknown."""
     field = dataset.uid_field
     if isinstance(users, str):
         if users == "all":
@@ -88,8 +90,8 @@ def user_ids(dataset, users: str | Sequence[str]) -> np.ndarray:
     return np.array([known[str(user)] for user in users])
 
 
-def seen_items(datasets: Sequence, ids: np.ndarray) -> torch.Tensor:
-    """(place in `ids`, item) of every interaction of these users, [n, 2]."""
+def seen_items(datasets: Sequence[Dataset], ids: np.ndarray) -> torch.Tensor:
+    """(position in `ids`, item) of every interaction of these users, [n, 2]."""
     user, item = (
         np.concatenate([np.asarray(dataset.inter_feat[getattr(dataset, field)]) for dataset in datasets])
         for field in ("uid_field", "iid_field")
@@ -98,13 +100,15 @@ def seen_items(datasets: Sequence, ids: np.ndarray) -> torch.Tensor:
     first, last = (np.searchsorted(ids[order], user, side) for side in ("left", "right"))
     times = last - first  # a user may be asked for twice
     offset = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    place = order[np.repeat(first, times) + offset]
-    return torch.from_numpy(np.stack([place, np.repeat(item, times)], 1))
+    position = order[np.repeat(first, times) + offset]
+    return torch.from_numpy(np.stack([position, np.repeat(item, times)], 1))
 
 
 @torch.no_grad()
-def scores_of(model, dataset, users: np.ndarray, vectors: torch.Tensor | None) -> torch.Tensor:
-    """Scores [n_users, n_items + n_new] on the CPU."""
+def scores_of(
+    model: AbstractRecommender, dataset: Dataset, users: np.ndarray, vectors: torch.Tensor | None
+) -> torch.Tensor:
+    """Scores [n_users, n_items + n_new] on the CPU; `vectors` [n_new, d] are those of new items."""
     device = next(model.parameters(), torch.empty(0)).device
     asked = dataset.join(Interaction({dataset.uid_field: torch.as_tensor(users)})).to(device)
     try:
@@ -121,24 +125,30 @@ def scores_of(model, dataset, users: np.ndarray, vectors: torch.Tensor | None) -
 
 
 def best(scores: torch.Tensor, k: int, users: np.ndarray, tokens: np.ndarray) -> pd.DataFrame:
-    """The rows of these users; items with a score of minus infinity are none."""
+    """The lists of these users [n_users] from their `scores` [n_users, n_items + n_new].
+
+    `tokens`: the items' ids.  Items with a score of minus infinity are left out.
+    """
     values, items = scores.topk(min(k, scores.shape[1]))
-    there = values > -torch.inf
-    row, place = (part.numpy() for part in there.nonzero(as_tuple=True))
-    found = tokens[items[there].numpy()]
+    finite = values > -torch.inf
+    row, column = (part.numpy() for part in finite.nonzero(as_tuple=True))
+    listed = tokens[items[finite].numpy()]
     return pd.DataFrame(
-        dict(zip(COLUMNS, (np.asarray(users)[row], place + 1, found, values[there].numpy()), strict=True))
+        dict(zip(COLUMNS, (np.asarray(users)[row], column + 1, listed, values[finite].numpy()), strict=True))
     )
 
 
-def read_new_items(folder: str | Path, dataset) -> NewItems:
-    """The items in a folder's feature files (`*.<modality>.parquet`) that the data set does not have."""
+def read_new_items(folder: str | Path, dataset: Dataset) -> NewItems:
+    """The items in a folder's feature files (`*.<modality>.parquet`) that the data set does not have.
+
+    Raises UserError where there are none, or where a file is damaged or has an item twice.
+    """
     known = dataset.field2token_id[dataset.iid_field]
     columns = (ID_COLUMN, f"{dataset.iid_field}:token")
     try:
         files = [FeatureFile(path, modality, columns) for path, modality in feature_files(Path(folder))]
-        there = {token for file in files for ids in file.ids() for token in ids.to_pylist()}
-        tokens = sorted(token for token in there if token not in known)
+        listed = {token for file in files for ids in file.ids() for token in ids.to_pylist()}
+        tokens = sorted(token for token in listed if token not in known)
         joined = {file.modality: join(file, ItemIndex(tokens)) for file in files}
     except DataError as error:
         raise UserError(str(error)) from error
@@ -159,7 +169,7 @@ def feature_files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def write(lists: pd.DataFrame, path: str | Path) -> None:
-    """Write the lists as `.csv`, or as `.json` with one entry per user."""
+    """Write what `recommend` returns as `.csv`, or as `.json` with one entry per user."""
     path = Path(path)
     if path.suffix == ".csv":
         lists.to_csv(path, index=False)
@@ -188,7 +198,7 @@ The best items of each user that the user has no interaction with, with the data
 
 
 def main(own: dict[str, str], k: int | None) -> int:
-    """`recbole-micro recommend` with its arguments."""
+    """`recbole-micro recommend`: `own` are its arguments by name, `k` is `topk`; the exit code."""
     if "checkpoint" not in own:
         raise UserError("recommend needs a trained model: write --checkpoint=FILE.")
     out = own.get("out")
@@ -198,7 +208,7 @@ def main(own: dict[str, str], k: int | None) -> int:
         raise UserError(f"There is no folder {Path(out).parent} for --out={out}: make it first.")
     user_models.load(own.get("plugins"))
     source = load_data_and_model(own["checkpoint"], own.get("data_path"), log=False)
-    new = read_new_items(own["new_items"], source[2]) if "new_items" in own else None
+    new = read_new_items(own["new_items"], source.dataset) if "new_items" in own else None
     lists = recommend(source, own.get("users", "all"), k or 20, new_items=new)
     if out:
         write(lists, out)

@@ -1,8 +1,14 @@
 """What every multimodal model shares: aligned features, training interactions, epochs, cached scores."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
 
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
@@ -29,9 +35,23 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     input_type = InputType.PAIRWISE
     loss_names: tuple[str, ...] = ()
-    ranks_cold_items = False  # whether scores of items without training interactions mean anything
+    needs_negatives = True  # whether the loss compares positive items with sampled ones
+    # RecBole's
+    n_users: int
+    n_items: int
+    USER_ID: str
+    ITEM_ID: str
+    NEG_ITEM_ID: str
 
-    def __init__(self, config, dataset):
+    @cached_property
+    def ranks_cold_items(self) -> bool:
+        """Whether scores of items without training interactions mean anything.
+
+        A model says so with `ranks_cold_items = True`, or with such a property where options decide.
+        """
+        return False
+
+    def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)
         self.modalities = features.load(config, dataset)
         interactions = dataset.inter_matrix(form="coo")
@@ -39,7 +59,8 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         self.train_item = torch.from_numpy(interactions.col).long()
         self.cold = without_ids(config, dataset)
         self.choosing = False
-        self.cache = None  # embeddings of one evaluation, or those that negatives of one epoch are chosen by
+        # The embeddings of one evaluation, or those that negatives of one epoch are chosen by.
+        self.cache: tuple[Tensor, Tensor] | None = None
 
     def start_epoch(self) -> None:
         """Called once an epoch, before its first batch; whoever trains without a trainer calls it.
@@ -50,7 +71,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Called once with the trainer's optimiser: the place for hooks around its steps."""
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> "MultimodalRecommender":
         """RecBole's Trainer calls this at the start of every epoch; cached embeddings are stale from here on.
 
         Nothing is drawn here: RecBole also calls it on a copy of the model, before training.
@@ -60,7 +81,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         return super().train(mode)
 
     @contextmanager
-    def choosing_negatives(self):
+    def choosing_negatives(self) -> Iterator[None]:
         """While this is open, candidates for a batch's negatives are scored (RecBole's dynamic sampling).
 
         RecBole calls `eval()`, `predict` and `train()` for it in every batch.  Here the embeddings behind the
@@ -73,20 +94,22 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         finally:
             self.choosing = False
 
-    def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
         self.cache = None
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
-    def batch(self, interaction) -> tuple[Tensor, ...]:
+    def batch(self, interaction: Interaction) -> tuple[Tensor, ...]:
         """Users, positive items and, where sampled, negative items of a training batch, [batch] each."""
         fields = self.USER_ID, self.ITEM_ID, self.NEG_ITEM_ID
         return tuple(interaction[field] for field in fields if field in interaction)
 
-    def backbone_of(self, kind: str, size: int, **options) -> Backbone:
-        """MF, NGCF or LightGCN on the training interactions."""
+    def backbone_of(self, kind: str, size: int, **options: Any) -> Backbone:
+        """MF, NGCF or LightGCN (`kind`) of width `size` on the training interactions."""
         return BACKBONES[kind](self.train_user, self.train_item, self.n_users, self.n_items, size, **options)
 
-    def feature_transforms(self, config) -> nn.ModuleList:
+    def feature_transforms(self, config: RecBoleConfig) -> nn.ModuleList:
         """A linear map of each modality's features to `embedding_size`, in the order of the modalities."""
         size, frozen = config["embedding_size"], config["freeze_features"]
         return nn.ModuleList(FeatureTransform(part, size, frozen) for part in self.modalities.values())
@@ -98,7 +121,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
                 nn.init.xavier_normal_(module.weight)
 
     def without_cold(self, vectors: Tensor, items: Tensor | None = None) -> Tensor:
-        """ID parts of these items, or of all, with zeros for cold ones, which are not trained."""
+        """ID parts [n, d] of these `items` [n], or of all, with zeros for cold ones: nothing trains these."""
         if self.cold is None:
             return vectors
         return vectors.masked_fill((self.cold if items is None else self.cold[items])[:, None], 0)
@@ -113,15 +136,16 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         if self.training:
             return self.forward()
         if self.cache is None:
-            self.cache = tuple(part.detach() for part in self.forward())
+            user, item = self.forward()
+            self.cache = user.detach(), item.detach()
         return self.cache
 
-    def predict(self, interaction) -> Tensor:
+    def predict(self, interaction: Interaction) -> Tensor:
         """Scores of the user-item pairs, [batch] (RecBole hook)."""
         user, item = self.embeddings()
         return (user[interaction[self.USER_ID]] * item[interaction[self.ITEM_ID]]).sum(-1)
 
-    def full_sort_predict(self, interaction) -> Tensor:
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for each user, [batch * n_items] (RecBole hook)."""
         user, item = self.embeddings()
         return (user[interaction[self.USER_ID]] @ item.T).view(-1)
@@ -130,7 +154,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 class ItemGraphRecommender(MultimodalRecommender):
     """What MICRO and LATTICE share: a chosen backbone, options of the item graphs, the L2 term."""
 
-    def __init__(self, config, dataset):
+    def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)
         self.n_item_layers = config["n_item_layers"]
         self.reg_weight, self.reg_on = config["reg_weight"], config["reg_on"]
@@ -140,7 +164,7 @@ class ItemGraphRecommender(MultimodalRecommender):
             options |= {name: config[name] for name in ("adjacency", "edge_dropout")}
         self.backbone = self.backbone_of(config["cf_model"], config["embedding_size"], **options)
 
-    def modality_graph(self, config, modality: str) -> ModalityGraph:
+    def modality_graph(self, config: RecBoleConfig, modality: str) -> ModalityGraph:
         """The item graph of one modality with the options of the configuration."""
         return ModalityGraph(
             self.modalities[modality],
@@ -154,8 +178,11 @@ class ItemGraphRecommender(MultimodalRecommender):
             backend=config["knn_backend"],
         )
 
-    def l2_loss(self, ids: tuple[Tensor, Tensor, Tensor], vectors: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """`reg_weight` times L2 of the batch's vectors, or of its ID embeddings (`reg_on`)."""
+    def l2_loss(self, ids: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
+        """`reg_weight` times L2 of the batch's vectors, or of its ID embeddings (`reg_on`).
+
+        Both are of users, positive and negative items: ids [batch], vectors [batch, d].
+        """
         if self.reg_on == "ego":
             tables = self.backbone.user_embedding, self.backbone.item_embedding, self.backbone.item_embedding
             vectors = [table(index) for table, index in zip(tables, ids, strict=True)]

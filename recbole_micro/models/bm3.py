@@ -1,6 +1,7 @@
 """BM3: Bootstrap Latent Representations for Multi-modal Recommendation (Zhou et al., WWW 2023)."""
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +24,7 @@ class BM3(MultimodalRecommender):
     """
 
     loss_names = ("user-item", "modalities", "L2")
+    needs_negatives = False
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
@@ -47,7 +49,7 @@ class BM3(MultimodalRecommender):
         """A dropped-out copy without gradient."""
         return F.dropout(x.detach(), self.dropout, self.training)
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, items = self.batch(interaction)[:2]
         user, item = self.backbone.at(users, items)
         item = item + self.backbone.item_embedding(items)

@@ -1,6 +1,9 @@
 """FREEDOM: frozen item graph, denoised user-item graph (Zhou and Shen, ACM MM 2023)."""
 
+from functools import cached_property
+
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_micro.models.base import MultimodalRecommender
@@ -43,7 +46,7 @@ class FREEDOM(MultimodalRecommender):
     def start_epoch(self) -> None:
         self.backbone.start_epoch()
 
-    @property
+    @cached_property
     def ranks_cold_items(self) -> bool:
         return self.n_item_layers > 0
 
@@ -58,7 +61,7 @@ class FREEDOM(MultimodalRecommender):
             h = propagate(self.item_graph, h)
         return h
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)
         both = torch.cat([positives, negatives])
         user, item = self.backbone.at(users, both)

@@ -1,6 +1,7 @@
 """GRCN: Graph-Refined Convolutional Network for Multimedia Recommendation (Wei et al., ACM MM 2020)."""
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -97,7 +98,7 @@ class GRCN(MultimodalRecommender):
         total = torch.cat([user, self.without_cold(item)])
         return torch.cat([total, *(rep for rep, _ in said)], 1).split(sizes)
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)
         user, item = self.forward()
         items = self.n_users + torch.cat([positives, negatives])

@@ -1,6 +1,9 @@
 """LATTICE: Mining Latent Structures for Multimedia Recommendation (Zhang et al., ACM MM 2021)."""
 
+from functools import cached_property
+
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,7 +33,7 @@ class LATTICE(ItemGraphRecommender):
         self.backbone.start_epoch()
         self.item_graph.start_epoch()
 
-    @property
+    @cached_property
     def ranks_cold_items(self) -> bool:
         return self.n_item_layers > 0
 
@@ -42,7 +45,7 @@ class LATTICE(ItemGraphRecommender):
         user, item = self.backbone()
         return user, self.without_cold(item) + F.normalize(self.spread_ids(), dim=-1)
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)
         both = torch.cat([positives, negatives])
         user, item = self.backbone.at(users, both)

@@ -1,7 +1,9 @@
 """LGMRec: Local and Global Graph Learning for Multimodal Recommendation (Guo et al., AAAI 2024)."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import combinations
+from typing import cast
 
 import torch
 from recbole.config import Config as RecBoleConfig
@@ -51,8 +53,12 @@ class LGMRec(MultimodalRecommender):
         sums = Graph.from_edges(*pairs, torch.ones(len(self.train_user)), (self.n_users, self.n_items))
         self.items_of = sums.with_values(torch.ones_like(sums.val))  # a repeated interaction is one
         widths = [modality.values.shape[1] for modality in self.modalities.values()]
-        self.maps = nn.ModuleList(nn.Linear(width, self.size, bias=False) for width in widths)  # W
-        self.hyperedges = nn.ModuleList(nn.Linear(width, self.n_hyperedges, bias=False) for width in widths)
+        maps, hyperedges = (
+            nn.ModuleList(nn.Linear(width, size, bias=False) for width in widths)
+            for size in (self.size, self.n_hyperedges)
+        )
+        self.maps = cast(Sequence[nn.Linear], maps)  # W
+        self.hyperedges = cast(Sequence[nn.Linear], hyperedges)  # V
         for linear in (*self.maps, *self.hyperedges):
             nn.init.xavier_uniform_(linear.weight)
 

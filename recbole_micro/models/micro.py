@@ -1,6 +1,9 @@
 """MICRO: Latent Structure Mining with Contrastive Modality Fusion (Zhang et al., TKDE 2022)."""
 
+from functools import cached_property
+
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,7 +43,7 @@ class MICRO(ItemGraphRecommender):
             for graph in self.graphs.values():
                 graph.start_epoch()
 
-    @property
+    @cached_property
     def ranks_cold_items(self) -> bool:
         """Whether anything of an item but its ID reaches its vector."""
         if self.item_view == "graph":
@@ -79,9 +82,9 @@ class MICRO(ItemGraphRecommender):
             item = item + F.normalize(self.fuse(self.modality_views(), self.present())[0], dim=-1)  # Eq. 13
         return user, item
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)
-        # Only the items that this batch looks at go through backbone, attention and contrast.
+        # Only the items that this batch needs go through backbone, attention and contrast.
         rows, places = self.rows_of(positives, negatives)
         user, vectors = self.backbone.at(users, rows)
         vectors, contrast = self.without_cold(vectors, rows), user.new_zeros(())
@@ -96,8 +99,8 @@ class MICRO(ItemGraphRecommender):
                     if self.contrast_scope == "batch"
                     else rows.nonzero()[:, 0]
                 )
-                views = [view[inside] for view in views.values()]
-                contrast = self.beta * self.contrast(views, fused[inside], present[inside])
+                contrasted = [view[inside] for view in views.values()]
+                contrast = self.beta * self.contrast(contrasted, fused[inside], present[inside])
         batch = user, *vectors[places].chunk(2)
         return self.bpr_loss(*batch), contrast, self.l2_loss(ids, batch)
 

@@ -1,6 +1,7 @@
 """MMGCN: Multi-modal Graph Convolution Network for Personalized Recommendation (Wei et al., ACM MM 2019)."""
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -98,9 +99,10 @@ class MMGCN(MultimodalRecommender):
         user, item = self.id_embedding.weight.split([self.n_users, self.n_items])
         ids = torch.cat([user, self.without_cold(item)])
         mean = sum(channel(self.graph, ids) for channel in self.channels) / len(self.channels)
-        return torch.split(mean, [self.n_users, self.n_items])
+        user, item = torch.split(mean, [self.n_users, self.n_items])
+        return user, item
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)
         user, item = self.forward()
         items = self.n_users + torch.cat([positives, negatives])

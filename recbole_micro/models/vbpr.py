@@ -1,6 +1,7 @@
 """VBPR: Visual Bayesian Personalized Ranking from Implicit Feedback (He and McAuley, AAAI 2016)."""
 
 import torch
+from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,7 +59,7 @@ class VBPR(MultimodalRecommender):
         everything = torch.arange(self.n_items, device=everyone.device)
         return self.user_vectors(everyone), self.item_vectors(everything)
 
-    def calculate_loss(self, interaction) -> tuple[Tensor, Tensor]:
+    def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)
         both = torch.cat([positives, negatives])
         positive, negative = self.item_vectors(both).chunk(2)

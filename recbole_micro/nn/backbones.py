@@ -1,5 +1,7 @@
 """Collaborative backbones x~ of MICRO (Section 3.4): MF, NGCF and LightGCN on the user-item graph."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +28,7 @@ class Backbone(HoldsTensors):
         """Draw what changes from epoch to epoch."""
 
     def forward(self) -> tuple[Tensor, Tensor]:
+        """x~ of all users [n_users, d] and items [n_items, d]."""
         return self.user_embedding.weight, self.item_embedding.weight
 
     def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +121,8 @@ class GraphBackbone(SampledGraph, Backbone):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         mean = self.sum_of_all() / (self.n_layers + 1)
-        return torch.split(mean, [self.user_embedding.num_embeddings, self.item_embedding.num_embeddings])
+        user, item = mean.split([self.user_embedding.num_embeddings, self.item_embedding.num_embeddings])
+        return user, item
 
     def sum_of_all(self) -> Tensor:
         """The sum of the input and of every layer's output, of all nodes, [n_users + n_items, d]."""
@@ -138,10 +142,11 @@ class GraphBackbone(SampledGraph, Backbone):
         n_users, sizes = self.user_embedding.num_embeddings, [len(users), len(items)]
         nodes = torch.cat([users, items + n_users])
         if self.all_nodes:
-            mean = self.sum_of_all().index_select(0, nodes) / (self.n_layers + 1)
-            return torch.split(mean, sizes)
+            user, item = (self.sum_of_all().index_select(0, nodes) / (self.n_layers + 1)).split(sizes)
+            return user, item
         rows, index = torch.unique(nodes, return_inverse=True)
-        steps, nodes = [], rows
+        steps: list[Graph] = []
+        nodes = rows
         for _ in range(self.n_layers):
             step, nodes = block(self.current, nodes)
             steps.insert(0, step)
@@ -153,7 +158,8 @@ class GraphBackbone(SampledGraph, Backbone):
         x = torch.cat([self.user_embedding(nodes[of_user]), self.item_embedding(nodes[~of_user] - n_users)])
         x = x[torch.argsort(order)]
         mean = self.sum_of_layers(x, steps, len(rows)) / (self.n_layers + 1)
-        return torch.split(mean[index], sizes)
+        user, item = mean[index].split(sizes)
+        return user, item
 
     def sum_of_layers(self, x: Tensor, steps: list[Graph], n_rows: int) -> Tensor:
         """The sum of the input `x` [n_nodes, d] and of every step's output, of the first `n_rows` nodes."""
@@ -174,10 +180,10 @@ class GraphBackbone(SampledGraph, Backbone):
 class LightGCN(GraphBackbone):
     """x' = A x (He et al., SIGIR 2020)."""
 
-    def sum_of_all(self):
+    def sum_of_all(self) -> Tensor:
         return propagate_sum(self.current, self.input_of_all(), self.n_layers)
 
-    def layer(self, index, graph, x):
+    def layer(self, index: int, graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
         x = propagate(graph, x)
         return x, x
 
@@ -188,7 +194,17 @@ class NGCF(GraphBackbone):
     As in MICRO's published code; Wang et al., SIGIR 2019, concatenate the layers instead.
     """
 
-    def __init__(self, user, item, n_users, n_items, size, n_layers=2, dropout=0.1, **graph_options):
+    def __init__(
+        self,
+        user: Tensor,
+        item: Tensor,
+        n_users: int,
+        n_items: int,
+        size: int,
+        n_layers: int = 2,
+        dropout: float = 0.1,
+        **graph_options: Any,
+    ):
         super().__init__(user, item, n_users, n_items, size, n_layers=n_layers, **graph_options)
         self.sum_transform = nn.ModuleList(nn.Linear(size, size) for _ in range(n_layers))
         self.product_transform = nn.ModuleList(nn.Linear(size, size) for _ in range(n_layers))
@@ -196,7 +212,7 @@ class NGCF(GraphBackbone):
         for linear in [*self.sum_transform, *self.product_transform]:
             nn.init.xavier_uniform_(linear.weight)
 
-    def layer(self, index, graph, x):
+    def layer(self, index: int, graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
         side = propagate(graph, x)
         x = F.leaky_relu(self.sum_transform[index](side)) + F.leaky_relu(
             self.product_transform[index](x[: len(side)] * side)
@@ -205,4 +221,4 @@ class NGCF(GraphBackbone):
         return x, F.normalize(x, dim=-1)
 
 
-BACKBONES = {"MF": Backbone, "NGCF": NGCF, "LightGCN": LightGCN}
+BACKBONES: dict[str, type[Backbone]] = {"MF": Backbone, "NGCF": NGCF, "LightGCN": LightGCN}

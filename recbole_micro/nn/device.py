@@ -1,5 +1,8 @@
 """Modules whose plain attributes follow them to a device."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -25,8 +28,9 @@ class HoldsTensors(nn.Module):
 class _Once:
     """A function of tensors; `once` calls it once for a tensor that several modules hold."""
 
-    def __init__(self, fn):
-        self.fn, self.known = fn, {}
+    def __init__(self, fn: Callable[[Tensor], Tensor]):
+        self.fn = fn
+        self.known: dict[int, tuple[Tensor, Tensor]] = {}  # id -> the tensor and what became of it
 
     def __call__(self, tensor: Tensor) -> Tensor:
         return self.fn(tensor)
@@ -37,7 +41,7 @@ class _Once:
         return self.known[id(tensor)][1]
 
 
-def _moved(value, fn):
+def _moved(value: Any, fn: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, nn.Module):
         return value
     if torch.is_tensor(value):

@@ -133,9 +133,9 @@ def block(graph: Graph, rows: Tensor) -> Block:
     others[col] = True
     others[rows] = False
     nodes = torch.cat([rows, others.nonzero()[:, 0]])
-    place = torch.empty(graph.shape[1], dtype=torch.long, device=rows.device)
-    place[nodes] = torch.arange(len(nodes), device=rows.device)
-    return Block(Graph(crow, place[col], graph.val[edge], len(nodes)), nodes)
+    position = torch.empty(graph.shape[1], dtype=torch.long, device=rows.device)  # in `nodes`
+    position[nodes] = torch.arange(len(nodes), device=rows.device)
+    return Block(Graph(crow, position[col], graph.val[edge], len(nodes)), nodes)
 
 
 def mix(graphs: Iterable[Graph], weights: Iterable[float | Tensor]) -> Graph:

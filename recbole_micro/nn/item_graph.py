@@ -1,6 +1,7 @@
 """Item-item graphs: initial, learned, and both joined by the skip connection (MICRO Eq. 1-6, LATTICE)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,18 @@ class SkipConnection:
     current ones in every step), `edges` (neighbours once an epoch, their weights in every step),
     `first_batch` (neighbours and weights once an epoch, with gradient in its first batch only) or `off`
     (lambda = 1).  Evaluation rebuilds A~.
-    A class has the methods `initial_graph() -> S~` and `learned_graph() -> A~`, both normalised.
+    A class defines `initial_graph` and `learned_graph`.
     """
+
+    training: bool  # of `nn.Module`
+
+    def initial_graph(self) -> Graph:
+        """S~, normalised."""
+        raise NotImplementedError
+
+    def learned_graph(self) -> Graph:
+        """A~, normalised."""
+        raise NotImplementedError
 
     def set_skip(self, lambda_coeff: float, graph_learning: str) -> None:
         """Set the options and forget any graph of an earlier epoch."""
@@ -37,8 +48,9 @@ class SkipConnection:
         """H_l = A H_{l-1} from H_0 = `x` [n_items, d]; H_L, [n_items, d] (MICRO Eq. 5, 6)."""
         if not n_layers:
             return x
-        if self.training and self.joined is not None:
-            return _repeat(lambda h: propagate(self.joined, h), x, n_layers)
+        joined = self.joined
+        if self.training and joined is not None:
+            return _repeat(lambda h: propagate(joined, h), x, n_layers)
         initial, share = self.initial_graph(), self.lambda_coeff
         if share == 1:
             return _repeat(lambda h: propagate(initial, h), x, n_layers)
@@ -51,7 +63,10 @@ class SkipConnection:
 
 
 class ModalityGraph(SkipConnection, FeatureTransform):
-    """One modality's graph: A^m over the items, and the transformed features e~^m = W_m e^m + b_m."""
+    """One modality's graph: A^m over the items, and the transformed features e~^m = W_m e^m + b_m.
+
+    `knn_k`, `clamp_negative` and `knn_options` (memory, backend) are arguments of `knn`.
+    """
 
     def __init__(
         self,
@@ -62,10 +77,10 @@ class ModalityGraph(SkipConnection, FeatureTransform):
         graph_learning: str = "first_batch",
         clamp_negative: bool = True,
         freeze_features: bool = True,
-        **knn_options,
+        **knn_options: Any,
     ):
         super().__init__(modality, size, freeze_features)
-        self.knn_options = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
+        self.knn_options: dict[str, Any] = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
         self.initial = normalize(knn(modality.values, mask=modality.mask, **self.knn_options), "symmetric")
         self.last_search: tuple[Tensor, Graph] | None = None
         self.set_skip(lambda_coeff, graph_learning)
@@ -114,7 +129,7 @@ class FusedGraph(SkipConnection, HoldsTensors):
 
     def __init__(self, graphs: Iterable[ModalityGraph]):
         super().__init__()
-        self.graphs = nn.ModuleList(graphs)
+        self.graphs = cast(Sequence[ModalityGraph], nn.ModuleList(graphs))
         self.weight = nn.Parameter(torch.zeros(len(self.graphs)))
         self.set_skip(self.graphs[0].lambda_coeff, self.graphs[0].graph_learning)
 
@@ -132,7 +147,7 @@ class FusedGraph(SkipConnection, HoldsTensors):
         return normalize(mix([graph.learned() for graph in self.graphs], self.weight.softmax(0)), "symmetric")
 
 
-def _repeat(step, x: Tensor, times: int) -> Tensor:
+def _repeat(step: Callable[[Tensor], Tensor], x: Tensor, times: int) -> Tensor:
     for _ in range(times):
         x = step(x)
     return x

@@ -1,5 +1,7 @@
 """Exact and approximate k nearest neighbours by cosine, blockwise within a memory budget."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -8,6 +10,7 @@ from recbole_micro.errors import UserError, install_command
 from recbole_micro.nn.graph import Graph
 
 _CHUNK = 32  # columns per chunk in the candidate search of `knn`
+Pairs = Iterator[tuple[Tensor, Tensor]]  # rows and columns of candidates, [n_pairs] each, sorted by row
 
 
 @torch.no_grad()
@@ -57,7 +60,7 @@ def norms(features: Tensor) -> Tensor:
     return squares.sqrt_()
 
 
-def _exact_candidates(features, norm, valid, k, memory):
+def _exact_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memory: float) -> Pairs:
     """Yield sorted (row, col) pairs that contain each row's k nearest, whatever float32 rounds away."""
     n, d = features.shape
     k = min(k, int(valid.sum()))
@@ -81,7 +84,7 @@ def _exact_candidates(features, norm, valid, k, memory):
         yield from _above_threshold(block, start, k, slack, valid, budget)
 
 
-def _above_threshold(block, start, k, slack, valid, budget):
+def _above_threshold(block: Tensor, start: int, k: int, slack: float, valid: Tensor, budget: int) -> Pairs:
     """Pairs of a block of cosines at or above each row's k-th largest less `slack`.
 
     The k-th largest chunk maximum is a lower bound of the k-th largest entry; only chunks that reach it are
@@ -105,7 +108,7 @@ def _above_threshold(block, start, k, slack, valid, budget):
             yield row[inside] + start, chunk[inside] * _CHUNK + offset
 
 
-def _faiss_candidates(features, norm, valid, k, memory):
+def _faiss_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memory: float) -> Pairs:
     """The same through FAISS's HNSW index: approximate, a few seconds for a million rows."""
     try:
         import faiss
@@ -149,16 +152,17 @@ def best_per_row(row: Tensor, value: Tensor, k: int) -> Tensor:
     """Which of the pairs, sorted by row, are among their row's k largest; the earlier pair wins a tie."""
     order = torch.sort(value, descending=True, stable=True).indices
     order = order[torch.sort(row[order], stable=True).indices]
-    place = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)
+    rank = torch.arange(len(row), device=row.device) - torch.searchsorted(row, row)  # within the row
     keep = torch.empty(len(row), dtype=torch.bool, device=row.device)
-    keep[order] = place < k
+    keep[order] = rank < k
     return keep
 
 
 def like_known(found: Graph, known: Graph) -> Graph:
-    """w_ij / sqrt(d_i d_j), d_i the row sums of `found` and d_j those behind the normalised graph `known`.
+    """The graph `found` (new items to known ones) normalised as `known` is (known items to one another).
 
-    A known item is its own neighbour with cosine 1, so its diagonal entry is 1 / d_j.
+    w_ij / sqrt(d_i d_j) with d_i the row sums of `found`, d_j those behind the normalised `known`.  A known
+    item is its own neighbour with cosine 1, so its diagonal entry is 1 / d_j.
     """
     row, col = found.row.long(), found.col.long()
     diagonal = known.row == known.col
@@ -171,13 +175,14 @@ def like_known(found: Graph, known: Graph) -> Graph:
 def nearest(new: Modality, known: Modality, options: dict) -> Graph:
     """The k nearest known rows of every new row by cosine: ties to the lower index, absent rows left out.
 
-    `options` are those of `graphs.knn`; the search is exact and takes about `memory` MB.
+    `options` are arguments of `knn` (k, clamp_negative, memory); the search is exact and takes about `memory`
+    MB.
     """
     n_new, n_known = len(new.values), len(known.values)
     lengths = norms(new.values), norms(known.values)
-    there = known.mask & (lengths[1] > 0)
-    k = min(options["k"], int(there.sum()))
-    unit = torch.where(there, 1 / lengths[1], 0.0).to(known.values.dtype)
+    present = known.mask & (lengths[1] > 0)
+    k = min(options["k"], int(present.sum()))
+    unit = torch.where(present, 1 / lengths[1], 0.0).to(known.values.dtype)
     slack = 4 * (known.values.shape[1] + 4) * 2.0**-24  # of a float32 cosine
     height = max(1, int(options["memory"] * 2**20) // (16 * n_known))
     rows, cols, values = [], [], []
@@ -185,7 +190,7 @@ def nearest(new: Modality, known: Modality, options: dict) -> Graph:
         block = slice(start, start + height)
         length = lengths[0][block]
         cosine = (new.values[block] @ known.values.T) * unit / length.clamp(min=1e-30)[:, None].to(unit.dtype)
-        cosine[:, ~there] = -torch.inf
+        cosine[:, ~present] = -torch.inf
         bound = cosine.topk(k).values[:, -1] - slack
         bound[~new.mask[block] | (length == 0)] = torch.inf
         row, col = (cosine >= bound[:, None]).nonzero(as_tuple=True)

@@ -1,5 +1,8 @@
 """Training losses: BPR, L2 on the batch, InfoNCE."""
 
+from collections.abc import Iterable
+from functools import reduce
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,14 +22,19 @@ def mean(values: Tensor, known: Tensor | None = None) -> Tensor:
     return values.mean() if known is None else (values * known).sum() / known.sum().clamp(min=1)
 
 
+def total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of one or more terms of a loss."""
+    return reduce(torch.add, terms)
+
+
 def l2(*vectors: Tensor) -> Tensor:
     """Half of the sum of squares of the batch's vectors [batch, d], divided by the batch size."""
-    return 0.5 * sum(v.square().sum() for v in vectors) / len(vectors[0])
+    return 0.5 * total(v.square().sum() for v in vectors) / len(vectors[0])
 
 
 def mean_squares(*parts: Tensor) -> Tensor:
     """Sum of the parts' mean squares (the L2 term of MMGCN and GRCN)."""
-    return sum(part.square().mean() for part in parts)
+    return total(part.square().mean() for part in parts)
 
 
 def info_nce(a: Tensor, b: Tensor, tau: float, b_within: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,8 @@
 """One modality's raw features and their linear transform (MICRO Eq. 4; models that read the vectors)."""
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor, nn
 
 from recbole_micro.data.features import Modality
@@ -24,4 +27,4 @@ class FeatureTransform(HoldsTensors):
         raw, mask = (self.raw, self.mask) if items is None else (self.raw[items], self.mask[items])
         return self.transform(raw) * mask[:, None]
 
-    forward = transformed
+    forward: Callable[..., Any] = transformed

@@ -1,8 +1,9 @@
-"""Checks of a configuration's sense: what RecBole would leave to a crash in the first validation."""
+"""Checks that options make sense together: what RecBole would leave to a crash in the first validation."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from recbole.evaluator import metric_types
 from recbole.evaluator.base_metric import TopkMetric
@@ -12,12 +13,13 @@ from recbole.utils import EvaluatorType
 from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError, hint
 
-DATA_OPTIONS = (
+DATA_OPTIONS = (  # on which depends what is training data, beside the split
     *("benchmark_filename", "val_interval", "user_inter_num_interval", "item_inter_num_interval"),
     *("filter_inter_by_user_or_item", "rm_dup_inter", "threshold"),
 )
 SPLIT_OPTIONS = ("split", "order", "group_by")
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
+# RecBole's options that write or read pickles.
 PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
 
 
@@ -43,7 +45,7 @@ def recbole_checks() -> Iterator[None]:
         raise error if isinstance(error, UserError) else UserError(str(error)) from error
 
 
-def check_metrics(final: dict) -> None:
+def check_metrics(final: Mapping) -> None:
     """Raise UserError where a metric is unknown."""
     metrics = final["metrics"]
     if not metrics:
@@ -54,10 +56,11 @@ def check_metrics(final: dict) -> None:
             raise UserError(f"There is no metric {metric!r}{hint(str(metric), names)}")
 
 
-def check_split(eval_args) -> None:
+def check_split(eval_args: Any) -> None:
     """Raise UserError where `split` is none that RecBole can make into training, validation and test."""
     split = eval_args.get("split", {}) if isinstance(eval_args, Mapping) else {}
-    for how, parts in split.items() if isinstance(split, Mapping) else [(split, None)]:
+    splits: Iterable[tuple[Any, Any]] = split.items() if isinstance(split, Mapping) else [(split, None)]
+    for how, parts in splits:
         if how == "RS":
             numeric = isinstance(parts, list) and all(isinstance(part, (int, float)) for part in parts)
             right = numeric and len(parts) == 3 and parts[0] > 0 and min(parts) >= 0
@@ -70,8 +73,11 @@ def check_split(eval_args) -> None:
             )
 
 
-def check_modes(mode, metrics: list[str]) -> None:
-    """Raise UserError where `mode` is no evaluation that RecBole knows, or knows for other metrics only."""
+def check_modes(mode: Any, metrics: list[str]) -> None:
+    """Raise UserError where `mode` is no evaluation that RecBole knows, or knows for other metrics only.
+
+    `mode` of `eval_args`: one for validation and test, or a dictionary with one for each.
+    """
     for one in mode.values() if isinstance(mode, Mapping) else [mode]:
         if not re.fullmatch("full|labeled|(uni|pop)[1-9][0-9]*", str(one)):
             raise UserError(
@@ -97,11 +103,11 @@ def check_negatives(sampling: Mapping) -> None:
 
 def computed_metrics(final: Mapping) -> list[str]:
     """The names of what `metrics` and `topk` compute, as `valid_metric` takes them."""
-    found = []
+    names = []
     for metric in final["metrics"]:
         ranked = issubclass(metrics_dict[metric.lower()], TopkMetric)
-        found += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
-    return found
+        names += [f"{metric}@{k}" for k in final["topk"]] if ranked else [metric]
+    return names
 
 
 def check_valid_metric(final: Mapping) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
+from typing import Any
 
 import torch
 from recbole.config import Config as RecBoleConfig
@@ -16,11 +17,11 @@ from recbole_micro import distributed
 from recbole_micro.checkpoint import as_given, load_checkpoint
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.evaluation.protocol import metrics_of
-from recbole_micro.options import checks, defaults, schema, user_models
+from recbole_micro.options import checks, defaults, effects, schema, user_models
 from recbole_micro.options.values import Loader, read_yaml
 
-ARGUMENTS = "among the program's arguments"
-OWN_NAMES = ("plugins", "preset", "resume")
+ARGUMENTS = "among the program's arguments"  # where an option stands, for messages
+OWN_NAMES = ("plugins", "preset", "resume")  # RecBole lacks them, so another program may mean something else
 SPLIT_PARTS = ["train", "valid", "test"]
 PACKAGES = ("recbole", "recbole_micro")  # whose models have no options that their YAML files do not name
 
@@ -41,8 +42,8 @@ def own_command_line(values: dict[str, str]) -> Iterator[None]:
 def command_line() -> dict[str, str]:
     """Our own command's options; in another program its `--key=value` arguments, as RecBole reads them.
 
-    Arguments of other forms belong to that program, and so do `--preset` and `--resume`, which RecBole does
-    not have; names that are no options may belong to it, hence only a warning.
+    Arguments of other forms belong to that program, and so do `--plugins`, `--preset` and `--resume`, which
+    RecBole does not have; names that are no options may belong to it, hence only a warning.
     """
     if _own_command_line is not None:
         return dict(_own_command_line)
@@ -73,8 +74,9 @@ class Config(RecBoleConfig):
 
     origin: dict[str, str]  # option -> where the user gave it
     layers: dict[str, dict]  # RecBole's own files of defaults by name, while they are merged
+    given: dict[str, Any] = {}  # the user's options
     resumed: dict  # the options of the checkpoint that the run continues
-    notices: list[str]  # what the log must say of the settings
+    notices: list[str]  # sentences about the settings that the log shows at the end
 
     def _build_yaml_loader(self):
         return Loader
@@ -90,7 +92,7 @@ class Config(RecBoleConfig):
         return values
 
     def _load_variable_config_dict(self, config_dict):
-        """A copy of the caller's dictionary; strings are read once the model tells which options there are."""
+        """A copy of the caller's dictionary; strings are read once the model says which options there are."""
         if not isinstance(config_dict, Mapping | None):
             raise UserError(f"config_dict is a {type(config_dict).__name__}: pass a dictionary of options.")
         values = copy.deepcopy(dict(config_dict or {}))
@@ -104,7 +106,7 @@ class Config(RecBoleConfig):
         return values
 
     def _get_model_and_dataset(self, model, dataset):
-        """(model name, model class, data set name); what was passed beats the options `model` and `dataset`."""
+        """(model name, model class, data set name); arguments go before the options `model` and `dataset`."""
         external = self.external_config_dict
         if external.get("plugins"):
             external["plugins"] = user_models.load(external["plugins"])
@@ -118,10 +120,11 @@ class Config(RecBoleConfig):
                 )
             if resumed and getattr(value, "__name__", str(value)) != resumed[name]:
                 raise UserError(
-                    f"The checkpoint {external['resume']} was trained with {name} {resumed[name]}, not {value}: "
-                    "leave the option out, or train anew."
+                    f"The checkpoint {external['resume']} was trained with {name} {resumed[name]}, not "
+                    f"{value}: leave the option out, or train anew."
                 )
         self.resumed = resumed_options(resumed)
+        check_dataset_name(str(dataset))
         if isinstance(model, type):
             return model.__name__, model, str(dataset)
         return str(model), find_model(str(model)), str(dataset)
@@ -135,7 +138,7 @@ class Config(RecBoleConfig):
         return values
 
     def _load_internal_config_dict(self, model, model_class, dataset):
-        """Merge the defaults: RecBole chooses which of its files apply, ours follow those of the same name."""
+        """Merge the defaults: RecBole chooses which of its files apply, ours follow those of equal names."""
         self.layers = {}
         super()._load_internal_config_dict(model, model_class, dataset)
         merged = {"MODEL_TYPE": self.internal_config_dict["MODEL_TYPE"]}
@@ -161,15 +164,19 @@ class Config(RecBoleConfig):
     def _get_final_config_dict(self):
         """Defaults and the user's options, each read and checked against its declaration."""
         declared = defaults.declared(self.model, self.dataset)
+        self.given = self.external_config_dict
         checks.check_pickles(self.external_config_dict)
         strict = self.model_class.__module__.split(".")[0] in PACKAGES
         for name, value in self.external_config_dict.items():
             where = self.origin[name]
             if strict and name not in defaults.known_names():
-                problem = f"There is no option {name!r} ({where}){hint(name, defaults.known_names())}"
+                otherwise = effects.instead(name) or hint(name, defaults.known_names())
+                problem = f"There is no option {name!r} ({where}){otherwise}"
                 if where != ARGUMENTS:
                     raise UserError(problem)
                 getLogger().warning(problem)
+            if strict and name not in declared and name in effects.INSIDE:
+                raise UserError(f"{self.model} has no option {name} ({where}){effects.instead(name)}")
             if strict and name not in declared and name in defaults.names_of_models():
                 getLogger().warning(f"{self.model} has no option {name} ({where}): it changes nothing.")
             self.external_config_dict[name] = schema.read_value(name, value, declared.get(name), where)
@@ -200,8 +207,9 @@ class Config(RecBoleConfig):
             final["benchmark_filename"] = list(SPLIT_PARTS)
         if self.resumed:
             checks.check_same_data(self.resumed, final)
+        effects.check_effects(self.given, final, self.model_class)
 
-    def follow_metrics(self, final: dict) -> None:
+    def follow_metrics(self, final: dict[str, Any]) -> None:
         """Where the user gives `topk` or `metrics` alone, `valid_metric` is one of what they compute.
 
         It keeps its name where that is among `metrics`, at the first length of `topk`; else it is the first.
@@ -258,9 +266,19 @@ class Config(RecBoleConfig):
         return super().__str__() + "\n".join(notices)
 
 
-def resumed_options(values: dict) -> dict:
+def resumed_options(values: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's options as defaults for the run that continues it."""
     return as_given({name: value for name, value in values.items() if name in defaults.known_names()})
+
+
+def check_dataset_name(name: str) -> None:
+    """Raise UserError for a path in place of a data set's name."""
+    folder, last = os.path.split(os.path.normpath(name))
+    if folder:
+        raise UserError(
+            f"dataset is {name}, a path: name its last part, and the folder above with data_path "
+            f"(--data_path={folder} --dataset={last})."
+        )
 
 
 def find_model(name: str) -> type:
@@ -269,10 +287,12 @@ def find_model(name: str) -> type:
     try:
         return get_model(name)
     except ModuleNotFoundError as error:
-        if name in known:
+        if name in known and error.name is not None:
             raise UserError(
                 f"{name} needs the package {error.name}: {install_command(error.name)}."
             ) from error
+        if name in known:
+            raise
     except (ValueError, AttributeError):
         if name in known:
             raise
@@ -280,8 +300,11 @@ def find_model(name: str) -> type:
     raise UserError(f"There is no model {name!r}{hint(name, known, otherwise)}")
 
 
-def chosen_devices(final: dict) -> list[int]:
-    """Indices of the visible CUDA devices that `gpu_id` names; none means the CPU."""
+def chosen_devices(final: dict[str, Any]) -> list[int]:
+    """Indices of the visible CUDA devices that `gpu_id` names; none means the CPU.
+
+    Rewrites `gpu_id` in `final` as a string.
+    """
     gpu_id = final["gpu_id"]
     if isinstance(gpu_id, (list, tuple)):
         gpu_id = ",".join(map(str, gpu_id))

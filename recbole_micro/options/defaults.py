@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import recbole
 import yaml
@@ -22,6 +23,9 @@ from recbole_micro.options.schema import (
 )
 from recbole_micro.options.values import Loader, parse_strings
 
+if TYPE_CHECKING:  # Python 3.10 has it elsewhere
+    from importlib.resources.abc import Traversable
+
 RECBOLE_PROPERTIES = Path(recbole.__file__).parent / "properties"
 DEFAULTS = ("overall.yaml", "dataset/sample.yaml")
 # RecBole reads these, but none of its files or lists names them.
@@ -29,7 +33,7 @@ UNDECLARED = (
     "encoding", "feature_num", "has_residual", "neg_sampling", "tail_ratio", "token_num_threshold",
     "training_neg_sample_num", "use_filter", "verbose", "xgb_early_stopping_rounds",
 )  # fmt: skip
-_added: dict[str, str] = {}
+_added: dict[str, str] = {}  # file -> text: the defaults of models of the user's own
 
 
 def recbole_declarations(file: str) -> dict[str, Option]:
@@ -45,7 +49,7 @@ def recbole_declarations(file: str) -> dict[str, Option]:
 
 
 @lru_cache
-def properties():
+def properties() -> "Traversable":
     """The folder of the plugin's YAML files: installed, or beside the package in a checkout."""
     try:
         return importlib.resources.files("recbole_micro.properties")
@@ -71,24 +75,24 @@ def plugin_text(file: str) -> str:
 
 
 @lru_cache
-def plugin_defaults(file: str) -> dict:
+def plugin_defaults(file: str) -> dict[str, Any]:
     """The content of one of the plugin's YAML files.  Shared: copy before changing."""
     return yaml.load(plugin_text(file), Loader=Loader) or {}
 
 
 @lru_cache
-def read_defaults(path: str) -> dict:
+def read_defaults(path: str) -> dict[str, Any]:
     """The content of one of RecBole's YAML files.  Shared: copy before changing."""
     return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Loader) or {}
 
 
-def data_defaults(model: str, dataset: str) -> dict:
+def data_defaults(model: str, dataset: str) -> dict[str, Any]:
     """What a data set's file gives to one model under `models`, or the data set that it names there."""
     models = plugin_defaults(f"dataset/{dataset}.yaml").get("models", {})
     return data_defaults(model, models) if isinstance(models, str) else models.get(model, {})
 
 
-def presets(value: str | list | None) -> dict[str, dict]:
+def presets(value: str | list[str] | None) -> dict[str, dict[str, Any]]:
     """The presets that `--preset NAME[,NAME]` names, in this order, and what their files hold.
 
     `models` there: the models that a preset is for; without it, it is for all.  Raises UserError for an
@@ -128,8 +132,8 @@ def known_names() -> frozenset[str]:
     for folder in ("model", "dataset", "preset"):
         for name in stems(folder):
             names.update(plugin_defaults(f"{folder}/{name}.yaml"))
-    for file in _added:
-        names.update(plugin_defaults(file))
+    for added in _added:
+        names.update(plugin_defaults(added))
     return frozenset(names - {"notice", "models"})
 
 
@@ -138,7 +142,7 @@ def names_of_models() -> frozenset[str]:
     """Every option that some model's own file has."""
     names = {name for model in MODELS for name in plugin_defaults(f"model/{model}.yaml")}
     for file in (RECBOLE_PROPERTIES / "model").glob("*.yaml"):
-        names.update(read_defaults(str(file)) or {})
+        names.update(read_defaults(str(file)))
     return frozenset(names)
 
 

@@ -22,7 +22,7 @@ DECLARATION = re.compile(
     r"(?P<indent> *)(?P<name>[A-Za-z_][\w-]*) *:(?:.*?\s# *\((?P<kind>[^)]*)\)\s*(?P<help>.*))?"
 )
 RANGE = re.compile(r"(?P<relation>>=?) *(?P<bound>\S+)|(?P<low>\S+?)\.\.(?P<high>\S+)")
-WORDS = {
+WORDS = {  # kinds in messages and help
     "bool": "True or False",
     "int": "whole number",
     "float": "number",
@@ -40,7 +40,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of value: its name and, where it has them, bounds, choices and the kind of its items."""
+    """One kind of value: its name and, where it has them, bounds, choices and the kind of its items.
+
+    Beside the declared kinds there are `number` and `text`, of which RecBole's options are.
+    """
 
     name: str
     low: float = -math.inf
@@ -178,7 +181,11 @@ class Option:
 
 
 def read_value(name: str, value: Any, option: Option | None, where: str) -> Any:
-    """A user's value: as declared where there is a declaration, else whatever a string stands for."""
+    """A user's value: as declared where there is a declaration, else whatever a string stands for.
+
+    `where` the user gave it is for messages, such as "in config.yaml".  Raises UserError for a value that is
+    not allowed.
+    """
     if option is not None and option.kinds:
         return option.read(value, where)
     return parse(value) if isinstance(value, str) and name not in ("model", "dataset") else value

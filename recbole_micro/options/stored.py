@@ -1,6 +1,7 @@
 """Configurations from what checkpoints store."""
 
 import copy
+from typing import Any
 
 from recbole.config import Config as RecBoleConfig
 
@@ -9,7 +10,7 @@ from recbole_micro.options import user_models
 from recbole_micro.options.config import Config
 
 
-def config_from_plain(values: dict) -> RecBoleConfig:
+def config_from_plain(values: dict[str, Any]) -> RecBoleConfig:
     """A configuration from a checkpoint's plain values, which win; the device is chosen afresh.
 
     It is of the class that was trained with, which the option `protocol` tells: RecBole's own does not have

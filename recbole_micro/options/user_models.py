@@ -82,8 +82,8 @@ def _register(path: Path) -> tuple[str, ...]:
     taken = {known.lower(): known for known in defaults.model_names() if known not in own}
     for name in models:
         if name.lower() in taken:
-            there = taken[name.lower()]
-            raise UserError(f"{path} (plugins) defines {name}, but there is a model {there}: rename yours.")
+            other = taken[name.lower()]
+            raise UserError(f"{path} (plugins) defines {name}, but there is a model {other}: rename yours.")
     for name, metric in metrics.items():
         register_metric(name, metric)
     texts = {name: _defaults(path, name, model) for name, model in models.items()}
@@ -97,7 +97,7 @@ def _register(path: Path) -> tuple[str, ...]:
 def _run(path: Path) -> ModuleType:
     name = f"recbole_micro_plugin_{sha256(bytes(path)).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise UserError(f"{path} (plugins) is not a Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)

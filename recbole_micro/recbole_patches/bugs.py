@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable
 
+import torch
+
 from recbole_micro.recbole_patches.mechanism import Patch
 
 DATASET = "recbole.data.dataset.dataset:Dataset"
@@ -12,17 +14,17 @@ LOADERS = "recbole.data.dataloader.general_dataloader"
 GENERAL = "recbole.model.general_recommender"
 TUNING = "recbole.trainer.hyper_tuning"
 
-# RecBole compares these where it looks for a saved data set.
+# Options that a saved data set depends on, and that RecBole does not compare before it takes one.
 UNNAMED_DATASET_ARGUMENTS = (
     "data_path", "eval_args", "discretization", "numerical_features", "token_num_threshold",
     "convert_token_to_onehot", "encoding", "entity_kg_num_interval", "relation_kg_num_interval",
     "kg_reverse_r",
 )  # fmt: skip
-# And, where it looks for saved loaders, what the plugin's loaders depend on.
+# The plugin's, on which saved loaders depend.
 LOADER_OPTIONS = ("protocol", "cold_start", "cold_selection", "official_negatives")
 
 
-def ensure_dir(dir_path) -> None:
+def ensure_dir(dir_path: str | os.PathLike[str]) -> None:
     """Make a folder where there is none (RecBole's function of this name)."""
     os.makedirs(dir_path, exist_ok=True)
 
@@ -35,8 +37,23 @@ def dataset_arguments() -> list[str]:
     return [*known, *(name for name in (*UNNAMED_DATASET_ARGUMENTS, *LOADER_OPTIONS) if name not in known)]
 
 
+def built_by_exact_time(original: Callable) -> Callable:
+    """RecBole's `build`; the times by which it orders become float32, as elsewhere in RecBole, after it."""
+
+    def build(self):
+        parts = original(self)
+        for dataset in (self, *parts):
+            columns = dataset.inter_feat.interaction
+            for name, values in columns.items():
+                if values.dtype == torch.float64:
+                    columns[name] = values.float()
+        return parts
+
+    return build
+
+
 def scores_on_device(original: Callable) -> Callable:
-    """Scores on the model's device."""
+    """RecBole's `predict` or `full_sort_predict` with its scores on the model's device."""
     return lambda self, interaction: original(self, interaction).to(self.device)
 
 
@@ -77,8 +94,20 @@ BUGS = (
     Patch(SEQUENTIAL_DATASET, "_benchmark_presets", "edit", ((AGG, LEN),), LENGTHS, "62c79d201e3a"),
     Patch(
         DATASET, "_dataframe_to_interaction", "edit",
-        (("data[k].values", "data[k].to_numpy(copy=True)"),),
-        "pandas 3 hands out read-only arrays, at which PyTorch warns.", "2177275d1dee",
+        (
+            ("data[k].values", "data[k].to_numpy(copy=True)"),
+            (
+                "torch.FloatTensor(value)",
+                "(torch.DoubleTensor if k == self.time_field else torch.FloatTensor)(value)",
+            ),
+        ),
+        "Times became float32, in steps of 128 s: the last item was another one for a third of "
+        "the users.  And pandas 3 hands out read-only arrays, at which PyTorch warns.", "2177275d1dee",
+    ),
+    Patch(
+        DATASET, "build", "wrap", built_by_exact_time,
+        "The exact times serve the order alone; then they are float32 as all numbers of RecBole's.",
+        "cc164dcc2a70",
     ),
     Patch(LOADERS + ":FullSortEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "d918b4e43f55"),
     Patch(LOADERS + ":NegSampleEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "6bb7e2d1f533"),
@@ -105,11 +134,16 @@ BUGS = (
         "NGCF drops edges and messages at evaluation as well: its scores were random.", "9465e87d6d09",
     ),
     Patch(GENERAL + ".admmslim:ADMMSLIM", "predict", "wrap", scores_on_device, ON_CPU, "4409c64dd62d"),
-    Patch(GENERAL + ".admmslim:ADMMSLIM", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "c6066bd67e18"),
+    Patch(
+        GENERAL + ".admmslim:ADMMSLIM", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "c6066bd67e18",
+    ),
     Patch(GENERAL + ".random:Random", "predict", "wrap", scores_on_device, ON_CPU, "661977a24ce6"),
     Patch(GENERAL + ".random:Random", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "3b18baac6fe1"),
     Patch(GENERAL + ".slimelastic:SLIMElastic", "predict", "wrap", scores_on_device, ON_CPU, "dec87fc89b7d"),
-    Patch(GENERAL + ".slimelastic:SLIMElastic", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "174830874370"),
+    Patch(
+        GENERAL + ".slimelastic:SLIMElastic", "full_sort_predict", "wrap", scores_on_device, ON_CPU,
+        "174830874370",
+    ),
     Patch(GENERAL + ".diffrec:DiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
     Patch(GENERAL + ".ldiffrec:LDiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
     Patch(

@@ -6,6 +6,7 @@ configuration is its own, unchanged.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from recbole_micro.recbole_patches.mechanism import Patch
 
@@ -25,8 +26,13 @@ def plugin_config(original: Callable) -> Callable:
     return __init__
 
 
-def asks_for_plugin(model, files: Iterable[str] | None, given: Mapping | None) -> bool:
-    """Whether the model is one of the plugin's, or `plugins` names files with models."""
+def asks_for_plugin(
+    model: str | type | None, files: Iterable[str] | None, given: Mapping[str, Any] | None
+) -> bool:
+    """Whether the model is one of the plugin's, or `plugins` names files with models.
+
+    `model` (name or class), `files` and `given` are the arguments of RecBole's `Config`.
+    """
     from recbole_micro.models.registry import MODELS
     from recbole_micro.options.config import command_line
     from recbole_micro.options.values import read_yaml
@@ -45,7 +51,7 @@ def asks_for_plugin(model, files: Iterable[str] | None, given: Mapping | None) -
 
 
 def is_multimodal(model: type) -> bool:
-    """Whether a class is a multimodal model of anybody's."""
+    """Whether a class is a multimodal model, the plugin's or somebody else's."""
     from recbole_micro.models.base import MultimodalRecommender
 
     return issubclass(model, MultimodalRecommender)
@@ -81,8 +87,8 @@ def plugin_loader(original: Callable) -> Callable:
         from recbole_micro.evaluation.loaders import loader_class
         from recbole_micro.options.config import Config
 
-        found = original(config, phase)
-        return loader_class(config, found) if isinstance(config, Config) else found
+        chosen = original(config, phase)
+        return loader_class(config, chosen) if isinstance(config, Config) else chosen
 
     return get_dataloader
 
@@ -106,7 +112,8 @@ def plugin_trainer(original: Callable) -> Callable:
 HAND_OUT = (
     Patch(
         "recbole.config.configurator:Config", "__init__", "wrap", plugin_config,
-        "The plugin's models have defaults, checks and presets of their own, however they are started.", "08830c6285c8",
+        "The plugin's models have defaults, checks and presets of their own, however they are started.",
+        "08830c6285c8",
     ),
     Patch(
         "recbole.data.utils", "create_dataset", "wrap", plugin_dataset,

@@ -7,6 +7,7 @@ import warnings
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,14 +15,14 @@ from scipy.sparse import dok_matrix
 
 from recbole_micro.recbole_patches.mechanism import Patch
 
-ALIASES = {
+ALIASES = {  # NumPy's former names of types
     "float_": np.float64, "complex_": np.complex128, "unicode_": np.str_,
     "float": np.float64, "int": np.int_, "complex": np.complex128, "object": np.object_, "str": np.str_,
 }  # fmt: skip
 
 
 def numpy_aliases() -> None:
-    """Add the aliases that are not there."""
+    """Give NumPy the names of types that RecBole uses and NumPy has removed."""
     for name, kind in ALIASES.items():
         if name not in vars(np):
             setattr(np, name, kind)
@@ -55,7 +56,7 @@ def import_without_ray() -> None:
                 sys.modules[name] = earlier
 
 
-def report_to_ray(metrics: dict | None = None, **more) -> None:
+def report_to_ray(metrics: dict[str, Any] | None = None, **more: Any) -> None:
     """Report to the running Ray trial; without Ray, nothing."""
     tune = sys.modules.get("ray.tune")
     if tune is None:

@@ -73,8 +73,8 @@ def apply(patches: Sequence[Patch], known_versions: Iterable[str]) -> None:
         versions = ", ".join(known_versions)
         differing = f"; other source than expected: {', '.join(doubtful)}" if doubtful else ""
         warnings.warn(
-            f"recbole_micro was written for recbole {versions}, and this is {recbole.__version__}{differing}: "
-            f"install recbole {versions} where results look wrong.",
+            f"recbole_micro was written for recbole {versions}, and this is {recbole.__version__}"
+            f"{differing}: install recbole {versions} where results look wrong.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -94,13 +94,15 @@ def apply_one(patch: Patch) -> bool:
         patch.change()
         return True
     owner = patch.target()
-    original = getattr(owner, patch.name, None)
+    original: Any = getattr(owner, patch.name, None)
     if patch.how == "set":
         setattr(owner, patch.name, patch.change())
         return True
+    if original is None:  # another version, without this function
+        return False
     if getattr(original, MARK, None) == patch.key:
         return True
-    expected = fingerprint(original) == patch.source
+    expected = source_hash(original) == patch.source
     if patch.how == "edit":
         changed = edited(original, patch.change, owner)
         if changed is None:
@@ -116,7 +118,7 @@ def apply_one(patch: Patch) -> bool:
     return expected
 
 
-def fingerprint(function: Callable) -> str:
+def source_hash(function: Callable) -> str:
     """The first 12 digits of the SHA-256 of a function's source; empty where there is none to read."""
     try:
         source = inspect.getsource(function)
@@ -145,9 +147,9 @@ def edited(function: Callable, edits: Sequence[tuple[str, str]], owner: Any = No
     around = ast.parse(f"def method_of(__class__):\n    return {function.__name__}")
     definition = ast.increment_lineno(ast.parse(source), first - 1).body
     around.body[0].body[:0] = definition  # type: ignore[attr-defined]
-    found: dict[str, Any] = {}
-    exec(compile(around, inspect.getsourcefile(function), "exec"), function.__globals__, found)
-    changed = found["method_of"](owner)
+    namespace: dict[str, Any] = {}
+    exec(compile(around, inspect.getfile(function), "exec"), function.__globals__, namespace)
+    changed = namespace["method_of"](owner)
     inner = inspect.unwrap(getattr(changed, "__func__", changed))
     inner.__qualname__, inner.__module__ = function.__qualname__, function.__module__
     return changed
@@ -156,5 +158,5 @@ def edited(function: Callable, edits: Sequence[tuple[str, str]], owner: Any = No
 def put_everywhere(original: Callable, ours: Callable) -> None:
     """Put `ours` wherever a module's function was imported by its name."""
     for module in list(sys.modules.values()):
-        if vars(module).get(original.__name__) is original:
+        if getattr(module, "__dict__", {}).get(original.__name__) is original:
             setattr(module, original.__name__, ours)

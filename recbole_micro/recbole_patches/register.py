@@ -4,6 +4,8 @@ import sys
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 from recbole_micro.models.registry import ALIAS_PACKAGE, MODELS
 from recbole_micro.recbole_patches.mechanism import apply, apply_one
@@ -19,15 +21,15 @@ class AliasFinder(MetaPathFinder, Loader):
     def __init__(self, models: dict[str, str]):
         self.targets = {f"{ALIAS_PACKAGE}.{name.lower()}": module for name, module in models.items()}
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         return ModuleSpec(fullname, self) if fullname in self.targets else None
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module(self.targets[spec.name])
         spec.loader_state = module.__spec__  # the import machinery is about to overwrite it
         return module
 
-    def exec_module(self, module):
+    def exec_module(self, module: Any) -> None:
         module.__spec__ = module.__spec__.loader_state
 
 

@@ -14,7 +14,7 @@ from recbole_micro.recbole_patches.mechanism import Patch
 TRAINER = "recbole.trainer.trainer"
 
 
-def convert_config_dict(self, config_dict: dict) -> dict:
+def convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
     """RecBole's `Config._convert_config_dict`: strings become what they say, if they are Python literals."""
     for key, value in config_dict.items():
         if isinstance(value, str):
@@ -33,7 +33,7 @@ def literal(text: str) -> Any:
     return value if value is None or isinstance(value, (str, int, float, list, tuple, dict)) else text
 
 
-def save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs) -> None:
+def save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
     """RecBole's `Trainer._save_checkpoint`: plain data; nobody reads the file before it is there."""
     if not self.config["single_spec"]:
         # it carries the time of day, which may differ between processes
@@ -92,7 +92,8 @@ EVAL = "Strings were evaluated as Python code."
 
 SAFETY = (
     Patch(
-        "recbole.config.configurator:Config", "_convert_config_dict", "replace", convert_config_dict, EVAL, "6c9042250ea4",
+        "recbole.config.configurator:Config", "_convert_config_dict", "replace", convert_config_dict, EVAL,
+        "6c9042250ea4",
     ),
     Patch(
         "recbole.trainer.hyper_tuning:HyperTuning", "_build_space_from_file", "edit",
@@ -115,9 +116,15 @@ SAFETY = (
         ),
         PICKLE, "8da46a64e4b1",
     ),
-    Patch(TRAINER + ":PretrainTrainer", "save_pretrained_model", "replace", save_pretrained_model, PICKLE, "e39e5654b3a9"),
-    Patch(TRAINER + ":DecisionTreeTrainer", "_save_checkpoint", "replace", save_trees, PICKLE, "ce0424196128"),
     Patch(
-        "recbole.quick_start.quick_start", "load_data_and_model", "replace", load_data_and_model, PICKLE, "a7709915fca7",
+        TRAINER + ":PretrainTrainer", "save_pretrained_model", "replace", save_pretrained_model, PICKLE,
+        "e39e5654b3a9",
+    ),
+    Patch(
+        TRAINER + ":DecisionTreeTrainer", "_save_checkpoint", "replace", save_trees, PICKLE, "ce0424196128",
+    ),
+    Patch(
+        "recbole.quick_start.quick_start", "load_data_and_model", "replace", load_data_and_model, PICKLE,
+        "a7709915fca7",
     ),
 )  # fmt: skip

@@ -6,7 +6,11 @@ A few batches are enough: an epoch has its first one, where graphs are built, an
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from recbole.data.dataloader import AbstractDataLoader
 
 from recbole_micro.files import write_text
 from recbole_micro.options.config import Config, own_command_line
@@ -18,7 +22,7 @@ WORKER = (sys.executable, "-m", "recbole_micro.studies.epoch_cost")
 SECONDS, BATCHES = 3.0, 4  # at least so many of both, or the whole epoch
 
 
-def time_in(folder: Path) -> dict:
+def time_in(folder: Path) -> dict[str, float]:
     """Train a few batches of what `FOLDER/options.yaml` says, validate once, write `result.json`.
 
     The result has seconds (prepare, epoch, evaluation) and the counts epochs, eval_step.
@@ -41,15 +45,18 @@ def time_in(folder: Path) -> dict:
     return timing
 
 
-def watch(loader) -> list[float]:
-    """Let the loader stop early; filled with the moments before the first batch and after each one."""
+def watch(loader: AbstractDataLoader) -> list[float]:
+    """Let the loader stop early; a list that fills with the moments before the first batch and after each.
+
+    Moments are in seconds, of `time.perf_counter`.
+    """
     moments: list[float] = []
-    original = type(loader)
+    original: Any = type(loader)
 
     class Watched(original):
         """Ends after SECONDS and BATCHES."""
 
-        def __iter__(self):
+        def __iter__(self) -> Iterator[Any]:
             moments.append(time.perf_counter())
             for batch in super().__iter__():
                 yield batch
@@ -62,7 +69,7 @@ def watch(loader) -> list[float]:
 
 
 def epoch_seconds(moments: list[float], batches: int) -> float:
-    """The time of `batches` batches: the first as it was, the others as long as their mean."""
+    """The seconds of `batches` batches: the first as it was, the others as long as their mean."""
     first = moments[1] - moments[0]
     if len(moments) == 2:
         return first * batches

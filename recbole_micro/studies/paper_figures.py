@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
@@ -12,7 +13,7 @@ from recbole_micro.data import missing
 from recbole_micro.errors import UserError
 from recbole_micro.studies.runs import Run
 
-SWEEPS: dict[int, dict[str, list]] = {
+SWEEPS: dict[int, dict[str, list]] = {  # figure -> option -> values
     4: {
         "knn_k": [0, 5, 10, 15, 20],
         "lambda_coeff": [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0],
@@ -26,7 +27,7 @@ NOTES = {
     4: "Features that are reconstructed from graphs of 10 neighbours, as Baby's may be, say nothing about "
     "knn_k above 10.  ",
 }
-COLD: dict[str, tuple[str, dict]] = {
+COLD: dict[str, tuple[str, dict]] = {  # name in Figure 3 -> model, options
     "random": ("Random", {}),
     "popularity": ("Pop", {}),
     "MF": ("BPR", {}),
@@ -61,7 +62,7 @@ def runs_of(figure: int, seeds: Sequence[int], fixed: Mapping, base: Mapping) ->
     return list({run.folder: run for run in runs}.values())
 
 
-def cold_split(dataset: str, data_path: str | Path, share: float = splits.WITHHELD, **how) -> str:
+def cold_split(dataset: str, data_path: str | Path, share: float = splits.WITHHELD, **how: Any) -> str:
     """The name of a data set's cold-start split, made where it is missing; `how` as in `split_dataset`."""
     home = Path(data_path)
     if (home / dataset / f"{dataset}.cold.json").is_file():
@@ -77,7 +78,7 @@ def cold_split(dataset: str, data_path: str | Path, share: float = splits.WITHHE
     return name
 
 
-def usual(name: str, base: Mapping, fixed: Mapping):
+def usual(name: str, base: Mapping, fixed: Mapping) -> Any:
     """The value that MICRO's option has in this study where the figure does not change it."""
     option = options.declared("MICRO", "")[name]
     values = {name: option.default}

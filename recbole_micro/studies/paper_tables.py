@@ -2,9 +2,10 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ METRICS = ("recall@20", "precision@20", "ndcg_hits@20")  # the paper's NDCG: an 
 TITLES = ("Recall@20", "Precision@20", "NDCG@20")
 PROTOCOL = {"protocol": "paper", "ndcg_ideal": "hits"}
 BACKBONES = {"MF": "BPR", "NGCF": "NGCF", "LightGCN": "LightGCN"}
-VARIANTS = {
+VARIANTS = {  # rows of Table 5 -> presets
     "feats": ["cf_feats"],
     "micro_feats": ["micro_feats"],
     "without_contrast": ["without_contrast"],
@@ -53,7 +54,12 @@ def rows_of(table: int, dataset: str, literal: bool = False) -> list[Row]:
     numbers = tables[f"table{table}"]
     if dataset not in numbers:
         raise UserError(f"The paper has no data set {dataset!r}: choose one of {', '.join(numbers)}.")
-    make = {4: row_of_models, 5: rows_of_variants, 6: row_of_modalities}[table]
+    makers: dict[int, Callable[[str, Any, bool], list[Row]]] = {
+        4: row_of_models,
+        5: rows_of_variants,
+        6: row_of_modalities,
+    }
+    make = makers[table]
     return [row for name, paper in numbers[dataset].items() for row in make(name, paper, literal)]
 
 
@@ -101,18 +107,25 @@ def beside(rows: Sequence[Row], runs: Mapping, results: pd.DataFrame) -> pd.Data
         own = done[done["label"] == runs[row.name][0].label]
         line = {"row": row.name, "seeds": len(own)}
         for title, metric, paper in zip(TITLES, METRICS, row.paper, strict=True):
-            found = own[f"test {metric}"] if len(own) else pd.Series(dtype=float)
-            line |= {f"{title} paper": paper, f"{title} here": found.mean()}
+            values = own[f"test {metric}"] if len(own) else pd.Series(dtype=float)
+            line |= {f"{title} paper": paper, f"{title} here": values.mean()}
         lines.append(line)
     return pd.DataFrame(lines)
 
 
 def reproduce_table(
-    table: int, fixed: Mapping, seeds: Sequence[int], out: Path, literal=False, title=None, **more
+    table: int,
+    fixed: Mapping[str, Any],
+    seeds: Sequence[int],
+    out: Path,
+    literal: bool = False,
+    title: str | None = None,
+    **more: Any,
 ) -> pd.DataFrame:
     """Train what is missing, write `paper.md`, `.csv`, `.html` and the report into `out`; the runs' table.
 
-    `fixed` names the data set, `title` says it for people; `more` goes to `run_all`.
+    `table` is 4, 5 or 6, `literal` as in `rows_of`; `fixed` options hold for all runs, the data set among
+    them, which `title` names for people; `more` goes to `run_all`.
     """
     title = title or str(fixed["dataset"])
     for name in ("protocol", "ndcg_ideal", "metrics", "topk"):
@@ -139,7 +152,13 @@ def reproduce_table(
 
 
 def reproduce_figure(
-    figure: int, fixed: Mapping, seeds: Sequence[int], out: Path, literal=False, title=None, **more
+    figure: int,
+    fixed: Mapping[str, Any],
+    seeds: Sequence[int],
+    out: Path,
+    literal: bool = False,
+    title: str | None = None,
+    **more: Any,
 ) -> pd.DataFrame:
     """Train what is missing, write the report with the figure, and `paper.md`, into `out`; the runs' table.
 
@@ -170,7 +189,9 @@ def settings_text(fixed: Mapping, literal: bool) -> str:
     return text
 
 
-def run(runs: Sequence[Run], heading: str, out: Path, workers=None, **more) -> pd.DataFrame:
+def run(
+    runs: Sequence[Run], heading: str, out: Path, workers: int | None = None, **more: Any
+) -> pd.DataFrame:
     """Say how long it will take, train what is missing, saying so again after each run; the table."""
     check_runs(runs)
     pending = [run for run in runs if not is_finished(run, out)]
@@ -190,15 +211,15 @@ def run(runs: Sequence[Run], heading: str, out: Path, workers=None, **more) -> p
 
 
 def measure(runs: Sequence[Run], out: Path, workers: int, threads: int) -> dict[str, dict]:
-    """`epoch_cost` of the first run of every label, kept in `out/timing`."""
+    """What `epoch_cost` measures of the first run of every label, by label; kept in `out/timing`."""
     first = list({run.label: run for run in reversed(runs)}.values())[::-1]
-    place = out / "timing"
-    missing = [run for run in first if not is_finished(run, place)]
+    folder = out / "timing"
+    missing = [run for run in first if not is_finished(run, folder)]
     if missing:
         seconds = 12 * len(missing) / workers  # mostly the start of the processes
         say(f"First, part of an epoch of {len(missing)} of them is timed: about {duration(seconds)}.")
-    Pool(missing, place, workers, threads, epoch_cost.WORKER).finish()
-    return {run.label: read_result(run, place) for run in first if is_finished(run, place)}
+    Pool(missing, folder, workers, threads, epoch_cost.WORKER).finish()
+    return {run.label: read_result(run, folder) for run in first if is_finished(run, folder)}
 
 
 def say(text: str) -> None:

@@ -3,11 +3,13 @@
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 matplotlib.use("Agg")
 WIDTH = 3.5  # inches, a column of a two-column page
@@ -16,18 +18,23 @@ MARKERS = "os^DvP*X"
 DASHES = ("-", "--", "-.", ":")
 SHADES = ("#1b4f72", "#d68910", "#7fb3a1", "#c0c0c0", "#884ea0", "#a93226", "#5d6d7e", "#d4b483")
 LABEL = 24  # characters of a line of a label
-STYLE = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "savefig.dpi": 200}
+STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "savefig.dpi": 200,
+}
 
 
-def save(figure, path: Path) -> Path:
-    """Write a figure and let go of its memory."""
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure, by its path's ending, and let go of its memory; the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
     return path
 
 
-def line_style(number: int) -> dict:
+def line_style(number: int) -> dict[str, Any]:
     """Colour, marker and dashes of the line with this number, from 0."""
     return {
         "color": SHADES[number % len(SHADES)],
@@ -43,7 +50,7 @@ def wrapped(label: str) -> str:
     return textwrap.fill(label, LABEL, break_long_words=False, break_on_hyphens=False)
 
 
-def legend(figure) -> None:
+def legend(figure: Figure) -> None:
     """A legend above the plot that is no wider than it."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     columns = 3 if sum(map(len, labels)) <= LABEL else 2 if max(map(len, labels)) <= LABEL else 1
@@ -61,9 +68,9 @@ def bars(mean: pd.DataFrame, std: pd.DataFrame, groups: Mapping[str, str], xlabe
         figure, axes = plt.subplots(figsize=(WIDTH, inches), layout="constrained")
         position = np.arange(len(mean))
         for number, (column, label) in enumerate(groups.items()):
-            place = position + (number - (len(groups) - 1) / 2) * height
+            centres = position + (number - (len(groups) - 1) / 2) * height
             drawn = axes.barh(
-                place,
+                centres,
                 mean[column],
                 height,
                 xerr=std[column].fillna(0) if std[column].notna().any() else None,
@@ -75,7 +82,7 @@ def bars(mean: pd.DataFrame, std: pd.DataFrame, groups: Mapping[str, str], xlabe
                 label=label,
             )
             axes.bar_label(drawn, ["" if np.isnan(v) else f"{v:.4f}" for v in mean[column]], padding=3)
-            for y in place[mean[column].isna()]:
+            for y in centres[mean[column].isna()]:
                 axes.annotate("–", (0, y), (3, 0), textcoords="offset points", va="center")
         axes.set_yticks(position, labels)
         axes.set_ylim(len(mean) - 0.45, -0.55)
@@ -95,7 +102,7 @@ def learning_curves(curves: Mapping[str, pd.DataFrame], ylabel: str, path: Path)
             step = max(1, len(mean) // 8)
             axes.plot(mean.index, mean, label=label, markevery=step, **line_style(number))
         axes.set(xlabel="epoch", ylabel=ylabel)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
         legend(figure)
         return save(figure, path)
 
@@ -108,12 +115,12 @@ def sensitivity(lines: Mapping[str, pd.DataFrame], option: str, ylabel: str, pat
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH, 2.4), layout="constrained")
         ticks = sorted({value for table in lines.values() for value in table.index}, key=order)
-        place = {value: number for number, value in enumerate(ticks)}
+        position = {value: number for number, value in enumerate(ticks)}
         for number, (label, table) in enumerate(lines.items()):
             table = table.sort_index(key=lambda index: index.map(order))
-            at = [place[value] for value in table.index]
+            x = [position[value] for value in table.index]
             axes.errorbar(
-                at, table["mean"], table["std"].fillna(0), label=label, capsize=2, **line_style(number)
+                x, table["mean"], table["std"].fillna(0), label=label, capsize=2, **line_style(number)
             )
         axes.set_xticks(range(len(ticks)), [f"{v:g}" if isinstance(v, float) else str(v) for v in ticks])
         axes.set(xlabel=option, ylabel=ylabel)
@@ -121,7 +128,7 @@ def sensitivity(lines: Mapping[str, pd.DataFrame], option: str, ylabel: str, pat
         return save(figure, path)
 
 
-def order(value) -> tuple:
+def order(value: Any) -> tuple[int, float, str]:
     """A key that sorts numbers before other values."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return (0, value, "") if number else (1, 0, str(value))
@@ -134,13 +141,13 @@ def study(trials: pd.DataFrame, bigger: bool, ylabel: str, path: Path) -> Path:
         finished, pruned = trials["state"] == "finished", trials["state"] == "pruned"
         score = trials["score"].astype(float)
         best = (np.fmax if bigger else np.fmin).accumulate(score.where(finished))
-        style = {"color": "#1b4f72", "markersize": 4, "label": "trial"}
+        style: dict[str, Any] = {"color": "#1b4f72", "markersize": 4, "label": "trial"}
         axes.plot(trials["trial"][finished], score[finished], "o", **style)
         if pruned.any():
             style = {"color": "#d68910", "markersize": 4, "label": "pruned"}
             axes.plot(trials["trial"][pruned], score[pruned], "x", **style)
         axes.step(trials["trial"], best, "--", where="post", color="black", linewidth=1, label="best so far")
         axes.set(xlabel="trial", ylabel=ylabel)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params("x", integer=True)
         legend(figure)
         return save(figure, path)

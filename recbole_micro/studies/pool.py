@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import IO, cast
 
 import pandas as pd
 import torch
@@ -24,7 +25,7 @@ from recbole_micro.studies.results import ERROR, is_finished, read_result, write
 from recbole_micro.studies.runs import Run
 from recbole_micro.studies.worker import LOG, OPTIONS, RESULT
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]  # of the packages, for the processes of the runs
 WORKER = (sys.executable, "-m", "recbole_micro.studies.worker")
 
 
@@ -38,8 +39,8 @@ def run_all(
     """Run what has no result yet, `workers` at a time, sharing out the cores; the table of results.
 
     `workers` is one per core by default, one where there is a CUDA device.  A run that fails is reported, and
-    the rest go on.  `command` is the program that gets a run's folder as its argument.  With `timings` (of
-    `forecast`) the longest runs come first.
+    the rest go on.  `command` is the program that gets a run's folder as its argument.  With `timings` (see
+    `Forecast`) the longest runs come first.
     """
     with alone_in(Path(out)):
         return run_missing(runs, Path(out), workers, command, timings)
@@ -88,11 +89,12 @@ class Pool:
     """Processes of runs, `workers` at a time with so many `threads` each."""
 
     def __init__(self, runs: Sequence[Run], out: Path, workers: int, threads: int, command: Sequence[str]):
-        self.queue, self.active = deque(runs), {}
+        self.queue = deque(runs)
+        self.active: dict[subprocess.Popen, tuple[Run, float]] = {}  # process -> run, when it started
         self.out, self.workers, self.threads, self.command = out, workers, threads, command
 
-    def ended(self) -> Iterator[tuple[Run, subprocess.Popen]]:
-        """Start the runs in their order; each as soon as it has ended.  Closing it kills what still runs."""
+    def ended(self) -> Generator[tuple[Run, subprocess.Popen], None, None]:
+        """Start the runs in their order; yields each at its end.  Closing this kills what still runs."""
         try:
             while self.queue or self.active:
                 while self.queue and len(self.active) < self.workers:
@@ -100,7 +102,7 @@ class Pool:
                     self.active[start_run(run, self.out, self.command, self.threads)] = run, time.monotonic()
                 time.sleep(0.05)
                 for process in [process for process in self.active if process.poll() is not None]:
-                    process.stdin.close()
+                    cast(IO[bytes], process.stdin).close()
                     yield self.active.pop(process)[0], process
         finally:
             for process in self.active:
@@ -123,7 +125,7 @@ def available_cores() -> int:
 
 
 def start_run(run: Run, out: Path, command: Sequence[str], threads: int) -> subprocess.Popen:
-    """Start the run in a fresh folder."""
+    """Start `command FOLDER` with the run's fresh folder; it is to end when its standard input closes."""
     folder = (out / "runs" / run.folder).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

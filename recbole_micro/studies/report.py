@@ -4,6 +4,7 @@ import base64
 import html
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,8 @@ def write(
 ) -> Path:
     """Draw tables, plots and `report.html` in `out` from the table of results; the page's path.
 
-    `heading` stands above the page, the HTML `before` above its tables.
+    `results` as `write_results` makes it; `dataset` is the data set's name for people.  `heading` stands
+    above the page, the HTML `before` above its tables.
     Writes table.md, table.csv, table.tex, significance.csv, figures/*.png and report.html.
     """
     out = Path(out)
@@ -54,7 +56,7 @@ def write(
 
 
 def user_files(rows: pd.DataFrame, out: Path) -> list[Path]:
-    """The per-user files of these runs."""
+    """The per-user files of these runs (rows of the table of results), where there are any."""
     return [path for folder in rows["folder"] if (path := out / folder / USERS).is_file()]
 
 
@@ -124,7 +126,7 @@ def setting_text(values: pd.Series) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items() if value)
 
 
-def value_text(value) -> str:
+def value_text(value: Any) -> str:
     """An option's value for people; empty where the model does not have the option."""
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.12g}"
@@ -159,11 +161,13 @@ def best_curves(curves: dict[str, pd.DataFrame], metric: str) -> dict[str, pd.Da
     """As many of the curves as the eye can tell apart, the best ones, in their order."""
     sign = -1 if significance.smaller_is_better(metric) else 1
     peaks = {label: (sign * table.mean(axis=1)).max() for label, table in curves.items()}
-    best = sorted(peaks, key=peaks.get, reverse=True)[: len(plots.SHADES)]
+    best = sorted(peaks, key=lambda label: peaks[label], reverse=True)[: len(plots.SHADES)]
     return {label: table for label, table in curves.items() if label in best}
 
 
-def sensitivity_lines(done: pd.DataFrame, option: str, varied: list[str], column: str) -> dict:
+def sensitivity_lines(
+    done: pd.DataFrame, option: str, varied: list[str], column: str
+) -> dict[str, pd.DataFrame]:
     """Per model (and setting of the other varied options): mean and std of `column` by the option's value."""
     others = ["model", *(name for name in varied if name != option)]
     lines = {}
@@ -220,7 +224,7 @@ def figure_text(path: Path, text: str) -> str:
 
 
 def frame(table: pd.DataFrame, digits: str, caption: str) -> str:
-    """A table of any content."""
+    """A table of any content as HTML; `digits` formats its floats, such as `{:.4f}`."""
     text = table.to_html(index=False, border=0, na_rep="", float_format=digits.format, escape=True)
     text = text.replace("<thead>", f"<caption><span>{caption}</span></caption><thead>", 1)
     return f'<div class="wide">{text}</div>'

@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,11 +10,11 @@ import pandas as pd
 from recbole_micro.evaluation.significance import ALPHA, smaller_is_better
 
 LATEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"$\sim$"}
-PROTOCOLS = {
+PROTOCOL_TEXTS = {
     "recbole": "protocol recbole: training and validation items masked at test",
     "paper": "protocol paper: training items masked at test",
 }
-FORMS = {  # what a cell's value, the best, the second look like
+FORMS = {  # how a cell's value is written, the best one, the second best
     "markdown": ("{}", "**{}**", "<u>{}</u>"),
     "latex": ("{}", r"\textbf{{{}}}", r"\underline{{{}}}"),
     "html": ("{}", "<strong>{}</strong>", "<u>{}</u>"),
@@ -52,8 +53,8 @@ class Summary:
         return 100 * abs(best - second) / abs(second)
 
 
-def summarize(results: pd.DataFrame, dataset: str, marks: set[tuple[str, str]] = frozenset()) -> Summary:
-    """The finished runs of `results.csv`, averaged per label."""
+def summarize(results: pd.DataFrame, dataset: str, marks: Collection[tuple[str, str]] = ()) -> Summary:
+    """The finished runs of `results.csv`, averaged per label; `marks`: (label, metric) pairs to star."""
     done = results[results["status"] == "finished"]
     columns = {name: name.removeprefix("test ") for name in done.columns if name.startswith("test ")}
     groups = done.groupby("label", sort=False)
@@ -63,7 +64,7 @@ def summarize(results: pd.DataFrame, dataset: str, marks: set[tuple[str, str]] =
     return Summary(mean, std, seeds, set(marks), caption(dataset, done, seeds, marks))
 
 
-def caption(dataset: str, done: pd.DataFrame, seeds: pd.Series, marks) -> str:
+def caption(dataset: str, done: pd.DataFrame, seeds: pd.Series, marks: Collection[tuple[str, str]]) -> str:
     """Data set, seeds, protocol, and what the signs mean."""
     counts = sorted(set(seeds))
     number = "no" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
@@ -72,7 +73,7 @@ def caption(dataset: str, done: pd.DataFrame, seeds: pd.Series, marks) -> str:
     columns = [column for column in ("protocol", "note") if column in done]
     for name, *notes in dict.fromkeys(done[columns].fillna("").itertuples(index=False, name=None)):
         note = ", ".join(filter(None, notes))
-        text += f"; {PROTOCOLS.get(name, f'protocol {name}')}" + (f", {note}" if note else "")
+        text += f"; {PROTOCOL_TEXTS.get(name, f'protocol {name}')}" + (f", {note}" if note else "")
     text += ". Best bold, second underlined."
     if marks:
         text += (
@@ -92,7 +93,7 @@ def value_text(summary: Summary, label: str, metric: str, plus_minus: str = " ±
 
 
 def body(summary: Summary, form: str, plus_minus: str = " ± ") -> list[list[str]]:
-    """The rows of a table: label, cells; the last one is the improvement."""
+    """The rows of a table: label, cells; the last one is the improvement.  `form` is a key of FORMS."""
     rows = []
     ranks = {metric: summary.ranks(metric) for metric in summary.metrics}
     for label in summary.mean.index:

@@ -27,7 +27,7 @@ def is_finished(run: Run, out: Path) -> bool:
 
 
 def read_result(run: Run, out: Path) -> dict:
-    """What the finished run has written."""
+    """The `result.json` of a finished run."""
     return json.loads((out / "runs" / run.folder / RESULT).read_text(encoding="utf-8"))
 
 

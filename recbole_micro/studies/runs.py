@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -43,7 +44,9 @@ class Run:
         return yaml.safe_dump(plain({**self.options, **self.setting, "model": self.model, "seed": self.seed}))
 
 
-def grid(models: Sequence[str], seeds: Iterable[int], vary: Mapping | None = None, **options) -> list[Run]:
+def grid(
+    models: Sequence[str], seeds: Iterable[int], vary: Mapping[str, Sequence] | None = None, **options: Any
+) -> list[Run]:
     """Every model with every combination of the values in `vary` (option: values) and every seed.
 
     A model that does not have an option of `vary` runs without it.  `options` are the same for all runs.
@@ -72,7 +75,7 @@ def read_seeds(text: str, first: int = 2020) -> list[int]:
 
 def read_vary(text: str) -> dict[str, list]:
     """`knn_k=5,10; beta=0.01,0.1` as `{option: values}`."""
-    found = {}
+    found: dict[str, list] = {}
     for part in filter(str.strip, text.split(";")):
         name, equals, values = part.partition("=")
         name = name.strip()
@@ -109,7 +112,10 @@ def read_options(files: Sequence[str], given: Mapping) -> dict:
 
 
 def check_runs(runs: Iterable[Run]) -> None:
-    """Raise UserError for options that cannot work, before anything runs; prepare a missing data set once."""
+    """Raise UserError for options that cannot work, before anything runs.
+
+    Makes a known data set where it is missing, so that the runs do not all do so.
+    """
     checked = {(run.model, run.label): run for run in runs}
     with own_command_line({}):
         for run in checked.values():

@@ -13,11 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from recbole.data.dataloader import AbstractDataLoader
+from recbole.trainer import Trainer
 from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro.checkpoint import plain, plain_config
@@ -65,8 +68,11 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], format="%(asctime)s %(message)s")
 
 
-def train_in(folder: Path) -> dict:
-    """Train, select on validation, read the test set once, write the folder's files; the result."""
+def train_in(folder: Path) -> dict[str, Any]:
+    """Train, select on validation, read the test set once, write the folder's files; the result.
+
+    Raises UserError where the data set has no test interactions.
+    """
     start = time.perf_counter()
     options = read_yaml(folder / OPTIONS)
     with own_command_line({}):
@@ -101,18 +107,18 @@ def train_in(folder: Path) -> dict:
     return result
 
 
-def record_users(trainer) -> dict[str, np.ndarray]:
-    """Filled, by the next evaluation, with every ranking metric of each user: `{metric@k: [n_users]}`.
+def record_users(trainer: Trainer) -> dict[str, np.ndarray]:
+    """A dictionary that the next evaluation fills: each ranking metric per user, `{metric@k: [n_users]}`.
 
     The values are those whose mean RecBole reports, caught where it takes the mean.
     """
-    found: dict[str, np.ndarray] = {}
+    values: dict[str, np.ndarray] = {}
 
-    def caught(original):
-        def topk_result(metric, value):
+    def caught(original: Callable) -> Callable:
+        def topk_result(metric: str, value: np.ndarray) -> dict[str, float]:
             result = original(metric, value)
             for name in result:
-                found.setdefault(name, value[:, int(name.rpartition("@")[2]) - 1])
+                values.setdefault(name, value[:, int(name.rpartition("@")[2]) - 1])
             return result
 
         return topk_result
@@ -120,10 +126,15 @@ def record_users(trainer) -> dict[str, np.ndarray]:
     for metric in trainer.evaluator.metric_class.values():
         if hasattr(metric, "topk_result"):
             metric.topk_result = caught(metric.topk_result)
-    return found
+    return values
 
 
-def write_users(path: Path, test_data, values: dict[str, np.ndarray], test_result) -> None:
+def write_users(
+    path: Path,
+    test_data: AbstractDataLoader,
+    values: Mapping[str, np.ndarray],
+    test_result: Mapping[str, float],
+) -> None:
     """One row per user of the test set (of its first ranking): the user's token and metrics.
 
     Metrics that do not apply to the model (NaN in the result) are left out.
@@ -137,7 +148,7 @@ def write_users(path: Path, test_data, values: dict[str, np.ndarray], test_resul
         users = dataset.inter_feat[dataset.uid_field]
     else:
         users = loader.uid_list
-    columns = {"user": list(dataset.id2token(dataset.uid_field, np.asarray(users)))}
+    columns: dict[str, Any] = {"user": list(dataset.id2token(dataset.uid_field, np.asarray(users)))}
     known = [name for name in values if not math.isnan(test_result[front + name])]
     columns |= {name: np.asarray(values[name], dtype=np.float64) for name in known}
     part = path.with_suffix(".part")

@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch.multiprocessing as mp
 
@@ -14,10 +15,23 @@ from recbole_micro.options.config import command_line, own_command_line
 TIME_TO_END = 15  # seconds that interrupted processes have
 
 
-def spawn(train: Callable, group: dict, arguments: tuple) -> dict | None:
-    """Run `train` in `nproc` processes; the result of the first.  Where one fails, the others are ended.
+class TrainingArguments(NamedTuple):
+    """What `run` was called with: model, data set, files and dictionary of options, whether to save."""
 
-    `train(model, dataset, files, options, saved)` is a module's function; `arguments` are these.
+    model: str | type | None
+    dataset: str | None
+    files: Sequence[str] | None
+    options: dict[str, Any]
+    saved: bool
+
+
+def spawn(
+    train: Callable[..., dict], group: dict[str, Any], arguments: TrainingArguments
+) -> dict[str, Any] | None:
+    """Run `train(*arguments)` in `nproc` processes; the result of the first.  Where one fails, all are ended.
+
+    `train` is a module's function; `group`: the launch options nproc, world_size, ip, port and offset, which
+    every process gets among its options.  Raises UserError for a mistake of the user's that a process finds.
     """
     queue, others = mp.get_context("spawn").SimpleQueue(), mp.active_children()
     try:
@@ -39,8 +53,11 @@ def spawn(train: Callable, group: dict, arguments: tuple) -> dict | None:
     return None if queue.empty() else queue.get()[1]
 
 
-def end(processes: list, queue) -> str:
-    """Interrupt the processes that an interrupt has not reached; what the first says of its checkpoint."""
+def end(processes: list, queue: Any) -> str:
+    """Interrupt the processes that an interrupt has not reached; what the first says of its checkpoint.
+
+    `queue` holds pairs (kind, text or result) that the processes sent: see `train_process`.
+    """
     for process in processes:
         process.join(1)
         if process.is_alive():
@@ -55,12 +72,22 @@ def end(processes: list, queue) -> str:
     return said.get("interrupted", "")
 
 
-def train_process(rank: int, train: Callable, queue, group: dict, line: dict, arguments: tuple) -> None:
-    """One of several training processes; its mistake or crash, or the first's result, goes to the queue."""
-    model, dataset, files, given, saved = arguments
+def train_process(
+    rank: int,
+    train: Callable[..., dict],
+    queue: Any,
+    group: dict[str, Any],
+    line: dict[str, str],
+    arguments: TrainingArguments,
+) -> None:
+    """One of several training processes; its mistake or crash, or the first's result, goes to the queue.
+
+    `rank`: its number on this machine; `line`: the options of the parent's command line.
+    """
+    options = {**arguments.options, **group, "local_rank": rank}
     try:
         with own_command_line(line):
-            result = train(model, dataset, files, {**given, **group, "local_rank": rank}, saved)
+            result = train(*arguments._replace(options=options))
     except KeyboardInterrupt as error:
         if rank == 0:
             queue.put(("interrupted", str(error)))

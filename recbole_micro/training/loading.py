@@ -3,9 +3,14 @@
 import os
 import shutil
 from logging import getLogger
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch.distributed as dist
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataloader import AbstractDataLoader
+from recbole.data.dataset import Dataset
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.trainer import Trainer
 from recbole.utils import init_logger
 
 from recbole_micro.checkpoint import check_ids, load_checkpoint, restore
@@ -19,12 +24,12 @@ from recbole_micro.training.experiment import Experiment, build
 class Loaded(NamedTuple):
     """What RecBole's `load_data_and_model` returns."""
 
-    config: Any
-    model: Any
-    dataset: Any
-    train_data: Any
-    valid_data: Any
-    test_data: Any
+    config: RecBoleConfig
+    model: AbstractRecommender
+    dataset: Dataset
+    train_data: AbstractDataLoader
+    valid_data: AbstractDataLoader
+    test_data: AbstractDataLoader
 
 
 def load(
@@ -86,7 +91,7 @@ def resume(experiment: Experiment, checkpoint: str) -> None:
         trainer.best_valid_result = trainer.evaluate(experiment.valid_data, load_best_model=False)
 
 
-def how_to_resume(trainer) -> str:
+def how_to_resume(trainer: Trainer) -> str:
     """What an interrupted training leaves behind, as a sentence."""
     file = trainer.saved_model_file
     if not os.path.isfile(file):

@@ -2,9 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging import getLogger
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 from recbole.utils import get_environment, init_logger, set_color
@@ -16,10 +17,11 @@ from recbole_micro.data.missing import check_available, missing_files, provide
 from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.options.config import Config
-from recbole_micro.training.experiment import build
-from recbole_micro.training.launch import spawn
+from recbole_micro.training.experiment import build, missing_columns
+from recbole_micro.training.launch import TrainingArguments, spawn
 from recbole_micro.training.loading import how_to_resume, resume
 
+# The launch options of a single process.
 ALONE = {"nproc": 1, "world_size": -1, "ip": "localhost", "port": 5678, "offset": 0}
 
 
@@ -46,7 +48,8 @@ def run(
     given = dict(config_dict or {})
     if preset is not None:
         given["preset"] = preset
-    group = {"nproc": nproc, "world_size": world_size, "ip": ip, "port": port, "offset": group_offset}
+    group: dict[str, Any] = {"nproc": nproc, "world_size": world_size, "ip": ip, "port": port}
+    group["offset"] = group_offset
     for name in group:
         group[name] = options.declared("", "")[name].read(group[name], "in run()")
     launched = distributed.torchrun()
@@ -66,17 +69,27 @@ def run(
             f"world_size is {group['world_size']}, but group_offset {group['offset']} and nproc "
             f"{group['nproc']} make more: world_size counts the processes of all machines."
         )
-    return spawn(train, group, (model, dataset, config_file_list, given, saved))
+    arguments = TrainingArguments(model, dataset, config_file_list, given, saved)
+    return spawn(train, group, arguments)
 
 
-def train(model, dataset, config_file_list, config_dict, saved: bool) -> dict:
-    """`run` in this process, which may be one of several."""
+def train(
+    model: str | type | None,
+    dataset: str | None,
+    config_file_list: Sequence[str] | None,
+    config_dict: dict[str, Any],
+    saved: bool,
+) -> dict[str, Any]:
+    """`run` in this process, which may be one of several: then `config_dict` has the launch options."""
     with distributed.together():
         return train_one(Config(model, dataset, config_file_list, config_dict), saved)
 
 
-def train_one(config, saved: bool) -> dict:
-    """Train, select, test.  RecBole's FLOPs line is left out: it copies the whole model."""
+def train_one(config: Config, saved: bool) -> dict[str, Any]:
+    """Train, select, test; the result as of `run`.
+
+    RecBole's FLOPs line is left out: it copies the whole model.
+    """
     check_data(config)
     start_log(config)
     if missing_files(config) and config["single_spec"]:
@@ -90,9 +103,10 @@ def train_one(config, saved: bool) -> dict:
     if config["resume"]:
         resume(experiment, config["resume"])
     try:
-        score, valid_result = trainer.fit(
-            experiment.train_data, experiment.valid_data, saved=saved, show_progress=progress
-        )
+        with missing_columns(config):
+            score, valid_result = trainer.fit(
+                experiment.train_data, experiment.valid_data, saved=saved, show_progress=progress
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(how_to_resume(trainer)) from None
     test_result = trainer.evaluate(experiment.test_data, load_best_model=saved, show_progress=progress)
@@ -111,7 +125,7 @@ def train_one(config, saved: bool) -> dict:
     }
 
 
-def check_data(config) -> None:
+def check_data(config: Config) -> None:
     """Raise UserError for a data set or a modality that is not there, before anything is printed."""
     if missing_files(config):
         check_available(config["dataset"], Path(config["data_path"]))
@@ -119,7 +133,7 @@ def check_data(config) -> None:
         features.choose(Path(config["data_path"]), config["dataset"], config["modalities"])
 
 
-def start_log(config) -> None:
+def start_log(config: Config) -> None:
     """RecBole's `init_logger`, with a file of this run where an earlier one left its own handlers."""
     root = getLogger()
     for handler in root.handlers[:]:
@@ -142,8 +156,9 @@ def objective(
 ) -> dict:
     """One trial of a search, for RecBole's HyperTuning: its result keys, and the number of epochs.
 
-    The test set is read only with `test`; otherwise `test_result` is empty and nothing is saved.  `on_validation`
-    is called after each validation, with the epoch from 1 and the result as it would be if training ended there.
+    The test set is read only with `test`; otherwise `test_result` is empty and nothing is saved.
+    `on_validation` is called after each validation, with the epoch from 1 and the result as it would be if
+    training ended there.
     """
     config = Config(config_dict=config_dict, config_file_list=config_file_list)
     start_log(config)
@@ -155,7 +170,7 @@ def objective(
             "with python -m dataset_tools split, or set eval_args."
         )
 
-    def result() -> dict:
+    def result() -> dict[str, Any]:
         return {
             "model": config["model"],
             "best_valid_score": trainer.best_valid_score,
@@ -168,5 +183,5 @@ def objective(
     score, valid_result = trainer.fit(
         experiment.train_data, experiment.valid_data, verbose=False, saved=test, callback_fn=callback
     )
-    found = result() | {"best_valid_score": score, "best_valid_result": valid_result}
-    return found | {"test_result": trainer.evaluate(experiment.test_data) if test else {}}
+    final = result() | {"best_valid_score": score, "best_valid_result": valid_result}
+    return final | {"test_result": trainer.evaluate(experiment.test_data) if test else {}}

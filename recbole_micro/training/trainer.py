@@ -3,11 +3,14 @@
 import itertools
 import os
 from collections import OrderedDict
+from collections.abc import MutableMapping
 from logging import LoggerAdapter, getLogger
+from typing import Any
 
 import numpy as np
 import torch
-from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
+from recbole.data.interaction import Interaction
 from recbole.trainer import TraditionalTrainer
 from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.trainer.trainer import AbstractTrainer
@@ -25,13 +28,15 @@ from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
 from recbole_micro.training.memory import keep_freed_memory
 
-_trainers = itertools.count(1)
+_trainers = itertools.count(1)  # numbers this process's trainers in the names of their checkpoints
 
 
 class MetricLines(LoggerAdapter):
     """RecBole's epoch lines with the protocol where they show a metric."""
 
-    def process(self, msg, kwargs):
+    extra: dict[str, str]
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         if isinstance(msg, str) and ("valid_score" in msg or "valid result" in msg):
             msg = f"{msg} [protocol: {self.extra['protocol']}]"
         return msg, kwargs
@@ -57,13 +62,18 @@ class PluginTrainer(RecBoleTrainer):
     `extended` puts it before RecBole's class, and `AnyProcessGroup` behind that.
     """
 
+    # RecBole's
+    saved_model_file: str
+    item_tensor: Interaction | None
+
     def set_up(self) -> None:
-        """What follows RecBole's `__init__`."""
+        """Called after RecBole's `__init__`: what the plugin keeps beside it."""
         config = self.config
         self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
+        self.epoch = 0
         # RecBole names it by the second: runs that start together would overwrite each other's.
         stem, suffix = os.path.splitext(self.saved_model_file)
         self.saved_model_file = f"{stem}-{os.getpid()}-{next(_trainers)}{suffix}"
@@ -73,7 +83,7 @@ class PluginTrainer(RecBoleTrainer):
             keep_freed_memory()
 
     def _build_optimizer(self, **kwargs):
-        """Adam in one pass over its tensors: the same steps up to rounding, a sixth of the time on the CPU."""
+        """Adam in one pass over its tensors: the same steps up to rounding, a sixth of the time on a CPU."""
         optimizer = super()._build_optimizer(**kwargs)
         if type(optimizer) is Adam:
             for group in optimizer.param_groups:
@@ -83,7 +93,9 @@ class PluginTrainer(RecBoleTrainer):
             prepare(optimizer)
         return optimizer
 
-    def fit(self, train_data, *arguments, **named):
+    def fit(
+        self, train_data: AbstractDataLoader, *arguments: Any, **named: Any
+    ) -> tuple[float, Metrics | None]:
         """RecBole's `fit`; checkpoints say which users and items the model's rows stand for."""
         self.ids = fingerprint(train_data._dataset)
         return super().fit(train_data, *arguments, **named)
@@ -94,11 +106,12 @@ class PluginTrainer(RecBoleTrainer):
         if begin is not None:
             with same_draws(self.device):
                 begin()
+        self.epoch = epoch_idx
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress)
-        self.validations[max(self.train_loss_dict, default=0)] = result
+        self.validations[self.epoch] = result
         return score, result
 
     def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
@@ -112,7 +125,13 @@ class PluginTrainer(RecBoleTrainer):
         return line
 
     @torch.no_grad()
-    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
+    def evaluate(
+        self,
+        eval_data: AbstractDataLoader | None,
+        load_best_model: bool = True,
+        model_file: str | None = None,
+        show_progress: bool = False,
+    ) -> Metrics | None:
         """The `Metrics` of a loader: of the ranking that selects, or at test of every ranking.
 
         As RecBole's method otherwise.  Several processes share the batches out.
@@ -126,10 +145,9 @@ class PluginTrainer(RecBoleTrainer):
         self.model.eval()
         with same_draws(self.device):
             if getattr(eval_data._sampler, "phase", "test") == "test":
-                return joined(
-                    self.model,
-                    {name: self.measure(one, show_progress) for name, one in rankings(eval_data).items()},
-                )
+                asked = rankings(eval_data)
+                results = {name: self.measure(ranking, show_progress) for name, ranking in asked.items()}
+                return joined(self.model, results)
             ranking = selecting(eval_data, self.model, self.warned_rankings)
             result = self.measure(ranking, show_progress)
             self.logger.extra["protocol"] = result.label

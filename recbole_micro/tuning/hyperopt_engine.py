@@ -1,7 +1,7 @@
 """Hyper-parameter search with RecBole's HyperTuning (hyperopt)."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from recbole_micro.options.values import read_yaml
 from recbole_micro.training import quick_start
 from recbole_micro.tuning.space import read_space
 
-SEED_VARIABLE = "HYPEROPT_FMIN_SEED"
+SEED_VARIABLE = "HYPEROPT_FMIN_SEED"  # of the environment, which hyperopt reads
 ALGORITHMS = ("exhaustive", "random", "bayes")
 
 
@@ -94,6 +94,7 @@ def build_search(
 ) -> Search:
     """RecBole's HyperTuning before the search: hyperopt's `space`, `algo` and `max_evals`.
 
+    Arguments as of `hyper_tuning`; `trial(params, config_file_list)` returns RecBole's result keys.
     Raises UserError where the search is unknown or cannot be exhaustive.
     """
     algo, space = algorithm(algo), read_space(space)
@@ -121,7 +122,7 @@ def build_search(
 
 
 @contextmanager
-def drawn_from(seed: int | None):
+def drawn_from(seed: int | None) -> Iterator[None]:
     """While this is open, hyperopt draws from this seed: RecBole does not hand it one."""
     before = os.environ.get(SEED_VARIABLE)
     if seed is not None:

@@ -7,12 +7,16 @@ of them is drawn again, told to hyperopt and shown to ASHA, before Ray starts wi
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import torch
+from recbole.config import Config as RecBoleConfig
+from recbole.trainer import HyperTuning
 
 from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError
@@ -20,14 +24,14 @@ from recbole_micro.options.config import own_command_line
 from recbole_micro.studies.pool import ROOT, available_cores
 from recbole_micro.training import quick_start
 from recbole_micro.tuning import hyperopt_engine
-from recbole_micro.tuning.trials import FAILED, FINISHED, PRUNED, Journal
+from recbole_micro.tuning.trials import FAILED, FINISHED, PRUNED, Journal, Trial
 
 REQUIREMENT = "ray[tune]>=2.50"
-KEYS = ("best_valid_score", "valid_score_bigger", "best_valid_result", "epochs")
-METRIC, TIME = "best_valid_score", "epochs"
+KEYS = ("best_valid_score", "valid_score_bigger", "best_valid_result", "epochs")  # of a trial's result
+METRIC, TIME = "best_valid_score", "epochs"  # what Ray compares trials by, and when
 GRACE = 10  # epochs, or a quarter of all where these are few
 KEEP = 3  # ASHA keeps the best third at each rung
-NEVER = ("grace_period", "max_t")
+BOUNDS = ("grace_period", "max_t")  # ASHA's first and last rung, in epochs
 ENVIRONMENT = {  # Ray reads these when it is imported or started
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -48,33 +52,36 @@ def require() -> None:
         raise UserError(f'The engine ray needs Ray Tune: pip install "{REQUIREMENT}".')
 
 
-def grace_period(config, grace: int | None = None) -> int:
+def grace_period(config: RecBoleConfig, grace: int | None = None) -> int:
     """Epochs that every trial may train before it can be pruned."""
     epochs = max(1, config["epochs"])
     return min(epochs, grace or max(1, config["eval_step"], min(GRACE, epochs // 4)))
 
 
-def measured(objective: Callable, options: Mapping, bigger: bool, **more) -> dict:
-    """A trial's result as the journal keeps it; where training fails, the state and the reason."""
+def measured(objective: Callable, options: Mapping, bigger: bool, **more: Any) -> dict[str, Any]:
+    """A trial's result as the journal keeps it; where training fails, the state and the reason.
+
+    `objective(options, None, **more)` trains; `bigger`: whether larger scores are better.  UserError passes.
+    """
     try:
         with own_command_line({}):
-            found = objective(dict(options), None, **more)
+            result = objective(dict(options), None, **more)
     except UserError:
         raise  # the same mistake waits in the other trials
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         nothing = {**dict.fromkeys(KEYS), "valid_score_bigger": bigger}
         return {"state": FAILED, **nothing, "error": reason}
-    protocol = getattr(found["best_valid_result"], "protocol", "recbole")
-    return {"state": FINISHED, "protocol": protocol, **{name: plain(found[name]) for name in KEYS}}
+    protocol = getattr(result["best_valid_result"], "protocol", "recbole")
+    return {"state": FINISHED, "protocol": protocol, **{name: plain(result[name]) for name in KEYS}}
 
 
 def search(
-    space,
+    space: Mapping | str | Path,
     algo: str,
     trials: int,
     options: Mapping,
-    config,
+    config: RecBoleConfig,
     journal: Journal,
     seed: int,
     grace: int | None = None,
@@ -84,6 +91,7 @@ def search(
 ) -> None:
     """Search until `trials` trials have ended and are in the journal.
 
+    `space` and `algo` as in `hyper_tuning`; `options` are the trials' fixed ones, `config` what they make.
     `workers` trials at a time with `threads` threads each; by default the cores of this machine are shared
     out, on a cluster each trial has one.  `grace` as `grace_period` gives it.  `address` is that of a running
     cluster (`auto`: the one this machine belongs to).  Raises UserError for a mistake that a trial finds.
@@ -95,18 +103,22 @@ def search(
         return
     with session(address) as ray:
         resources, workers = shares(ray.cluster_resources(), config, address, workers, threads)
+        grace = grace_period(config, grace)
         fit(space, algo, count, options, config, journal, seed, grace, resources, workers)
 
 
 @contextmanager
-def session(address: str | None):
-    """A Ray of our own on this machine, or a running cluster; what a Ray of our own writes is removed."""
+def session(address: str | None) -> Iterator[Any]:
+    """The module `ray`, connected: to a Ray of our own on this machine, or to a running cluster.
+
+    What a Ray of our own writes is removed at the end.  UserError where no cluster answers.
+    """
     before = {name: os.environ.get(name) for name in ENVIRONMENT}
     os.environ.update(ENVIRONMENT)
     import ray
 
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
     short = "/tmp" if os.path.isdir("/tmp") else None  # the names of sockets have 107 characters at most
     with tempfile.TemporaryDirectory(prefix="tune-", dir=short, ignore_cleanup_errors=True) as folder:
@@ -115,7 +127,8 @@ def session(address: str | None):
                 ray.init(address=address, **quiet)
             else:
                 cores = available_cores()
-                local = {"num_cpus": cores, "include_dashboard": False, "object_store_memory": 10**8}
+                local: dict[str, Any] = {"num_cpus": cores, "object_store_memory": 10**8}
+                local["include_dashboard"] = False
                 ray.init(address="local", _temp_dir=folder, **local, **quiet)
             yield ray
         except ConnectionError as error:
@@ -131,9 +144,12 @@ def session(address: str | None):
 
 
 def shares(
-    cluster: Mapping, config, address: str | None, workers: int | None, threads: int | None
-) -> tuple[dict, int]:
-    """What a trial gets, `{"cpu": threads, "gpu": 0 or 1}`, and how many trials run at a time."""
+    cluster: Mapping, config: RecBoleConfig, address: str | None, workers: int | None, threads: int | None
+) -> tuple[dict[str, int], int]:
+    """What a trial gets, `{"cpu": threads, "gpu": 0 or 1}`, and how many trials run at a time.
+
+    `cluster`: Ray's `cluster_resources()`; `workers` and `threads` as in `search`.
+    """
     cores, devices = int(cluster.get("CPU", 1)), int(cluster.get("GPU", 0))
     gpu = 1 if devices and config["gpu_id"] not in ("", "-1") else 0
     if workers is None:
@@ -145,9 +161,12 @@ def shares(
     return {"cpu": threads, "gpu": gpu}, workers
 
 
-def run_trial(drawn: dict, options: dict, threads: int, on_cuda: bool, bigger: bool) -> None:
+def run_trial(
+    drawn: dict[str, Any], options: dict[str, Any], threads: int, on_cuda: bool, bigger: bool
+) -> None:
     """One trial, in a process of Ray's: reports every validation, then the result.
 
+    `drawn["params"]` are the options that were drawn, `options` the fixed ones.
     Ray shows this process the CUDA devices that are the trial's own, so the first of them is device 0.
     """
     from ray import tune
@@ -168,18 +187,27 @@ def run_trial(drawn: dict, options: dict, threads: int, on_cuda: bool, bigger: b
     tune.report({**{name: value for name, value in result.items() if value is not None}, "result": result})
 
 
-def rungs(config, grace: int) -> dict:
+def rungs(config: RecBoleConfig, grace: int) -> dict[str, int]:
     """ASHA's rungs: `grace`, and threefold each; none that a trial reaches only with its last validation."""
     step, epochs = max(1, config["eval_step"]), max(1, config["epochs"])
     last = epochs - epochs % step - step
-    bounds = {"grace_period": grace, "max_t": last} if grace <= last else dict.fromkeys(NEVER, epochs + 1)
+    bounds = {"grace_period": grace, "max_t": last} if grace <= last else dict.fromkeys(BOUNDS, epochs + 1)
     return bounds | {"reduction_factor": KEEP}
 
 
 def fit(
-    space, algo, count, options, config, journal: Journal, seed, grace, resources: dict, workers: int
+    space: Mapping | str | Path,
+    algo: str,
+    count: int,
+    options: Mapping,
+    config: RecBoleConfig,
+    journal: Journal,
+    seed: int,
+    grace: int,
+    resources: dict[str, int],
+    workers: int,
 ) -> None:
-    """Let Ray Tune run the trials that are not in the journal."""
+    """Let Ray Tune run those of the `count` trials that are not in the journal; the rest as in `search`."""
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
@@ -197,7 +225,7 @@ def fit(
     )
     with tempfile.TemporaryDirectory(prefix="tune-", ignore_cleanup_errors=True) as folder:
         tuner = tune.Tuner(
-            tune.with_resources(trainable, resources),
+            tune.with_resources(trainable, {**resources}),
             tune_config=tune.TuneConfig(
                 search_alg=draws,
                 scheduler=asha,
@@ -211,22 +239,28 @@ def fit(
         raise UserError(keeper.mistake)
 
 
-def drawing(hyper, mode: str, seed: int, journal: Journal):
+def drawing(hyper: HyperTuning, mode: str, seed: int, journal: Journal) -> Any:
     """Ray's HyperOptSearch over RecBole's space and algorithm, that knows the trials of the journal."""
     from ray.tune.search.hyperopt import HyperOptSearch
 
     class Drawing(HyperOptSearch):
-        def __init__(self):
+        """`drawn`: Ray's name of a trial -> number, after, params; `waiting`: drawn but not yet run."""
+
+        def __init__(self) -> None:
             super().__init__(hyper.space, METRIC, mode, random_state_seed=seed)
-            self.algo = hyper.algo
-            self.waiting, self.drawn, self.count, self.stopped = [], {}, 0, False
+            self.algo: Any = hyper.algo
+            self.waiting: list[dict[str, Any]] = []
+            self.drawn: dict[str, dict[str, Any]] = {}
+            self.count, self.stopped = 0, False
 
         def draw(self, name: str, after: int) -> None:
+            """Draw the next trial, when `after` trials have ended."""
             self.count += 1
-            params = {key: plain(value) for key, value in super().suggest(name).items()}
+            suggested = cast(dict, super().suggest(name))
+            params = {key: plain(value) for key, value in suggested.items()}
             self.drawn[name] = {"number": self.count, "after": after, "params": params}
 
-        def replay(self, asha) -> None:
+        def replay(self, asha: Any) -> None:
             """Draw the journal's trials again, each knowing as much as then; tell hyperopt and ASHA."""
             told = 0
             for number in range(1, max((trial["trial"] for trial in journal.trials), default=0) + 1):
@@ -242,18 +276,20 @@ def drawing(hyper, mode: str, seed: int, journal: Journal):
                     )
             self.tell(journal.trials[told:], asha)
 
-        def tell(self, lines: list[dict], asha) -> int:
-            for line in lines:
-                name, result = f"kept-{line['trial']}", line["result"]
+        def tell(self, trials: list[Trial], asha: Any) -> int:
+            """Tell hyperopt and ASHA of ended trials; their number."""
+            for trial in trials:
+                name, result = f"kept-{trial['trial']}", trial["result"]
                 shown = SimpleNamespace(trial_id=name)
                 asha.on_trial_add(None, shown)
-                for epoch, score in result.get("validations", result.get("looks", [])):  # the older name
+                # "looks" is the name in older journals
+                for epoch, score in result.get("validations", result.get("looks", [])):
                     asha.on_trial_result(None, shown, {TIME: epoch, METRIC: score})
                 asha.on_trial_remove(None, shown)
                 self.on_trial_complete(name, result, error=result["state"] == FAILED)
-            return len(lines)
+            return len(trials)
 
-        def suggest(self, trial_id: str) -> dict | str:
+        def suggest(self, trial_id: str) -> dict | str:  # type: ignore[override]  # FINISHED is a string
             if self.stopped:
                 return self.FINISHED
             if self.waiting:
@@ -271,15 +307,18 @@ def drawing(hyper, mode: str, seed: int, journal: Journal):
     return Drawing()
 
 
-def keeping(journal: Journal, draws, count: int, bigger: bool):
+def keeping(journal: Journal, draws: Any, count: int, bigger: bool) -> Any:
     """Ray's callback that puts every ended trial into the journal and tells about it."""
     from ray.tune import Callback
 
     class Keeping(Callback):
+        """`mistake`: what a trial says that the user can mend; it ends the search."""
+
         mistake = ""
 
-        def __init__(self):
-            self.results, self.validations = {}, {}
+        def __init__(self) -> None:
+            self.results: dict[str, dict[str, Any]] = {}
+            self.validations: dict[str, list[list[float]]] = {}
 
         def on_trial_result(self, iteration, trials, trial, result, **info):
             self.results[trial.trial_id] = result["result"]

@@ -3,15 +3,21 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from recbole_micro import options
 from recbole_micro.errors import UserError, hint
 from recbole_micro.options.values import read_yaml
 
-SHAPES = {"choice": None, "uniform": 2, "loguniform": 2, "quniform": 3}
+SHAPES: dict[str, int | None] = {  # shape -> how many numbers it has, None for any number of values
+    "choice": None,
+    "uniform": 2,
+    "loguniform": 2,
+    "quniform": 3,
+}
 
 
-def read_space(space: Mapping | str | Path) -> dict:
+def read_space(space: Mapping | str | Path) -> dict[str, dict[str, list]]:
     """A search space `{shape: {option: values}}`, from a dictionary or a YAML file, checked.
 
     Shapes: `choice` (a list of values), `uniform` [low, high], `quniform` [low, high, step] (whole numbers
@@ -19,7 +25,7 @@ def read_space(space: Mapping | str | Path) -> dict:
     hyperopt want logarithms there).
     """
     content = dict(space) if isinstance(space, Mapping) else read_yaml(space)
-    checked: dict = {}
+    checked: dict[str, dict[str, list]] = {}
     for shape, parameters in content.items():
         if shape not in SHAPES or not isinstance(parameters, Mapping):
             raise UserError(
@@ -39,8 +45,8 @@ def read_space(space: Mapping | str | Path) -> dict:
     return checked
 
 
-def check_values(shape: str, name: str, values) -> None:
-    """Raise UserError where the values do not suit the shape."""
+def check_values(shape: str, name: str, values: Any) -> None:
+    """Raise UserError where the values of the option `name` do not suit the shape."""
     length = SHAPES[shape]
     listed = isinstance(values, (list, tuple)) and len(values) > 0
     if length is None and listed:
@@ -53,7 +59,10 @@ def check_values(shape: str, name: str, values) -> None:
 
 
 def check_space(space: Mapping, declared: Mapping[str, options.Option]) -> None:
-    """Raise UserError where a value, or an end of a range, is none that its option may have."""
+    """Raise UserError where a value of `space`, as `read_space` gives it, is none that its option may have.
+
+    Of ranges both ends count.
+    """
     for shape, parameters in space.items():
         for name, values in parameters.items():
             ends = values if shape == "choice" else values[:2]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -43,7 +44,7 @@ def tune(
     objective: Callable = quick_start.objective,
     command: Sequence[str] = WORKER,
     engine: str = "hyperopt",
-    **more,
+    **more: Any,
 ) -> pd.DataFrame:
     """Search on the validation set, then train the winner once more and read the test set once.
 
@@ -63,7 +64,12 @@ def tune(
     hyperopt_engine.build_search(space, algo, trials)
     with own_command_line({}):
         config = Config(config_dict=dict(options))
-    study = {"space": read_space(space), "options": options, "algo": algo, "engine": engine}
+    study: dict[str, Any] = {
+        "space": read_space(space),
+        "options": options,
+        "algo": algo,
+        "engine": engine,
+    }
     check_space(study["space"], declared(config.model, config.dataset))
     seed = int(config["seed"])
     if engine == "ray":

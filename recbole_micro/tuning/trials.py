@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -12,42 +13,58 @@ from recbole_micro.files import write_text
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
 
 
-class Journal:
-    """Ended trials in the order in which they ended: one line of JSON each, a torn last one left out.
+class Trial(TypedDict):
+    """An ended trial: its number from 1 in the order of drawing, its options (`params`), and its result.
 
-    A line holds the trial's number from 1 (the order in which trials were drawn), `after` (how many lines
-    there were when it was drawn), its options, and its result: the state (finished, pruned, or failed with
-    an error), the validation score, its protocol and the metrics of its best epoch, and the
-    score of each validation.
+    `after`: how many trials had ended when it was drawn.  `result`: the state (finished, pruned, or failed
+    with an error), the validation score, its protocol, the metrics of its best epoch, and from Ray
+    `validations`, the [epoch, score] of each one.
     """
+
+    trial: int
+    after: int
+    params: dict[str, Any]
+    result: dict[str, Any]
+
+
+class Journal:
+    """Ended trials in the order in which they ended: one line of JSON each, a torn last one left out."""
 
     def __init__(self, path: Path, protocol: str = "recbole"):
         self.path, self.protocol = path, protocol
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        self.trials = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        lines = text.splitlines(keepends=True)
+        self.trials: list[Trial] = [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def find(self, params: Mapping) -> dict | None:
+    def find(self, params: Mapping) -> dict[str, Any] | None:
         """The result that this trial had, if it has ended."""
         return next((trial["result"] for trial in self.trials if trial["params"] == params), None)
 
-    def number(self, number: int) -> dict | None:
-        """The line of the trial with this number, if it has ended."""
+    def number(self, number: int) -> Trial | None:
+        """The trial with this number, if it has ended."""
         return next((trial for trial in self.trials if trial["trial"] == number), None)
 
-    def add(self, params: Mapping, result: Mapping, number: int | None = None, after: int | None = None):
-        """Keep an ended trial, and write the table anew."""
-        lines = len(self.trials)
-        line = {"trial": number or lines + 1, "after": lines if after is None else after}
-        self.trials.append(line | {"params": dict(params), "result": {"protocol": self.protocol, **result}})
+    def add(
+        self, params: Mapping, result: Mapping, number: int | None = None, after: int | None = None
+    ) -> None:
+        """Keep an ended trial, by default the next one drawn, and write file and table anew."""
+        ended = len(self.trials)
+        trial = Trial(
+            trial=number or ended + 1,
+            after=ended if after is None else after,
+            params=dict(params),
+            result={"protocol": self.protocol, **result},
+        )
+        self.trials.append(trial)
         write_text(self.path, "".join(json.dumps(trial) + "\n" for trial in self.trials))
         write_text(self.path.with_suffix(".csv"), self.table().to_csv(index=False))
 
-    def drawn(self) -> list[dict]:
+    def drawn(self) -> list[Trial]:
         """The ended trials in the order in which they were drawn."""
         return sorted(self.trials, key=lambda trial: trial["trial"])
 
-    def best(self) -> dict:
-        """The finished trial with the best validation score, the first of equal ones."""
+    def best(self) -> Trial:
+        """The finished trial with the best validation score, the first of equals; UserError without any."""
         finished = [trial for trial in self.drawn() if trial["result"].get("state", FINISHED) == FINISHED]
         if not finished:
             reasons = [trial["result"]["error"] for trial in self.trials if trial["result"].get("error")]
@@ -62,7 +79,7 @@ class Journal:
         rows = []
         for trial in self.drawn():
             result = trial["result"]
-            row = {"trial": trial["trial"], **trial["params"], "state": result["state"]}
+            row: dict[str, Any] = {"trial": trial["trial"], **trial["params"], "state": result["state"]}
             row |= {"score": result["best_valid_score"], "protocol": result["protocol"]}
             row["epochs"] = result["epochs"]
             metrics = result["best_valid_result"] or {}
@@ -70,7 +87,7 @@ class Journal:
         return pd.DataFrame(rows)
 
     def report(self, trials: int) -> str:
-        """A line about the trial that ended last."""
+        """A line about the trial that ended last; `trials`: how many there will be."""
         last = self.trials[-1]
         result, score = last["result"], last["result"]["best_valid_score"]
         options = ", ".join(f"{name}={value}" for name, value in last["params"].items())

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from recbole_micro.recbole_patches import table
-from recbole_micro.recbole_patches.mechanism import MARK, Patch, apply, edited, fingerprint
+from recbole_micro.recbole_patches.mechanism import MARK, Patch, apply, edited, source_hash
 from tests.tiny import ROOT, python
 
 KINDS = ("wrap", "replace", "edit", "set", "call")
@@ -35,11 +35,11 @@ def test_a_change_is_applied_once_to_the_source_it_was_written_for(patch):
     assert getattr(changed, MARK) == patch.key
     if patch.how == "edit":
         # Compiled anew under the file and the lines of the original, whose text `inspect` therefore reads.
-        assert fingerprint(changed) == patch.source
+        assert source_hash(changed) == patch.source
         assert all(old in inspect.getsource(changed) for old, _ in patch.change), "the fault is still there"
     else:
         original = changed.__wrapped__
-        assert fingerprint(original) == patch.source
+        assert source_hash(original) == patch.source
         assert not hasattr(original, MARK), "a wrap of a wrap"
 
 

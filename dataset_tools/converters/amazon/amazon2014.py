@@ -53,6 +53,8 @@ def prepare(
 
 @dataclass(frozen=True, kw_only=True)
 class Amazon2014Options:
+    """Options of `convert amazon2014`."""
+
     raw: str | Path = option(help="folder of the three files", source=True, metavar="DIR")
     category: str = option(help="X in the files' names", source=True, recorded=True)
     text: str = shared.encoder()

@@ -20,6 +20,8 @@ TEXT_FIELDS = ("title", "store", "categories", "features", "description")
 
 @dataclass(frozen=True, kw_only=True)
 class Amazon2023Options:
+    """Options of `convert amazon2023`."""
+
     reviews: str | Path = option(help="X.jsonl.gz", source=True, metavar="F")
     meta: str | Path = option(help="meta_X.jsonl.gz", source=True, metavar="F")
     core: int = shared.k_core(5)

@@ -8,7 +8,6 @@ import numpy as np
 # text, a broken image) and the item has no features
 Encoder = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
 Embed = Callable[[list[str]], np.ndarray]  # texts that are not blank to [n, d]
-LoadText = Callable[
-    [str, Sequence[str]], Embed
-]  # of a model's name ("" without) and all texts of the data set
+# of a model's name ("" without) and all texts of the data set
+LoadText = Callable[[str, Sequence[str]], Embed]
 LoadImage = Callable[[str], Encoder]  # of a model's name; the encoder's inputs are paths of image files

@@ -14,7 +14,7 @@ class TrainDataLoader(RecBoleTrainDataLoader):
         super().__init__(config, dataset, training_sampler(config, dataset, sampler), shuffle=shuffle)
 
     def _neg_sampling(self, inter_feat):
-        with getattr(
-            self.model, "choosing_negatives", nullcontext
-        )():  # `model`: set where sampling is dynamic
+        # RecBole sets `model` where sampling is dynamic.
+        choosing = getattr(self.model, "choosing_negatives", nullcontext)
+        with choosing():
             return super()._neg_sampling(inter_feat)

@@ -1,0 +1,96 @@
+"""Options that RecBole accepts and that change nothing: here they are refused, with what to do instead."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recbole.utils import InputType, ModelType
+
+from recbole_micro.errors import UserError
+
+FILTERS = (
+    "val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter",
+    "filter_inter_by_user_or_item",
+)  # fmt: skip
+SPLITTING = ("split", "order", "group_by")
+# Names of earlier versions of RecBole, and what to write instead.
+OLD_NAMES = {
+    "eval_setting": "eval_args={split: {RS: [0.8, 0.1, 0.1]}, order: RO, group_by: user, mode: full}",
+    "split_ratio": "eval_args={split: {RS: [0.8, 0.1, 0.1]}}",
+    "leave_one_num": "eval_args={split: {LS: valid_and_test}}",
+    "group_by_user": "eval_args={group_by: user}",
+    **dict.fromkeys(("min_user_inter_num", "max_user_inter_num"), "user_inter_num_interval=[5,inf)"),
+    **dict.fromkeys(("min_item_inter_num", "max_item_inter_num"), "item_inter_num_interval=[5,inf)"),
+    **dict.fromkeys(
+        ("lowest_val", "highest_val", "equal_val", "not_equal_val"), "val_interval={rating: '[3,inf)'}"
+    ),
+    **dict.fromkeys(
+        ("neg_sampling", "training_neg_sample_num"),
+        "train_neg_sample_args={distribution: uniform, sample_num: 1}",
+    ),
+    "device": "gpu_id=0, or an empty gpu_id for the CPU",
+}
+# Options that are keys of another one.
+INSIDE = {
+    **dict.fromkeys(("split", "order", "group_by", "mode"), "eval_args"),
+    **dict.fromkeys(("distribution", "sample_num", "dynamic", "candidate_num"), "train_neg_sample_args"),
+}
+
+
+def instead(name: str) -> str | None:
+    """What to write instead of a name that RecBole had once, or that is a key of another option."""
+    if name in OLD_NAMES:
+        return f": write {OLD_NAMES[name]}."
+    if name in INSIDE:
+        return f": it is a key of {INSIDE[name]}, write {INSIDE[name]}={{{name}: ...}}."
+    return None
+
+
+def check_effects(given: Mapping[str, Any], final: Mapping[str, Any], model: type) -> None:
+    """Raise UserError where an option that the user gives can have no effect on this data and this model.
+
+    `given`: the user's options; `final`: all of them.
+    """
+    for name in given:
+        if name in OLD_NAMES:
+            raise UserError(f"The option {name} changes nothing in RecBole 1.2{instead(name)}")
+    if final.get("benchmark_filename"):
+        check_fixed_split(given, final)
+    if given.get("threshold"):
+        check_threshold(final, model)
+    if final.get("train_neg_sample_args") is None and needs_negatives(final, model):
+        raise UserError(
+            f"train_neg_sample_args is ~, but {final['model']} compares items with negatives: leave it out."
+        )
+
+
+def check_fixed_split(given: Mapping[str, Any], final: Mapping[str, Any]) -> None:
+    """RecBole neither filters nor splits interactions that come in parts."""
+    asked = [name for name in FILTERS if given.get(name)]
+    asked += [f"{key} in eval_args" for key in SPLITTING if key in (given.get("eval_args") or {})]
+    if asked:
+        parts = ", ".join(f"{final['dataset']}.{part}.inter" for part in final["benchmark_filename"])
+        raise UserError(
+            f"{' and '.join(asked)} would change nothing: {final['dataset']} has a fixed split ({parts}), "
+            "which RecBole reads as it is.  Leave the option out, or filter and split with python -m "
+            f"dataset_tools (split {final['dataset']} --how ratio, convert ... --k-core)."
+        )
+
+
+def check_threshold(final: Mapping[str, Any], model: type) -> None:
+    """Labels are read in evaluations of labels, and by models that get no sampled negatives."""
+    modes = set(final["eval_args"]["mode"].values())
+    if final["MODEL_TYPE"] not in (ModelType.GENERAL, ModelType.TRADITIONAL) or "labeled" in modes:
+        return
+    field, value = next(iter(dict(final["threshold"]).items()), ("rating", 0))
+    raise UserError(
+        f"threshold would change nothing: {final['model']} ranks, and takes every interaction for a positive "
+        f"one.  Leave low values out with val_interval={{{field}: '[{value},inf)'}} and load_col={{inter: "
+        f"[{final['USER_ID_FIELD']}, {final['ITEM_ID_FIELD']}, {field}]}}."
+    )
+
+
+def needs_negatives(final: Mapping[str, Any], model: type) -> bool:
+    """Whether a model's loss compares positives with negatives."""
+    general = final["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.KNOWLEDGE)
+    pairwise = getattr(model, "input_type", None) == InputType.PAIRWISE
+    return general and pairwise and getattr(model, "needs_negatives", True)

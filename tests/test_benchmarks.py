@@ -1,0 +1,88 @@
+"""The scripts of benchmarks/: each says what it does, the pages name them and show what they print."""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+
+if not (BENCHMARKS / "README.md").is_file():
+    pytest.skip("an installed package has no benchmarks", allow_module_level=True)
+
+MODULES = {path.name for path in BENCHMARKS.glob("*.py")}
+SCRIPTS = sorted(name for name in MODULES if '"__main__"' in (BENCHMARKS / name).read_text(encoding="utf-8"))
+README = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+@cache
+def output_of(script: str, *options: str) -> str:
+    command = [sys.executable, "-W", "ignore", str(BENCHMARKS / script), *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_says_what_it_prints_what_it_reads_and_how_long_it_takes(script):
+    text = output_of(script, "--help")
+    question = text.partition("\n\n")[2].partition("\n")[0]
+    assert question.endswith("?") and f"python benchmarks/{script}" in text
+    for word in ("Prints|prints", "Reads", "takes|Takes"):
+        assert re.search(word, text), word
+
+
+def test_the_readme_names_every_script_and_no_other():
+    assert sorted(re.findall(r"^\| `(\w+\.py)` \|", README, re.MULTILINE)) == SCRIPTS
+    assert set(re.findall(r"`(\w+\.py)", README)) == MODULES
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_files_that_a_page_names_exist(name):
+    text = README if name == "README.md" else RESULTS
+    found = set(re.findall(r"results/\w+\.csv", text)) | set(re.findall(r"benchmarks/(\w+\.\w+)", text))
+    assert found and all((BENCHMARKS / file).is_file() for file in found)
+    kept = {f"results/{path.name}" for path in (BENCHMARKS / "results").iterdir()}
+    assert name != "README.md" or kept <= found
+
+
+def test_options_that_the_page_of_results_names_exist():
+    for script, options in re.findall(r"`(?:python )?benchmarks/(\w+\.py)((?: [^`]+)?)`", RESULTS):
+        known = output_of(script, "--help") if options else ""
+        assert all(option in known for option in re.findall(r"--[\w-]+", options)), (script, options)
+
+
+@pytest.mark.parametrize("script", ["baby_table.py", "baby_trials.py", "baby_ablations.py"])
+def test_the_page_of_results_has_the_table_of_what_is_there(script):
+    table = "\n".join(line for line in output_of(script, "--show").splitlines() if line.startswith("|"))
+    assert table and table in RESULTS
+
+
+def test_rows_are_kept_once(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import support
+
+    file, key = tmp_path / "rows.csv", {"row": "MICRO", "seed": 1, "options": ""}
+    assert not support.finished(file, key)
+    support.keep(file, key | {"score": 0.5})
+    support.keep(file, key | {"seed": 2, "score": 0.25, "more": "new column"})
+    assert support.finished(file, key) and not support.finished(file, key | {"seed": 3})
+    assert list(support.kept(file)["score"]) == [0.5, 0.25] and support.kept(file)["more"][0] == ""
+
+
+def test_a_child_answers_and_a_limit_ends_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import support
+
+    assert support.call(support.markdown, ["a", "b"], [[1, 2]]) == "| a | b |\n|---|---|\n| 1 | 2 |"
+    with pytest.raises(SystemExit, match="markdown failed in a process of its own"):
+        support.call(support.markdown)
+    endless = support.run_child([sys.executable, "-c", "while True: pass"], tmp_path, cpu_limit=1)
+    assert endless.signal in ("SIGXCPU", "SIGKILL") and endless.cpu >= 0.9

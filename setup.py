@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent
 
 CORE = [
     "recbole==1.2.0",  # the framework; 1.2.1 pins a Ray that has no wheels for Python 3.12+
-    "torch>=2.4",  # models; Adam fused on the CPU
+    "torch>=2.6",  # models; Adam fused on the CPU; loads weights only unless told otherwise
     "numpy>=1.23",  # matrices
     "pandas>=2.0",  # atomic files
     "scipy>=1.10",  # sparse interaction matrices

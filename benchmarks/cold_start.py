@@ -29,7 +29,7 @@ from recbole_micro.studies.paper_figures import COLD, cold_split
 
 ROWS = {**COLD, **{model: (model, {}) for model in ("LATTICE", "FREEDOM")}}
 METRICS = ("recall@20", "ndcg@20", "precision@20")
-FRONTS = ("", "cold:", "warm:")  # of the metrics' names in the rankings that WHAT describes
+RANKINGS = ("cold_all", "cold", "warm")
 
 
 def measure(row: str, dataset: str, options: dict) -> dict:
@@ -38,7 +38,9 @@ def measure(row: str, dataset: str, options: dict) -> dict:
     result = run(model, dataset, config_dict={**own, **options})
     test = result["test_result"]
     line = {"protocol": test.protocol, "valid score": result["best_valid_score"]}
-    return line | {front + metric: test.get(front + metric) for front in FRONTS for metric in METRICS}
+    return line | {
+        f"{name}:{metric}": test.get(f"{name}:{metric}") for name in RANKINGS for metric in METRICS
+    }
 
 
 def table(file: Path) -> str:
@@ -47,13 +49,13 @@ def table(file: Path) -> str:
     for (dataset, options), group in pd.read_csv(file).groupby(["dataset", "options"], sort=False):
         for row in (row for row in ROWS if row in set(group.row)):
             part = group[group.row == row]
-            means = [part[[front + metric for metric in METRICS]].mean() for front in FRONTS]
+            means = [part[[f"{name}:{metric}" for metric in METRICS]].mean() for name in RANKINGS]
             cells = [
                 "not ranked" if ranking.isna().any() else " / ".join(f"{value:.4f}" for value in ranking)
                 for ranking in means
             ]
             lines.append((dataset, options, row, len(part), *cells))
-    return markdown(("data set", "options", "model", "seeds", *WHAT.values()), lines)
+    return markdown(("data set", "options", "model", "seeds", *(WHAT[name] for name in RANKINGS)), lines)
 
 
 def main() -> None:

@@ -158,12 +158,19 @@ def test_saved_data_are_refused_and_never_opened(tiny, tmp_path):
     for name in ("save_dataset", "save_dataloaders"):
         with pytest.raises(recbole_micro.UserError, match=f"{name} is set, but RecBole saves .* pickles"):
             recbole_micro.Config("MICRO", "tiny", config_dict={**tiny, name: True})
-    made = recbole_micro.Config("BPR", "tiny", config_dict=dict(tiny))
+
+
+@pytest.mark.parametrize("kind", [RecBoleConfig, recbole_micro.Config])
+def test_a_planted_pickle_is_never_opened(tiny, tmp_path, kind, caplog):
+    """RecBole looks for saved data and loaders by these names, without any option set."""
+    made = kind("BPR", "tiny", config_dict=dict(tiny))
     (tmp_path / "saved").mkdir()
+    planted = (tmp_path / "planted").as_posix()
     for file in ("tiny-Dataset.pth", "tiny-for-BPR-dataloader.pth"):
-        (tmp_path / "saved" / file).write_bytes(b"cos\nsystem\n(S'touch planted'\ntR.")
+        (tmp_path / "saved" / file).write_bytes(f"cos\nsystem\n(S'touch {planted}'\ntR.".encode())
     train, *_ = data_preparation(made, create_dataset(made))
-    assert len(train.dataset) and not (tmp_path / "planted").exists()
+    assert len(train.dataset) and not Path(planted).exists()
+    assert caplog.text.count("is not opened: RecBole saves data as pickles") == 2
 
 
 def test_recboles_quick_start_trains_a_plugin_model_as_ours_does(tiny):

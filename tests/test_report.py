@@ -14,6 +14,7 @@ import pytest
 from matplotlib.image import imread
 
 from recbole_micro.studies import report, result_tables
+from recbole_micro.studies.results import named_rankings
 from recbole_micro.studies.worker import EPOCHS, RESULT, USERS
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -155,7 +156,7 @@ def test_plots_have_ink_and_the_width_of_a_column(study):
 
 def test_cold_items_have_bars_of_their_own(study):
     results, out = study
-    for front in ("cold", "warm"):
+    for front in ("cold_all", "cold", "warm"):
         results[f"test {front}:recall@5"] = results["test recall@5"] / 2
     results.loc[results["label"] == "BPR", "test cold:recall@5"] = np.nan
     report.write(results, out, "tiny")
@@ -255,7 +256,7 @@ def in_browser(page: str, folder, width: int) -> dict:
 def test_a_browser_shows_all_pictures_and_nothing_beyond_the_edge(width, study, tmp_path):
     results, out = study
     results = long_labels(results)
-    for front in ("cold", "warm"):
+    for front in ("cold_all", "cold", "warm"):
         results[f"test {front}:recall@5"] = results["test recall@5"] / 2
     page = report.write(results, out, "tiny", before="<p>Something above.</p>").read_text()
     assert not re.search("https?:|//[a-z]", re.sub('base64,[^"]*', "", page))
@@ -275,3 +276,11 @@ def test_a_browser_shows_all_pictures_and_nothing_beyond_the_edge(width, study, 
         broken = page.replace("<h1>", '<img src="data:image/png;base64,AAAA"><h1 style="width: 50rem">')
         found = in_browser(broken, browser, width)
         assert found["scroll"] > width and found["blank"] == 1
+
+
+def test_a_cold_start_result_of_an_earlier_version_has_todays_names():
+    """Its plain names were those of cold items among all."""
+    old = {"recall@5": 0.1, "cold:recall@5": 0.2, "warm:recall@5": 0.3}
+    assert named_rankings(old) == {"cold_all:recall@5": 0.1, "cold:recall@5": 0.2, "warm:recall@5": 0.3}
+    today = {"recall@5": 0.25, "cold_all:recall@5": 0.1, "cold:recall@5": 0.2}
+    assert named_rankings(today) == today and named_rankings({"recall@5": 0.4}) == {"recall@5": 0.4}

@@ -1,6 +1,8 @@
 """RecBole's data sets with the plugin's checks: what users can mend is said before RecBole would crash."""
 
+import os
 import re
+from logging import getLogger
 from pathlib import Path
 
 import recbole.data.dataset
@@ -120,13 +122,27 @@ def check_loaded(field: str, names: list[str], columns: list[str] | None, what: 
 BY_TYPE = {ModelType.SEQUENTIAL: "SequentialDataset", ModelType.KNOWLEDGE: "KnowledgeBasedDataset"}
 
 
-def create(config: RecBoleConfig) -> RecBoleDataset:
-    """What RecBole's `create_dataset` makes of a configuration, with the checks.
+def create(config: RecBoleConfig, checked: bool) -> RecBoleDataset:
+    """What RecBole's `create_dataset` makes of a configuration; `checked`: with the checks of `CheckedFiles`.
 
-    Saved data sets are not looked for: they are pickles, which can run code when they are opened.
+    A saved data set is never opened: it is a pickle, which can run code.
     """
     name = BY_TYPE.get(config["MODEL_TYPE"], "Dataset")
     base = getattr(recbole.data.dataset, f"{config['model']}Dataset", None) or getattr(
         recbole.data.dataset, name
     )
-    return extended(base, CheckedFiles)(config)
+    own_file = os.path.join(config["checkpoint_dir"], f"{config['dataset']}-{base.__name__}.pth")
+    warn_of_pickle(config["dataset_save_path"] or own_file)
+    dataset = (extended(base, CheckedFiles) if checked else base)(config)
+    if config["save_dataset"]:
+        dataset.save()
+    return dataset
+
+
+def warn_of_pickle(file: str) -> None:
+    """Say that a file that RecBole would unpickle is left alone."""
+    if os.path.exists(file):
+        getLogger().warning(
+            f"{file} is not opened: RecBole saves data as pickles, which can run code; the atomic files are "
+            "read again."
+        )

@@ -1,7 +1,8 @@
 """What is ranked in an evaluation: all items or, in a cold-start run, cold and warm ones by themselves.
 
-Three rankings are measured in a cold-start run: `all`, a user's cold items among all items; `cold`, among
-the cold items only; `warm`, the other items of users who have training interactions, among the warm items.
+Beside the plain ranking of all interactions among all items a cold-start run measures three more: `cold_all`,
+a user's cold items among all items; `cold`, among the cold items only; `warm`, the other items of users who
+have training interactions, among the warm items.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,13 @@ from recbole_micro.data.cold_items import cold_items
 from recbole_micro.evaluation.metrics import Metrics
 
 # What each ranking ranks, for people.
-WHAT = {"all": "cold items among all items", "cold": "cold items among cold items", "warm": "warm items"}
+PLAIN = "all"
+WHAT = {
+    PLAIN: "all items",
+    "cold_all": "cold items among all items",
+    "cold": "cold items among cold items",
+    "warm": "warm items among warm items",
+}
 BY_DEFINITION = ("Random", "Pop")  # RecBole's models that say something about items nobody trained on
 EQUAL = ("Pop",)  # of these, those that give all cold items the same score, below the others
 
@@ -42,23 +49,21 @@ def ranks_cold_items(model: AbstractRecommender) -> bool:
 
 
 def rankings(loader: AbstractDataLoader) -> dict[str, Ranking]:
-    """The rankings of an evaluation loader by name: one of all items (""), or those of a cold-start run."""
+    """The rankings of an evaluation loader by name: that of all items first, then those of cold start."""
     protocol, parts = getattr(loader, "protocol", "recbole"), getattr(loader, "parts", {})
-    if not parts:
-        return {"": Ranking("", loader, None, protocol, "")}
-    return {
-        name: Ranking(name, part, candidates, protocol, WHAT[name])
-        for name, (part, candidates) in parts.items()
-    }
+    found = {PLAIN: Ranking(PLAIN, loader, None, protocol, WHAT[PLAIN] if parts else "")}
+    for name, (part, candidates) in parts.items():
+        found[name] = Ranking(name, part, candidates, protocol, WHAT[name])
+    return found
 
 
 def selecting(loader: AbstractDataLoader, model: AbstractRecommender, warned: set[str]) -> Ranking:
     """The ranking by which the epoch is selected; says once (`warned`) where it is not the one asked for."""
     measured = rankings(loader)
-    if "" in measured:
-        return measured[""]
-    able = ranks_cold_items(model)
-    order = (loader.selection, "warm", "all") if able else ("warm", "all")
+    if len(measured) == 1:
+        return measured[PLAIN]
+    able = ranks_cold_items(model) or loader.selection == PLAIN
+    order = (loader.selection, "warm", PLAIN) if able else ("warm", PLAIN)
     chosen = next(name for name in order if name in measured)
     if chosen != loader.selection and chosen not in warned:
         warned.add(chosen)
@@ -70,19 +75,21 @@ def selecting(loader: AbstractDataLoader, model: AbstractRecommender, warned: se
 def joined(model: AbstractRecommender, results: Mapping[str, Metrics]) -> Metrics:
     """One result of all rankings of a test.
 
-    The keys are RecBole's for `all`, and with `cold:` and `warm:` in front for the others; what a model
-    cannot rank is NaN.
+    The keys are RecBole's for the plain ranking, and with `cold_all:`, `cold:` and `warm:` in front for the
+    others; what a model cannot rank is NaN.  The note is the legend.
     """
-    first = next(iter(results.values()))
-    if set(results) == {""}:
-        return first
+    plain = results[PLAIN]
+    if len(results) == 1:
+        return plain
     able, name = ranks_cold_items(model), type(model).__name__
     values = {}
     for ranking, result in results.items():
-        front = "" if ranking == "all" else f"{ranking}:"
-        known = ranking == "warm" or able and (ranking == "all" or name not in EQUAL)
+        front = "" if ranking == PLAIN else f"{ranking}:"
+        known = ranking in (PLAIN, "warm") or able and (ranking == "cold_all" or name not in EQUAL)
         values.update({front + metric: value if known else float("nan") for metric, value in result.items()})
-    return Metrics(values, first.protocol, "" if able else f"{name} cannot rank cold items")
+    legend = "; ".join(f"{ranking}: {WHAT[ranking]}" for ranking in results if ranking != PLAIN)
+    unable = "" if able else f"{name} cannot rank cold items"
+    return Metrics(values, plain.protocol, ", ".join(filter(None, (legend, unable))))
 
 
 def cold_start_parts(
@@ -99,5 +106,5 @@ def cold_start_parts(
     known[train.inter_feat[train.uid_field]] = True
     on_cold = cold[dataset.inter_feat[dataset.iid_field]]
     on_warm = ~on_cold & known[dataset.inter_feat[dataset.uid_field]]
-    asked = {"all": (on_cold, None), "cold": (on_cold, cold), "warm": (on_warm, ~cold)}
+    asked = {"cold_all": (on_cold, None), "cold": (on_cold, cold), "warm": (on_warm, ~cold)}
     return {name: (chosen, items) for name, (chosen, items) in asked.items() if chosen.any()}

@@ -208,6 +208,7 @@ class Config(RecBoleConfig):
         if self.resumed:
             checks.check_same_data(self.resumed, final)
         effects.check_effects(self.given, final, self.model_class)
+        self.notices += effects.notices(self.given, final, self.model_class)
 
     def follow_metrics(self, final: dict[str, Any]) -> None:
         """Where the user gives `topk` or `metrics` alone, `valid_metric` is one of what they compute.

@@ -5,7 +5,10 @@ from typing import Any
 
 from recbole.utils import InputType, ModelType
 
+from recbole_micro.data.cold_items import is_cold_start
 from recbole_micro.errors import UserError
+from recbole_micro.options import defaults
+from recbole_micro.options.values import parse_strings
 
 FILTERS = (
     "val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter",
@@ -61,6 +64,20 @@ def check_effects(given: Mapping[str, Any], final: Mapping[str, Any], model: typ
         raise UserError(
             f"train_neg_sample_args is ~, but {final['model']} compares items with negatives: leave it out."
         )
+
+
+def notices(given: Mapping[str, Any], final: Mapping[str, Any], model: type) -> list[str]:
+    """What a user may want to know of settings that are taken as they are."""
+    family = {base.__name__ for base in model.__mro__}
+    meant = defaults.plugin_defaults("preset/cold_start.yaml").get("models", [])
+    presets = parse_strings(given["preset"]) if isinstance(given.get("preset"), str) else given.get("preset")
+    cold = is_cold_start({**final, "cold_start": final.get("cold_start")})
+    if cold and family.intersection(meant) and "cold_start" not in (presets or []):
+        return [
+            f"{final['dataset']} is a cold-start split, and {final['model']} has settings for those: "
+            "--preset=cold_start."
+        ]
+    return []
 
 
 def check_fixed_split(given: Mapping[str, Any], final: Mapping[str, Any]) -> None:

@@ -14,27 +14,10 @@ LOADERS = "recbole.data.dataloader.general_dataloader"
 GENERAL = "recbole.model.general_recommender"
 TUNING = "recbole.trainer.hyper_tuning"
 
-# Options that a saved data set depends on, and that RecBole does not compare before it takes one.
-UNNAMED_DATASET_ARGUMENTS = (
-    "data_path", "eval_args", "discretization", "numerical_features", "token_num_threshold",
-    "convert_token_to_onehot", "encoding", "entity_kg_num_interval", "relation_kg_num_interval",
-    "kg_reverse_r",
-)  # fmt: skip
-# The plugin's, on which saved loaders depend.
-LOADER_OPTIONS = ("protocol", "cold_start", "cold_selection", "official_negatives")
-
 
 def ensure_dir(dir_path: str | os.PathLike[str]) -> None:
     """Make a folder where there is none (RecBole's function of this name)."""
     os.makedirs(dir_path, exist_ok=True)
-
-
-def dataset_arguments() -> list[str]:
-    """RecBole's list of what a saved data set depends on, with what it leaves out."""
-    from recbole.data import utils
-
-    known = utils.dataset_arguments
-    return [*known, *(name for name in (*UNNAMED_DATASET_ARGUMENTS, *LOADER_OPTIONS) if name not in known)]
 
 
 def built_by_exact_time(original: Callable) -> Callable:
@@ -115,10 +98,6 @@ BUGS = (
         "recbole.data.dataloader.abstract_dataloader:NegSampleDataLoader", "_neg_sampling", "edit",
         (("torch.max(scores, dim=0)[1].detach()", "torch.max(scores, dim=0)[1].detach().cpu()"),),
         "Dynamic sampling indexes candidates on the CPU by what is on the model's device.", "1895cb37c649",
-    ),
-    Patch(
-        "recbole.data.utils", "dataset_arguments", "set", dataset_arguments,
-        "A saved data set was taken for the current one though its folder, split or columns differ.",
     ),
     Patch(
         "recbole.utils.utils", "ensure_dir", "replace", ensure_dir,

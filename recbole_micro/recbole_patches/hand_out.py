@@ -57,27 +57,12 @@ def is_multimodal(model: type) -> bool:
     return issubclass(model, MultimodalRecommender)
 
 
-def plugin_dataset(original: Callable) -> Callable:
-    """RecBole's `create_dataset` for a configuration of the plugin's: the plugin's data set."""
+def plugin_dataset(config: Any) -> Any:
+    """RecBole's `create_dataset`, which opens no pickle; the plugin's class for its configurations."""
+    from recbole_micro.data.dataset import create
+    from recbole_micro.options.config import Config
 
-    def create_dataset(config):
-        from recbole_micro.data.dataset import create
-        from recbole_micro.options.config import Config
-
-        return create(config) if isinstance(config, Config) else original(config)
-
-    return create_dataset
-
-
-def no_saved_loaders(original: Callable) -> Callable:
-    """RecBole's `load_split_dataloaders`: a configuration of the plugin's never opens a pickle."""
-
-    def load_split_dataloaders(config):
-        from recbole_micro.options.config import Config
-
-        return None if isinstance(config, Config) else original(config)
-
-    return load_split_dataloaders
+    return create(config, checked=isinstance(config, Config))
 
 
 def plugin_loader(original: Callable) -> Callable:
@@ -116,12 +101,9 @@ HAND_OUT = (
         "08830c6285c8",
     ),
     Patch(
-        "recbole.data.utils", "create_dataset", "wrap", plugin_dataset,
-        "RecBole chooses the data set's class by the model's type.", "1a2f76b26b3d",
-    ),
-    Patch(
-        "recbole.data.utils", "load_split_dataloaders", "wrap", no_saved_loaders,
-        "RecBole unpickles loaders wherever a file of their default name lies.", "ad97dd4b6a7c",
+        "recbole.data.utils", "create_dataset", "replace", plugin_dataset,
+        "RecBole chooses the data set's class by the model's type, and unpickles a saved one.",
+        "1a2f76b26b3d",
     ),
     Patch(
         "recbole.data.utils", "get_dataloader", "wrap", plugin_loader,

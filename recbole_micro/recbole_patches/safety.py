@@ -1,6 +1,7 @@
 """Values that RecBole evaluates and files that it unpickles: here they are read as plain data."""
 
 import ast
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,22 @@ def load_data_and_model(model_file: str | Path) -> tuple:
     return tuple(load_data_and_model(model_file))
 
 
+def load_split_dataloaders(config: Any) -> None:
+    """RecBole's function of this name: no saved loaders are opened, they are pickles."""
+    from recbole_micro.data.dataset import warn_of_pickle
+
+    own_file = f"{config['dataset']}-for-{config['model']}-dataloader.pth"
+    warn_of_pickle(config["dataloaders_save_path"] or os.path.join(config["checkpoint_dir"], own_file))
+
+
 PICKLE = "Checkpoints were pickled, Config and all: PyTorch 2.6 refuses to open them, and rightly so."
 EVAL = "Strings were evaluated as Python code."
 
 SAFETY = (
+    Patch(
+        "recbole.data.utils", "load_split_dataloaders", "replace", load_split_dataloaders,
+        "Loaders were unpickled wherever a file of their default name lay.", "ad97dd4b6a7c",
+    ),
     Patch(
         "recbole.config.configurator:Config", "_convert_config_dict", "replace", convert_config_dict, EVAL,
         "6c9042250ea4",

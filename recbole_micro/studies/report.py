@@ -75,7 +75,11 @@ def draw(
         path = folder / f"bars-{metric.replace('@', '')}.png"
         plots.bars(mean, std, {metric: metric}, result_tables.title(metric), path)
         drawn.append((path, f"{result_tables.title(metric)} on the test set of {dataset}{note}"))
-    drawn += [cold_bars(mean, std, metric, folder, dataset) for metric in plain if f"cold:{metric}" in mean]
+    drawn += [
+        cold_bars(mean, std, metric, folder, dataset)
+        for metric in dict.fromkeys(name.rpartition(":")[2] for name in summary.metrics)
+        if f"cold_all:{metric}" in mean
+    ]
     curves, metric = validation_curves(done, out)
     if any(len(table.dropna(how="all")) > 1 for table in curves.values()):
         best = {labels[label]: table for label, table in best_curves(curves, metric).items()}
@@ -137,7 +141,7 @@ def cold_bars(
     mean: pd.DataFrame, std: pd.DataFrame, metric: str, folder: Path, dataset: str
 ) -> tuple[Path, str]:
     """The rankings of cold and warm items side by side."""
-    groups = {metric: "cold among all", f"cold:{metric}": "cold", f"warm:{metric}": "warm"}
+    groups = {f"cold_all:{metric}": "cold among all", f"cold:{metric}": "cold", f"warm:{metric}": "warm"}
     groups = {column: label for column, label in groups.items() if column in mean}
     path = folder / f"cold-{metric.replace('@', '')}.png"
     plots.bars(mean, std, groups, result_tables.title(metric), path)

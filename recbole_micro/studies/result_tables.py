@@ -158,8 +158,9 @@ def csv(summary: Summary) -> str:
 
 
 def title(metric: str) -> str:
-    """A metric's name for people: `cold:ndcg@20` is `cold: NDCG@20`."""
+    """A metric's name for people: `cold_all:ndcg@20` is `cold, all: NDCG@20`."""
     front, _, name = metric.rpartition(":")
+    front = front.replace("_", ", ")
     name, at, k = name.partition("@")
     name, under, form = name.partition("_")
     name = name.upper() if name in ("ndcg", "mrr", "map", "auc", "gauc") else name.capitalize()

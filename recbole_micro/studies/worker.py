@@ -25,7 +25,7 @@ from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro.checkpoint import plain, plain_config
 from recbole_micro.errors import UserError
-from recbole_micro.evaluation.ranking import rankings
+from recbole_micro.evaluation.ranking import PLAIN, rankings
 from recbole_micro.files import write_text
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.values import read_yaml
@@ -142,7 +142,7 @@ def write_users(
     if not test_data:
         return
     ranking = next(iter(rankings(test_data).values()))
-    front = "" if ranking.name in ("", "all") else f"{ranking.name}:"
+    front = "" if ranking.name == PLAIN else f"{ranking.name}:"
     loader, dataset = ranking.loader, ranking.loader._dataset
     if getattr(loader, "is_sequential", False):
         users = dataset.inter_feat[dataset.uid_field]

@@ -45,8 +45,8 @@ class DAMRS(MultimodalRecommender):
         self.backbone = self.backbone_of("LightGCN", config["embedding_size"], n_layers=config["n_ui_layers"])
         graphs = [*consistent_knn(self.modalities, config["knn_k"], config["knn_memory"]).values()]
         graphs.append(common_users(self.train_user, self.train_item, self.n_items, config["session_k"]))
-        self.present = torch.stack([graph.crow.diff() > 0 for graph in graphs], 1)  # [n_items, n_graphs]
-        self.share = self.present / self.present.sum(1, keepdim=True).clamp(min=1)  # [n_items, n_graphs]
+        present = torch.stack([graph.crow.diff() > 0 for graph in graphs], 1)
+        self.share = present / present.sum(1, keepdim=True).clamp(min=1)  # of each graph, [n_items, n_graphs]
         self.neighbours = others(graphs)
         self.graphs = [normalize(graph, "symmetric") for graph in graphs]
 

@@ -80,8 +80,8 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
 
 
 SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
-SAMPLED += ["PGL", "DAMRS", "LGMRec", "STAIR"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
+SAMPLED += ["PGL", "DAMRS", "LGMRec", "STAIR"]
 
 
 @pytest.mark.parametrize("model", [*SAMPLED, *BUILT_IN])
@@ -236,11 +236,11 @@ ABLE = {
     "VBPR": True,
     "MMGCN": True,
     "GRCN": True,
-    "BM3": False,
     "PGL": True,
     "DAMRS": True,
     "LGMRec": True,
     "STAIR": True,
+    "BM3": False,
 }
 
 

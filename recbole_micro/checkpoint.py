@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # this module is imported before RecBole is mended
     from recbole.model.abstract_recommender import AbstractRecommender
     from recbole.trainer.trainer import AbstractTrainer
 
+LAST = ".last.pth"  # the end of the name of a last state
 ARCHIVE = b"PK\x03\x04"  # what `torch.save` writes is a zip archive; older files are bare pickles
 # What Config works out by itself, and what belongs to one process on one machine.
 COMPUTED = {
@@ -167,6 +168,8 @@ def write(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     try:
         with open(part, "wb") as file:  # so that a bad path is an OSError, not an error of torch
             torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -212,3 +215,22 @@ def restore(model: "AbstractRecommender", checkpoint: Mapping[str, Any]) -> None
             "or options such as embedding_size differ from those that it was trained with."
         ) from error
     model.load_other_parameter(checkpoint.get("other_parameter"))
+
+
+def last_file(best: str | os.PathLike[str]) -> str:
+    """The file of a training's last state beside that of its best one."""
+    return f"{os.path.splitext(os.fspath(best))[0]}{LAST}"
+
+
+def newest_last(folder: str | os.PathLike[str], model: str | None, dataset: str | None) -> str:
+    """The last state in a folder that was written last, of this model and data set where they are given."""
+    files = sorted(Path(folder).glob(f"*{LAST}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files:
+        stored = load_checkpoint(file)["config"]
+        if model in (None, stored["model"]) and dataset in (None, stored["dataset"]):
+            return str(file)
+    what = " on ".join(filter(None, (model, dataset))) or "any model"
+    raise UserError(
+        f"There is no training of {what} in {folder} to continue: name a checkpoint with --resume=FILE, or "
+        "start without --resume."
+    )

@@ -361,8 +361,9 @@ def check_name(name: str) -> None:
 
 
 def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:
-    """The options with `True` for booleans without a value; UserError for others without one."""
+    """The options with `True` for booleans without a value, `last` for resume; UserError for others."""
     declared = options.declared(given.get("model") or "", given.get("dataset") or "")
+    given = {name: "last" if (name, value) == ("resume", None) else value for name, value in given.items()}
     for name, value in given.items():
         kinds = declared[name].kinds if name in declared else ()
         if value is None and "bool" not in [kind.name for kind in kinds]:

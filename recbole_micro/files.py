@@ -40,4 +40,6 @@ def alone_in(out: Path) -> Iterator[None]:
                 raise UserError(
                     f"Another process is at work in {out}: wait for it, or choose another --out."
                 ) from None
+        for part in out.glob("*.part"):  # of a process that was killed
+            part.unlink()
         yield

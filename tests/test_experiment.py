@@ -341,12 +341,12 @@ def test_real_runs_are_killed_fail_and_finish(tiny, tmp_path):
     killer.write_text(
         "import os, sys\n"
         "from recbole.trainer import Trainer\n"
-        "from recbole_micro import run_folder\n"
+        "from recbole_micro.studies import worker\n"
         "original = Trainer._train_epoch\n"
-        "def _train_epoch(self, data, epoch, **more):\n"
-        "    return os._exit(9) if epoch == 1 else original(self, data, epoch, **more)\n"
+        "def _train_epoch(self, data, epoch, *more):\n"
+        "    return os._exit(9) if epoch == 1 else original(self, data, epoch, *more)\n"
         "Trainer._train_epoch = _train_epoch\n"
-        "sys.exit(run_folder.main(sys.argv[1:]))\n"
+        "sys.exit(worker.main(sys.argv[1:]))\n"
     )
     runs = runs_module.grid(["BPR"], [1], **tiny) + runs_module.grid(
         ["MICRO"], [1], **tiny, modalities=["smell"]

@@ -14,7 +14,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import get_model, set_color
 
 from recbole_micro import distributed
-from recbole_micro.checkpoint import as_given, load_checkpoint
+from recbole_micro.checkpoint import as_given, load_checkpoint, newest_last
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.evaluation.protocol import metrics_of
 from recbole_micro.options import checks, defaults, effects, schema, user_models
@@ -110,6 +110,10 @@ class Config(RecBoleConfig):
         external = self.external_config_dict
         if external.get("plugins"):
             external["plugins"] = user_models.load(external["plugins"])
+        if external.get("resume") == "last":
+            asked = model or external.get("model"), dataset or external.get("dataset")
+            names = (getattr(name, "__name__", name) for name in asked)
+            external["resume"] = newest_last(external.get("checkpoint_dir") or "saved", *names)
         resumed = load_checkpoint(external["resume"])["config"] if external.get("resume") else {}
         model = model or external.get("model") or resumed.get("model")
         dataset = dataset or external.get("dataset") or resumed.get("dataset")

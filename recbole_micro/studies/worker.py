@@ -23,7 +23,7 @@ from recbole.data.dataloader import AbstractDataLoader
 from recbole.trainer import Trainer
 from recbole.utils.logger import RemoveColorFilter
 
-from recbole_micro.checkpoint import plain, plain_config
+from recbole_micro.checkpoint import last_file, plain, plain_config
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.ranking import PLAIN, rankings
 from recbole_micro.files import write_text
@@ -104,6 +104,7 @@ def train_in(folder: Path) -> dict[str, Any]:
         "checkpoint": os.path.basename(trainer.saved_model_file),
     }
     write_text(folder / RESULT, json.dumps(result, indent=1))
+    Path(last_file(trainer.saved_model_file)).unlink(missing_ok=True)  # nothing goes on from here
     return result
 
 

@@ -2,8 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from logging import getLogger
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch.distributed as dist
 from recbole.config import Config as RecBoleConfig
@@ -13,12 +14,13 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import Trainer
 from recbole.utils import init_logger
 
-from recbole_micro.checkpoint import check_ids, load_checkpoint, restore
+from recbole_micro.checkpoint import check_ids, last_file, load_checkpoint, restore
 from recbole_micro.distributed import from_first
 from recbole_micro.errors import UserError
 from recbole_micro.options import user_models
 from recbole_micro.options.stored import config_from_plain
 from recbole_micro.training.experiment import Experiment, build
+from recbole_micro.training.last_state import as_metrics
 
 
 class Loaded(NamedTuple):
@@ -74,7 +76,8 @@ def resume(experiment: Experiment, checkpoint: str) -> None:
     own_file = trainer.saved_model_file
     if not config["single_spec"]:  # each process names it by its own clock
         own_file = from_first(own_file)
-    check_ids(load_checkpoint(checkpoint), experiment.train_data._dataset)
+    state = load_checkpoint(checkpoint)
+    check_ids(state, experiment.train_data._dataset)
     trainer.resume_checkpoint(checkpoint)
     if trainer.start_epoch >= trainer.epochs:
         raise UserError(
@@ -82,6 +85,9 @@ def resume(experiment: Experiment, checkpoint: str) -> None:
             f"set epochs (now {trainer.epochs}) higher to continue."
         )
     trainer.saved_model_file = own_file
+    if "last" in state:
+        go_on(trainer, state["last"], checkpoint)
+        return
     if config["local_rank"] == 0:
         shutil.copyfile(checkpoint, own_file)
     if not config["single_spec"]:
@@ -91,9 +97,31 @@ def resume(experiment: Experiment, checkpoint: str) -> None:
         trainer.best_valid_result = trainer.evaluate(experiment.valid_data, load_best_model=False)
 
 
+def go_on(trainer: Trainer, last: Mapping[str, Any], checkpoint: str) -> None:
+    """Continue from a last state, to the result that the uninterrupted training would have had."""
+    if trainer.cur_step > trainer.stopping_step:
+        raise UserError(
+            f"The training of {checkpoint} has stopped for want of progress: set stopping_step (now "
+            f"{trainer.stopping_step}) higher to continue."
+        )
+    if last["best_file"] is not None:
+        best = os.path.join(os.path.dirname(checkpoint), last["best_file"])
+        if not os.path.isfile(best):
+            raise UserError(f"The best state {best} is not beside {checkpoint}: put it back, or train anew.")
+        if trainer.config["local_rank"] == 0:
+            shutil.copyfile(best, trainer.saved_model_file)
+    trainer.best_valid_result = as_metrics(last["best_valid_result"])
+    trainer.train_loss_dict = dict(last["train_loss"])
+    trainer.validations = {epoch: as_metrics(result) for epoch, result in last["validations"]}
+    if trainer.config["single_spec"]:
+        trainer.resumed = last
+
+
 def how_to_resume(trainer: Trainer) -> str:
     """What an interrupted training leaves behind, as a sentence."""
-    file = trainer.saved_model_file
+    file, last = trainer.saved_model_file, last_file(trainer.saved_model_file)
+    if os.path.isfile(last):
+        return f"Go on after the last complete epoch with --resume={last}."
     if not os.path.isfile(file):
         return "No checkpoint was written yet."
     return f"The best epoch so far is in {file}: go on from there with --resume={file}."

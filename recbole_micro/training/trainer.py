@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections import OrderedDict
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from logging import LoggerAdapter, getLogger
 from typing import Any
 
@@ -13,7 +13,7 @@ from recbole.data.dataloader import AbstractDataLoader, FullSortEvalDataLoader
 from recbole.data.interaction import Interaction
 from recbole.trainer import TraditionalTrainer
 from recbole.trainer import Trainer as RecBoleTrainer
-from recbole.trainer.trainer import AbstractTrainer
+from recbole.trainer.trainer import AbstractTrainer, PretrainTrainer
 from recbole.utils import EvaluatorType, set_color
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
@@ -23,9 +23,11 @@ from tqdm import tqdm
 from recbole_micro import mixing
 from recbole_micro.checkpoint import fingerprint, load_checkpoint, restore
 from recbole_micro.distributed import from_first, same_draws
+from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
+from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
 
 _trainers = itertools.count(1)  # numbers this process's trainers in the names of their checkpoints
@@ -73,7 +75,9 @@ class PluginTrainer(RecBoleTrainer):
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
-        self.epoch = 0
+        self.epoch, self.step = 0, 0
+        self.keeps_last = False
+        self.resumed: Mapping[str, Any] | None = None  # what a resumed training restores with its first epoch
         # RecBole names it by the second: runs that start together would overwrite each other's.
         stem, suffix = os.path.splitext(self.saved_model_file)
         self.saved_model_file = f"{stem}-{os.getpid()}-{next(_trainers)}{suffix}"
@@ -96,18 +100,60 @@ class PluginTrainer(RecBoleTrainer):
     def fit(
         self, train_data: AbstractDataLoader, *arguments: Any, **named: Any
     ) -> tuple[float, Metrics | None]:
-        """RecBole's `fit`; checkpoints say which users and items the model's rows stand for."""
+        """RecBole's `fit`; checkpoints say which users and items the model's rows stand for.
+
+        Where the best state is saved, so is the last one (`save_last`), by which a training goes on.
+        """
         self.ids = fingerprint(train_data._dataset)
-        return super().fit(train_data, *arguments, **named)
+        saved = named.get("saved", arguments[2] if len(arguments) > 2 else True)
+        several = not self.config["single_spec"] or isinstance(self, PretrainTrainer)
+        self.keeps_last = bool(saved and self.config["save_last"] and self.epochs > 1 and not several)
+        result = super().fit(train_data, *arguments, **named)
+        if self.keeps_last and self.train_loss_dict:
+            write_last(self, train_data)
+        return result
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         """An epoch begins here: the model draws, or forgets, what holds for one epoch."""
+        if self.keeps_last and self.train_loss_dict and self.resumed is None:
+            write_last(self, train_data)
+        if self.resumed is not None:
+            restore_random(self.resumed, train_data, self.device)
+            self.resumed = None
         begin = getattr(self.model, "start_epoch", None)
         if begin is not None:
             with same_draws(self.device):
                 begin()
-        self.epoch = epoch_idx
+        self.epoch, self.step = epoch_idx, 0
+        loss_func = self.checked(loss_func or self.model.calculate_loss)
         return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+
+    def checked(self, loss_func: Callable) -> Callable:
+        """A loss function that says what is wrong where a loss is no number."""
+
+        def calculate_loss(*arguments, **named):
+            losses = loss_func(*arguments, **named)
+            self.step += 1
+            parts = losses if isinstance(losses, tuple) else (losses,)
+            if not all(bool(torch.isfinite(part).all()) for part in parts):
+                names = getattr(self.model, "loss_names", ()) or [f"loss {n + 1}" for n in range(len(parts))]
+                raise UserError(self.not_finite(dict(zip(names, parts, strict=False))))
+            return losses
+
+        return calculate_loss
+
+    def not_finite(self, parts: Mapping[str, torch.Tensor]) -> str:
+        """A sentence on losses that are no numbers: where, which, the likely cause, what is left."""
+        wrong = ", ".join(
+            f"{name} is {part.sum().item()}" for name, part in parts.items() if not part.isfinite().all()
+        )
+        tau = " raise tau," if self.config["tau"] else ""
+        good = self.saved_model_file if os.path.isfile(self.saved_model_file) else None
+        kept = f"the best state so far is in {good}" if good else "no state was saved yet"
+        return (
+            f"Training ended in epoch {self.epoch}, batch {self.step}: {wrong}.  Lower learning_rate (now "
+            f"{self.learning_rate}),{tau} or look for huge values in the features; {kept}."
+        )
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress)

@@ -68,6 +68,9 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         Processes that train together draw the same in it, such as a sample of the edges.
         """
 
+    def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Called once with the trainer's optimiser: the place for hooks around its steps."""
+
     def train(self, mode: bool = True) -> "MultimodalRecommender":
         """RecBole's Trainer calls this at the start of every epoch; cached embeddings are stale from here on.
 

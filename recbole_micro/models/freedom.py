@@ -1,17 +1,14 @@
 """FREEDOM: frozen item graph, denoised user-item graph (Zhou and Shen, ACM MM 2023)."""
 
-import math
 from functools import cached_property
 
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
-from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.nn import losses
-from recbole_micro.nn.graph import Graph, mix, normalize
-from recbole_micro.nn.knn import knn
+from recbole_micro.nn.fixed_graphs import frozen_graph
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.transform import FeatureTransform
 
@@ -37,22 +34,14 @@ class FREEDOM(MultimodalRecommender):
         self.backbone = self.backbone_of(
             "LightGCN", size, n_layers=config["n_ui_layers"], edge_dropout=config["edge_dropout"]
         )
-        self.item_graph = self._frozen_graph(config)
+        self.item_graph = frozen_graph(
+            self.modalities,
+            config["knn_k"],
+            config["modality_weights"],
+            memory=config["knn_memory"],
+            backend=config["knn_backend"],
+        )
         self.transforms = self.feature_transforms(config)
-
-    def _frozen_graph(self, config) -> Graph:
-        graphs, weights = [], []
-        for name, modality in self.modalities.items():
-            options = dict(clamp_negative=False, memory=config["knn_memory"], backend=config["knn_backend"])
-            graph = knn(modality.values, config["knn_k"], modality.mask, **options)
-            graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
-            weights.append(config["modality_weights"].get(name, 1 / len(self.modalities)))
-        if not all(isinstance(w, (int, float)) and 0 <= w < math.inf for w in weights) or not sum(weights):
-            raise UserError(
-                f"Option modality_weights gives {dict(zip(self.modalities, weights, strict=True))}: "
-                "weights must be numbers >= 0, not all 0."
-            )
-        return mix(graphs, [weight / sum(weights) for weight in weights])
 
     def start_epoch(self) -> None:
         self.backbone.start_epoch()

@@ -7,6 +7,10 @@ MODELS = {
     "MMGCN": "recbole_micro.models.mmgcn",
     "GRCN": "recbole_micro.models.grcn",
     "FREEDOM": "recbole_micro.models.freedom",
+    "PGL": "recbole_micro.models.pgl",
+    "DAMRS": "recbole_micro.models.damrs",
+    "LGMRec": "recbole_micro.models.lgmrec",
+    "STAIR": "recbole_micro.models.stair",
     "BM3": "recbole_micro.models.bm3",
 }
 

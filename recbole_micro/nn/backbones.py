@@ -36,13 +36,68 @@ class Backbone(HoldsTensors):
         return self.user_embedding(users), self.item_embedding(items)
 
 
-class GraphBackbone(Backbone):
-    """A backbone that averages the input and `n_layers` steps on the normalised user-item graph.
+class SampledGraph:
+    """The normalised user-item graph, and in training this epoch's share of its edges (mix-in of a module).
 
     `adjacency`: see `graph.normalize`.  `edge_dropout`: share of the edges left out in an epoch, drawn anew
     each epoch with p ~ 1 / sqrt(d_u d_i) for those that stay, renormalised (FREEDOM, Section 3.2);
     evaluation uses all.
     """
+
+    training: bool  # of `nn.Module`
+
+    def set_graph(
+        self, user: Tensor, item: Tensor, n_users: int, n_items: int, adjacency: str, edge_dropout: float
+    ) -> None:
+        """Build the graph of the interactions `user`, `item` [n_edges]; the first epoch is not drawn yet."""
+        self.adjacency, self.edge_dropout = adjacency, edge_dropout
+        self.user, self.item, self.sizes = user.long(), item.long(), (n_users, n_items)
+        self.graph = self._build(self.user, self.item)
+        self.sampled: Graph | None = None  # this epoch's sample of the edges
+
+    def _build(self, user: Tensor, item: Tensor) -> Graph:
+        return normalize(bipartite(user, item, *self.sizes), self.adjacency)
+
+    def start_epoch(self) -> None:
+        """Draw this epoch's edges."""
+        if self.edge_dropout:
+            self.sampled = self._build(
+                *sample_edges(self.user, self.item, 1 - self.edge_dropout, *self.sizes)
+            )
+
+    @property
+    def current(self) -> Graph:
+        """This epoch's graph while training, the whole one at evaluation."""
+        return self.sampled if self.training and self.sampled is not None else self.graph
+
+
+class Convolution(SampledGraph, HoldsTensors):
+    """What LightGCN does to its ID tables, done to vectors that the model gives: the mean of x, A x, ...
+
+    `user`, `item`: the training interactions, [n_edges] each; the rest as in `SampledGraph`.
+    """
+
+    def __init__(
+        self,
+        user: Tensor,
+        item: Tensor,
+        n_users: int,
+        n_items: int,
+        n_layers: int = 2,
+        adjacency: str = "symmetric",
+        edge_dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.n_layers = n_layers
+        self.set_graph(user, item, n_users, n_items, adjacency, edge_dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(x + A x + ... + A^n x) / (n + 1), both [n_users + n_items, d], users first."""
+        return propagate_sum(self.current, x, self.n_layers) / (self.n_layers + 1)
+
+
+class GraphBackbone(SampledGraph, Backbone):
+    """A backbone that averages the input and `n_layers` steps on the user-item graph (`SampledGraph`)."""
 
     def __init__(
         self,
@@ -56,28 +111,13 @@ class GraphBackbone(Backbone):
         edge_dropout: float = 0.0,
     ):
         super().__init__(user, item, n_users, n_items, size)
-        self.n_layers, self.adjacency, self.edge_dropout = n_layers, adjacency, edge_dropout
-        self.user, self.item = user.long(), item.long()
-        self.graph = self._build(self.user, self.item)
-        self.sampled: Graph | None = None  # this epoch's sample of the edges
+        self.n_layers = n_layers
+        self.set_graph(user, item, n_users, n_items, adjacency, edge_dropout)
         self.all_nodes = False  # whether `at` computes all nodes in this epoch
-
-    def _build(self, user: Tensor, item: Tensor) -> Graph:
-        n_users, n_items = self.user_embedding.num_embeddings, self.item_embedding.num_embeddings
-        return normalize(bipartite(user, item, n_users, n_items), self.adjacency)
 
     def start_epoch(self) -> None:
         self.all_nodes = False
-        if self.edge_dropout:
-            n_users, n_items = self.user_embedding.num_embeddings, self.item_embedding.num_embeddings
-            self.sampled = self._build(
-                *sample_edges(self.user, self.item, 1 - self.edge_dropout, n_users, n_items)
-            )
-
-    @property
-    def current(self) -> Graph:
-        """This epoch's graph while training, the whole one at evaluation."""
-        return self.sampled if self.training and self.sampled is not None else self.graph
+        super().start_epoch()
 
     def forward(self) -> tuple[Tensor, Tensor]:
         mean = self.sum_of_all() / (self.n_layers + 1)

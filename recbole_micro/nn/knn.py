@@ -37,7 +37,7 @@ def knn(
     search = {"exact": _exact_candidates, "faiss": _faiss_candidates}[backend]
     row_parts, col_parts, val_parts = [], [], []
     for row, col in search(features, norm, valid, k, memory):
-        cosine = _pair_cosines(features, norm, row, col, memory)
+        cosine = pair_cosines(features, norm, row, col, memory)
         keep = best_per_row(row, torch.where(row == col, torch.inf, cosine), k)
         if clamp_negative:
             keep &= cosine > 0
@@ -130,7 +130,7 @@ def _faiss_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, mem
         yield index_of[pair // len(unit)].to(valid.device), index_of[pair % len(unit)].to(valid.device)
 
 
-def _pair_cosines(features: Tensor, norm: Tensor, row: Tensor, col: Tensor, memory: float) -> Tensor:
+def pair_cosines(features: Tensor, norm: Tensor, row: Tensor, col: Tensor, memory: float) -> Tensor:
     """Cosine of each pair in float64, [n_pairs]; the value of a pair does not depend on the other pairs."""
     width = features.shape[1]
     step = max(1, min(int(memory * 2**20) // 4, 1 << 22) // (24 * max(1, width)))

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 MIN_TAU = 0.03  # exp(1 / tau), summed over all items, stays far inside float32
 _BLOCK = 4096  # rows of a similarity matrix that are held at a time
+_ENTRIES = 1 << 24  # entries of a similarity matrix that are held at a time where its width is any
 
 
 def bpr(positive: Tensor, negative: Tensor, known: Tensor | None = None) -> Tensor:
@@ -55,6 +56,61 @@ def info_nce(a: Tensor, b: Tensor, tau: float, b_within: Tensor | None = None) -
 def within(x: Tensor, tau: float) -> Tensor:
     """Sum over j != i of exp(cos(x_i, x_j) / tau), [n]; `x` [n, d] L2-normalised."""
     return _ExpSumsWithin.apply(x, tau)
+
+
+def contrast(a: Tensor, b: Tensor, tau: float, among: Tensor | None = None) -> Tensor:
+    """InfoNCE in one direction, -log( e(a_i, b_i) / sum_j e(a_i, c_j) ) with e = exp(cos / tau), [n].
+
+    `a`, `b` [n, d]; c is `among` [m, d], which has the rows of `b` among its own, or `b` itself.
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        a, b = unit(a), unit(b)
+        return log_sum(a, b if among is None else unit(among), tau) - (a * b).sum(-1) / tau
+
+
+def log_sum(a: Tensor, among: Tensor, tau: float) -> Tensor:
+    """log sum_j exp(a_i . c_j / tau) of every row, [n]; `a` [n, d] and c = `among` [m, d] L2-normalised.
+
+    The n x m products are taken in blocks of 16 million and recomputed in the backward pass.
+    """
+    if tau < MIN_TAU:
+        raise ValueError(f"tau must be at least {MIN_TAU}, not {tau}")
+    sums: Tensor = _ExpRowSums.apply(a, among, tau)
+    return sums.log()
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of length 1 in at least single precision; a row of zeros stays."""
+    return F.normalize(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x, dim=-1)
+
+
+class _ExpRowSums(torch.autograd.Function):
+    """Row sums of exp(x y^T / tau), block by block."""
+
+    @staticmethod
+    def forward(ctx, x, y, tau):
+        ctx.tau, ctx.height = tau, max(1, _ENTRIES // max(1, len(y)))
+        sums = x.new_empty(len(x))
+        for start in range(0, len(x), ctx.height):
+            weight = _exp(x[start : start + ctx.height], y, tau)
+            sums[start : start + ctx.height] = weight.sum(1)
+        ctx.save_for_backward(x, y, weight if len(x) <= ctx.height else None)
+        return sums
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, y, kept = ctx.saved_tensors
+        grad_x, grad_y = torch.empty_like(x), torch.zeros_like(y)
+        for start in range(0, len(x), ctx.height):
+            part = slice(start, start + ctx.height)
+            weight = (_exp(x[part], y, ctx.tau) if kept is None else kept) * grad[part, None]
+            grad_x[part] = weight @ y
+            grad_y.addmm_(weight.T, x[part])
+        return grad_x / ctx.tau, grad_y / ctx.tau, None
+
+
+def _exp(x: Tensor, y: Tensor, tau: float) -> Tensor:
+    return ((x / tau) @ y.T).exp_()
 
 
 class _ExpSums(torch.autograd.Function):
@@ -113,4 +169,4 @@ class _ExpSumsWithin(torch.autograd.Function):
 
 
 def _exp_block(x: Tensor, y: Tensor, start: int, tau: float) -> Tensor:
-    return ((x[start : start + _BLOCK] / tau) @ y.T).exp_()
+    return _exp(x[start : start + _BLOCK], y, tau)

@@ -92,6 +92,9 @@ class PluginTrainer(RecBoleTrainer):
         if type(optimizer) is Adam:
             for group in optimizer.param_groups:
                 group["fused"] = True
+        prepare = getattr(self.model, "prepare_optimizer", None)
+        if prepare is not None:
+            prepare(optimizer)
         return optimizer
 
     def fit(

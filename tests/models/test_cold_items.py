@@ -10,6 +10,10 @@ from tests.support import cold
 from tests.support.cold import options
 
 ABLE = {
+    "PGL": True,
+    "DAMRS": True,
+    "LGMRec": True,
+    "STAIR": True,
     "MICRO": True,
     "LATTICE": True,
     "FREEDOM": True,
@@ -63,7 +67,7 @@ def cold_mask(model):
     return mask
 
 
-@pytest.mark.parametrize("model", ["MICRO", "LATTICE", "FREEDOM"])
+@pytest.mark.parametrize("model", ["MICRO", "LATTICE", "FREEDOM", "DAMRS"])
 def test_the_id_part_of_a_cold_item_is_zero_or_untrained(cold_world, model):
     vectors = {}
     for choice in ("zero", "untrained"):

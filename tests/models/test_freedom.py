@@ -5,7 +5,7 @@ import torch
 
 from recbole_micro.errors import UserError
 from tests.models.shared import ModelTests, SamplesEdges
-from tests.support.dense import MODALITIES, affine, bpr, knn_graph, lightgcn, symmetric
+from tests.support.dense import MODALITIES, affine, bpr, frozen_graph, lightgcn
 
 
 class TestFREEDOM(SamplesEdges, ModelTests):
@@ -21,12 +21,7 @@ class TestFREEDOM(SamplesEdges, ModelTests):
     band = (0.25, 1.0)
 
     def forward(self, model, knn_k, n_item_layers=1, n_ui_layers=2, modality_weights=None, **options):
-        named = modality_weights or {"visual": 0.1, "textual": 0.9}
-        weights = {m: named.get(m, 1 / len(model.modalities)) for m in model.modalities}
-        a = 0
-        for name, (values, mask) in model.modalities.items():
-            neighbours = (knn_graph(values, mask, knn_k, clamp=False) != 0).double()
-            a = a + weights[name] / sum(weights.values()) * symmetric(neighbours)
+        a = frozen_graph(model, knn_k, modality_weights)
         user, item = lightgcn(model, n_ui_layers)
         h = model.backbone.item_embedding.weight
         for _ in range(n_item_layers):

@@ -55,6 +55,27 @@ def test_info_nce_is_finite_at_the_smallest_tau_and_refuses_less():
         losses.info_nce(a, a, 0.001)
 
 
+@pytest.fixture(params=[1 << 24, 10], ids=["one block", "rows one by one"])
+def entries(request, monkeypatch):
+    monkeypatch.setattr(losses, "_ENTRIES", request.param)
+
+
+@pytest.mark.parametrize("wider", [False, True], ids=["among the batch", "among all"])
+def test_one_way_contrast_equals_cross_entropy(entries, wider):
+    generator = torch.Generator().manual_seed(2)
+    a, c = (torch.randn(n, 4, generator=generator, dtype=torch.float64).requires_grad_() for n in (6, 9))
+    among = c if wider else c[:6]
+    place = torch.tensor([3, 1, 1, 0, 5, 8]) if wider else torch.arange(6)
+    logits = normalize(a, dim=-1) @ normalize(among, dim=-1).T / 0.2
+    expected = torch.nn.functional.cross_entropy(logits, place, reduction="none")
+    ours = losses.contrast(a, among[place], 0.2, among if wider else None)
+    assert torch.allclose(ours, expected)
+    for x, y in zip(*(torch.autograd.grad(z.sum(), (a, c)) for z in (ours, expected)), strict=True):
+        assert torch.allclose(x, y)
+    with pytest.raises(ValueError, match="tau"):
+        losses.contrast(a, among[place], 0.001)
+
+
 def test_bpr_and_l2():
     positive, negative = torch.tensor([1.0, -200.0]), torch.tensor([0.0, 200.0])
     expected = (math.log(1 + math.exp(-1)) + 400) / 2

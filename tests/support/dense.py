@@ -69,6 +69,17 @@ def symmetric(graph):
     return inverse[:, None] * graph * inverse
 
 
+def frozen_graph(model, k, weights=None):
+    """FREEDOM's item graph: neighbours with weight 1, each modality normalised, mixed; [n_items] squared."""
+    named = weights or {"visual": 0.1, "textual": 0.9}
+    weights = {m: named.get(m, 1 / len(model.modalities)) for m in model.modalities}
+    graph = 0
+    for name, (values, mask) in model.modalities.items():
+        neighbours = (knn_graph(values, mask, k, clamp=False) != 0).double()
+        graph = graph + weights[name] / sum(weights.values()) * symmetric(neighbours)
+    return graph
+
+
 def interactions(model):
     """R, [n_users, n_items] of zeros and ones."""
     r = torch.zeros(model.n_users, model.n_items, dtype=torch.float64)
@@ -148,6 +159,12 @@ def bpr(user, positive, negative):
     return -((user * positive).sum(1) - (user * negative).sum(1)).sigmoid().log().mean()
 
 
+def one_way_contrast(a, b, tau, among=None):
+    """-log( e(a_i, b_i) / sum_j e(a_i, c_j) ) of every row, c = `among` or `b`, e = exp(cos / tau)."""
+    similarity = unit(a) @ unit(b if among is None else among).T / tau
+    return similarity.exp().sum(1).log() - (unit(a) * unit(b)).sum(1) / tau
+
+
 def half_squares(*parts):
     """Half of the sum of squares."""
     return 0.5 * sum((part**2).sum() for part in parts)
@@ -166,7 +183,10 @@ def agree(model, forward, losses, batch):
     `forward() -> (users, items)`, `losses(batch) -> tuple`, both from the parameters of `model`.
     """
     model.train()
-    for ours, expected in zip(model(), forward(), strict=True):
+    torch.manual_seed(3)
+    vectors = model()
+    torch.manual_seed(3)
+    for ours, expected in zip(vectors, forward(), strict=True):
         assert torch.allclose(ours, expected, atol=1e-6)
     model.start_epoch()
     torch.manual_seed(3)

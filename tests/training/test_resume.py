@@ -20,6 +20,9 @@ CASES = {
     "MICRO": {"model": "MICRO", "knn_k": 3},
     "MICRO, NGCF and dropout": {"model": "MICRO", "cf_model": "NGCF", "edge_dropout": 0.3, "knn_k": 3},
     "FREEDOM": {"model": "FREEDOM", "edge_dropout": 0.5, "knn_k": 3},
+    "PGL": {"model": "PGL", "knn_k": 3},
+    "LGMRec": {"model": "LGMRec"},
+    "STAIR": {"model": "STAIR", "knn_k": 3},
     "LightGCN": {"model": "LightGCN"},
 }
 EPOCHS = 6

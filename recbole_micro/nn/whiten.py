@@ -1,0 +1,45 @@
+"""Features as embeddings to start from: whitened to a given width (STAIR)."""
+
+import math
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+from recbole_micro.data.features import Modality
+
+_DENSE = 1024  # up to this many rows or columns all singular vectors are computed, beyond it those needed
+_RANK = 1e-5  # smaller singular values, relative to the greatest, are rounding
+
+
+def whitened(modality: Modality, size: int) -> Tensor:
+    """Left singular vectors of the present rows times sqrt(rows / size), greatest value first, [n, size].
+
+    Rows have a length of about 1 on average; absent rows are zeros.  In each column the largest entry is
+    positive.  Where the features have a smaller rank than `size`, the other columns are drawn, with entries
+    of the same scale.
+    """
+    present = modality.mask & modality.values.ne(0).any(1)
+    rows = modality.values[present].numpy()
+    vectors = torch.from_numpy(left_singular_vectors(rows, size)).float()
+    columns = torch.randn(len(rows), size) / math.sqrt(size)
+    columns[:, : vectors.shape[1]] = vectors * math.sqrt(len(rows) / size)
+    result = torch.zeros(len(modality.values), size)
+    result[present] = columns
+    return result
+
+
+def left_singular_vectors(rows: np.ndarray, size: int) -> np.ndarray:
+    """Those of the `size` greatest singular values, or of all that are not zero, [n, <= size]."""
+    if min(rows.shape) <= max(_DENSE, size):
+        vectors, values, _ = scipy.linalg.svd(rows.astype(np.float64), full_matrices=False)
+    else:
+        start = np.ones(min(rows.shape), dtype=rows.dtype)  # ARPACK draws one otherwise
+        vectors, values, _ = scipy.sparse.linalg.svds(rows, size, v0=start)
+    order = np.argsort(-values, kind="stable")[:size]
+    order = order[values[order] > _RANK * values.max(initial=0)]
+    vectors = vectors[:, order]
+    largest = np.abs(vectors).argmax(0)
+    return vectors * np.sign(vectors[largest, np.arange(len(largest))])

@@ -46,11 +46,14 @@ def recbole_declarations(file: str) -> dict[str, Option]:
 
 @lru_cache
 def properties():
-    """The folder of the plugin's YAML files: installed, or beside the package in a checkout."""
-    try:
-        return importlib.resources.files("recbole_micro.properties")
-    except ModuleNotFoundError:
-        return Path(__file__).resolve().parent.parent / "properties"
+    """The folder of the plugin's YAML files: beside the package in a checkout, else installed with it.
+
+    In this order, because a checkout may stand beside another one that is installed for editing.
+    """
+    checkout = Path(__file__).resolve().parents[2] / "properties"
+    if (checkout / "paper_tables.yaml").is_file():
+        return checkout
+    return importlib.resources.files("recbole_micro.properties")
 
 
 def add_text(file: str, text: str) -> None:

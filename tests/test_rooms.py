@@ -11,8 +11,8 @@ ORDER = (
     "errors", "mixing", "files", "distributed", "checkpoint", "data", "nn", "evaluation", "models", "options",
     "training", "inference", "recbole_patches", "studies", "tuning", "cli",
 )  # fmt: skip
-# What the hand-out asks for when RecBole constructs something: names, not code at import.
-SIZE = 11
+# Most files of a room: about ten, but of the models, where one file each is the rule.
+SIZE = {"recbole_micro.models": 24}  # one file per model is the rule there
 
 
 def modules(package: str) -> dict[str, Path]:
@@ -84,7 +84,7 @@ def test_a_room_holds_about_ten_files():
     for name, path in MODULES.items():
         if path.name == "__init__.py" and name != "recbole_micro":
             held = [other for other in path.parent.iterdir() if other.suffix == ".py"]
-            assert len(held) - 1 <= SIZE, f"{name} has {len(held) - 1} files"
+            assert len(held) - 1 <= SIZE.get(name, 11), f"{name} has {len(held) - 1} files"
 
 
 def test_converters_import_no_torch():

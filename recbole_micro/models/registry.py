@@ -8,6 +8,7 @@ MODELS = {
     "GRCN": "recbole_micro.models.grcn",
     "FREEDOM": "recbole_micro.models.freedom",
     "BM3": "recbole_micro.models.bm3",
+    "ContentKNN": "recbole_micro.models.contentknn",
 }
 
 ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

@@ -49,6 +49,10 @@ class Graph:
         other.__dict__.update(self.__dict__, val=val)
         return other
 
+    def transpose(self) -> "Graph":
+        """The same edges in the other direction, [n_cols, n_rows]."""
+        return Graph(self.t_crow, self.t_col, self.val[self.t_edge], self.shape[0])
+
     def detach(self) -> "Graph":
         """The same graph without gradients."""
         return self.with_values(self.val.detach())
@@ -80,6 +84,12 @@ def bipartite(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
     row, col = torch.cat([user, item]), torch.cat([item, user])
     graph = Graph.from_edges(row, col, torch.ones(len(row), device=user.device), (n, n))
     return graph.with_values(torch.ones_like(graph.val))  # a repeated interaction is one edge
+
+
+def histories(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
+    """R: users by items, weight 1; a repeated interaction is one edge."""
+    graph = Graph.from_edges(user, item, torch.ones(len(user), device=user.device), (n_users, n_items))
+    return graph.with_values(torch.ones_like(graph.val))
 
 
 def both_ways(graph: Graph, values: Tensor) -> Tensor:
@@ -122,12 +132,25 @@ class Block(NamedTuple):
     nodes: Tensor
 
 
-def block(graph: Graph, rows: Tensor) -> Block:
-    """The edges of these distinct `rows` [n_rows] of a square graph; its values take no gradients here."""
+def take_rows(graph: Graph, rows: Tensor) -> Graph:
+    """These `rows` [n] of a graph with all its columns, [n, n_cols]."""
+    crow, edge = _edges_of(graph, rows)
+    return Graph(crow, graph.col[edge], graph.val[edge], graph.shape[1])
+
+
+def _edges_of(graph: Graph, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The row pointer [n + 1] of these rows alone, and which edges of the graph are theirs."""
     start = graph.crow[rows].long()
     count = graph.crow[rows + 1].long() - start
     crow = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    edge = torch.arange(int(crow[-1]), device=rows.device) + torch.repeat_interleave(start - crow[:-1], count)
+    return crow, torch.arange(int(crow[-1]), device=rows.device) + torch.repeat_interleave(
+        start - crow[:-1], count
+    )
+
+
+def block(graph: Graph, rows: Tensor) -> Block:
+    """The edges of these distinct `rows` [n_rows] of a square graph; its values take no gradients here."""
+    crow, edge = _edges_of(graph, rows)
     col = graph.col[edge].long()
     others = torch.zeros(graph.shape[1], dtype=torch.bool, device=rows.device)
     others[col] = True

@@ -235,6 +235,7 @@ ABLE = {
     "GRCN": True,
     "BM3": False,
     "ContentKNN": True,
+    "EASEKNN": True,
 }
 
 

@@ -9,6 +9,7 @@ MODELS = {
     "FREEDOM": "recbole_micro.models.freedom",
     "BM3": "recbole_micro.models.bm3",
     "ContentKNN": "recbole_micro.models.contentknn",
+    "EASEKNN": "recbole_micro.models.easeknn",
 }
 
 ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.dense import interactions, knn_graph
+from tests.dense import LACKS_ALL, interactions, knn_graph
 from tests.models.shared import WithoutEpochsTests
 
 
@@ -27,6 +27,6 @@ class TestContentKNN(WithoutEpochsTests):
 
     def test_an_item_without_features_scores_zero_and_no_item_is_its_own_neighbour(self, bench):
         model = self.make(bench)
-        missing = bench.item(5)
+        missing = bench.item(LACKS_ALL)
         assert not self.all_scores(model)[:, missing].any()
         assert not model.similarity.to_dense().diagonal().any()

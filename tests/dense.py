@@ -98,6 +98,13 @@ def lightgcn(model, n_layers=2, how="symmetric"):
     return (sum(layers) / len(layers)).split([model.n_users, model.n_items])
 
 
+def batch_contrast(a, b, tau, known=None):
+    """Mean over the known rows of -log of the share of the own row in exp(cosine / tau) over all rows of b."""
+    values = (unit(a) @ unit(b).T / tau).exp()
+    values = -(values.diagonal() / values.sum(1)).log()
+    return values.mean() if known is None else values[known].mean()
+
+
 def unit(x):
     """Rows of length 1; a row of zeros stays."""
     length = x.norm(dim=1, keepdim=True)

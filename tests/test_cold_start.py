@@ -81,7 +81,7 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
     assert not (data.folder / "world-again" / "world-again.cold.json").exists()
 
 
-SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
+SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3", "MGCN"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -234,6 +234,7 @@ ABLE = {
     "MMGCN": True,
     "GRCN": True,
     "BM3": False,
+    "MGCN": True,
     "ContentKNN": True,
     "EASEKNN": True,
 }

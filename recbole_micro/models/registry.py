@@ -8,6 +8,7 @@ MODELS = {
     "GRCN": "recbole_micro.models.grcn",
     "FREEDOM": "recbole_micro.models.freedom",
     "BM3": "recbole_micro.models.bm3",
+    "MGCN": "recbole_micro.models.mgcn",
     "ContentKNN": "recbole_micro.models.contentknn",
     "EASEKNN": "recbole_micro.models.easeknn",
 }

@@ -92,6 +92,13 @@ def histories(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
     return graph.with_values(torch.ones_like(graph.val))
 
 
+def of_users(graph: Graph, n_users: int) -> Graph:
+    """The rows of the users, with the items as columns, of a graph of users, then items."""
+    end = int(graph.crow[n_users])
+    n_items = graph.shape[1] - n_users
+    return Graph(graph.crow[: n_users + 1], graph.col[:end] - n_users, graph.val[:end], n_items)
+
+
 def both_ways(graph: Graph, values: Tensor) -> Tensor:
     """Edge values of `bipartite` from those of the [n_users, n_items] graph: the same in both directions."""
     return torch.cat([values, values.index_select(0, graph.t_edge)])

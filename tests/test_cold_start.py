@@ -81,7 +81,7 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
     assert not (data.folder / "world-again" / "world-again.cold.json").exists()
 
 
-SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3", "MGCN"]
+SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3", "MGCN", "SMORE"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -235,6 +235,7 @@ ABLE = {
     "GRCN": True,
     "BM3": False,
     "MGCN": True,
+    "SMORE": True,
     "ContentKNN": True,
     "EASEKNN": True,
 }

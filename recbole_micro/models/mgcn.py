@@ -9,6 +9,8 @@ from recbole_micro.nn.graph import Graph, normalize, of_users
 from recbole_micro.nn.knn import knn
 from recbole_micro.nn.ops import propagate
 
+Parts = tuple[Tensor, ...]  # of a batch: users, positive items, negative items
+
 
 class MGCN(MultimodalRecommender):
     r"""LightGCN plus what ID embeddings become that features have gated and item graphs have spread.
@@ -32,6 +34,7 @@ class MGCN(MultimodalRecommender):
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]
+        self.ranks_cold_items = config["n_item_layers"] > 0
         self.n_item_layers, self.side_mean = config["n_item_layers"], config["side"] == "mean"
         self.cl_weight, self.tau, self.reg_weight = config["cl_weight"], config["tau"], config["reg_weight"]
         self.backbone = self.backbone_of("LightGCN", size, n_layers=config["n_ui_layers"])
@@ -65,10 +68,6 @@ class MGCN(MultimodalRecommender):
         """Which modalities users, then items, have, bool [n_users + n_items, n_modalities]."""
         items = torch.stack([modality.mask for modality in self.modalities.values()], 1)
         return torch.cat([propagate(self.user_rows, items.float()) > 0, items])
-
-    @property
-    def ranks_cold_items(self) -> bool:
-        return self.n_item_layers > 0
 
     def item_views(self) -> list[Tensor]:
         """h^m of all items, [n_items, d] each."""
@@ -123,6 +122,7 @@ class MGCN(MultimodalRecommender):
         l2 = self.reg_weight * losses.l2(*batch)
         return self.bpr_loss(*batch), self.cl_weight * contrast, l2
 
-    def contrast(self, c, g, known, tau: float) -> Tensor:
+    def contrast(self, c: Parts, g: Parts, known: Parts, tau: float) -> Tensor:
         """I(g, c) of the users plus that of the positives; each argument: users, positives, negatives."""
-        return sum(losses.batch_contrast(g[part], c[part], tau, known[part]) for part in (0, 1))
+        of_users = losses.batch_contrast(g[0], c[0], tau, known[0])
+        return of_users + losses.batch_contrast(g[1], c[1], tau, known[1])

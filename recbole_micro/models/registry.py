@@ -9,6 +9,7 @@ MODELS = {
     "FREEDOM": "recbole_micro.models.freedom",
     "BM3": "recbole_micro.models.bm3",
     "MGCN": "recbole_micro.models.mgcn",
+    "SMORE": "recbole_micro.models.smore",
     "ContentKNN": "recbole_micro.models.contentknn",
     "EASEKNN": "recbole_micro.models.easeknn",
 }

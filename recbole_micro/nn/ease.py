@@ -59,8 +59,8 @@ def check_memory(histories: Graph, reg_weight: float, device: torch.device) -> N
         fit = int((free / per_pair / 2) ** 0.5)
         raise UserError(
             f"EASE on {n_items:,} items takes {wanted / 2**30:,.1f} GB of memory, which grows with their "
-            f"square, and {free / 2**30:,.1f} GB are free: set ease_items to {fit:,} or fewer, the items with "
-            "most interactions (the others are ranked by their features), or leave out rare items with "
+            f"square, and {free / 2**30:,.1f} GB are free: set ease_items to {fit:,} or fewer, the items "
+            "with most interactions (the others are ranked by their features), or leave out rare items with "
             "item_inter_num_interval."
         )
 

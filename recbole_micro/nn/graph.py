@@ -177,6 +177,17 @@ def mix(graphs: Iterable[Graph], weights: Iterable[float | Tensor]) -> Graph:
     return Graph.from_edges(row, col, val, graphs[0].shape)
 
 
+def largest(graphs: Iterable[Graph]) -> Graph:
+    """The union of the edges of graphs of the same shape, each with the greatest of its weights."""
+    graphs = list(graphs)
+    n_cols = graphs[0].shape[1]
+    key = torch.cat([graph.row.long() * n_cols + graph.col for graph in graphs])
+    key, index = torch.unique(key, return_inverse=True)
+    val = torch.cat([graph.val for graph in graphs])
+    val = val.new_full((len(key),), -torch.inf).scatter_reduce(0, index, val, "amax")
+    return Graph.from_sorted(key // n_cols, key % n_cols, val, graphs[0].shape)
+
+
 def sample_edges(
     user: Tensor, item: Tensor, keep: float, n_users: int, n_items: int
 ) -> tuple[Tensor, Tensor]:

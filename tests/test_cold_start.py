@@ -81,7 +81,7 @@ def test_another_split_of_a_cold_data_set_forgets_its_list(data):
     assert not (data.folder / "world-again" / "world-again.cold.json").exists()
 
 
-SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3", "MGCN", "SMORE"]
+SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3", "MGCN", "SMORE", "GUME"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 
@@ -236,6 +236,7 @@ ABLE = {
     "BM3": False,
     "MGCN": True,
     "SMORE": True,
+    "GUME": True,
     "ContentKNN": True,
     "EASEKNN": True,
 }

@@ -10,6 +10,7 @@ MODELS = {
     "BM3": "recbole_micro.models.bm3",
     "MGCN": "recbole_micro.models.mgcn",
     "SMORE": "recbole_micro.models.smore",
+    "GUME": "recbole_micro.models.gume",
     "ContentKNN": "recbole_micro.models.contentknn",
     "EASEKNN": "recbole_micro.models.easeknn",
 }

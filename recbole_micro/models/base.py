@@ -10,7 +10,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import InputType
+from recbole.utils import InputType, ModelType
 from torch import Tensor, nn
 
 from recbole_micro.data import features
@@ -18,8 +18,12 @@ from recbole_micro.data.cold_items import without_ids
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import BACKBONES, Backbone
 from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.item_graph import ModalityGraph
+from recbole_micro.nn.knn import knn
 from recbole_micro.nn.transform import FeatureTransform
+
+_SCORES_AT_ONCE = 1 << 24  # of pairs that need whole rows of scores
 
 
 class MultimodalRecommender(HoldsTensors, GeneralRecommender):
@@ -33,6 +37,8 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     every epoch: the place for whatever is drawn or rebuilt once an epoch.
     """
 
+    n_users: int
+    n_items: int
     input_type = InputType.PAIRWISE
     loss_names: tuple[str, ...] = ()
     needs_negatives = True  # whether the loss compares positive items with sampled ones
@@ -187,3 +193,55 @@ class ItemGraphRecommender(MultimodalRecommender):
             tables = self.backbone.user_embedding, self.backbone.item_embedding, self.backbone.item_embedding
             vectors = [table(index) for table, index in zip(tables, ids, strict=True)]
         return self.reg_weight * losses.l2(*vectors)
+
+
+class WithoutEpochs(MultimodalRecommender):
+    """A recommender that learns nothing by steps: scores from the users' training items.
+
+    A model defines `scores(users [n]) -> [n, n_items]`.  RecBole gives it one epoch with a loss of 0.
+    """
+
+    type = ModelType.TRADITIONAL
+    loss_names = ("nothing",)
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.unused = nn.Parameter(torch.zeros(1))  # an optimiser wants one
+        self.histories = histories(self.train_user, self.train_item, self.n_users, self.n_items)
+
+    def neighbours(self, config, modality: str) -> Graph:
+        """The `knn_k` most similar items of every item, itself not among them, [n_items, n_items]."""
+        values, mask = self.modalities[modality]
+        options = dict(memory=config["knn_memory"], backend=config["knn_backend"])
+        graph = knn(values, config["knn_k"] + 1, mask, **options)
+        others = graph.row != graph.col
+        return Graph.from_sorted(graph.row[others], graph.col[others], graph.val[others], graph.shape)
+
+    def scores(self, users: Tensor) -> Tensor:
+        """Scores of all items for these users, [n, n_items]."""
+        raise NotImplementedError
+
+    def items_of(self, users: Tensor) -> Graph:
+        """The training items of these users, [n, n_items] of ones."""
+        return take_rows(self.histories, users)
+
+    def calculate_loss(self, interaction) -> tuple[Tensor]:
+        return (0 * self.unused.sum(),)
+
+    @torch.no_grad()
+    def predict(self, interaction) -> Tensor:
+        """Scores of the user-item pairs, [batch] (RecBole hook)."""
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        distinct, place = torch.unique(users, return_inverse=True)
+        result = self.unused.new_empty(len(users))
+        height = max(1, _SCORES_AT_ONCE // self.n_items)
+        for start in range(0, len(distinct), height):
+            here = (place >= start) & (place < start + height)
+            scores = self.scores(distinct[start : start + height])
+            result[here] = scores[place[here] - start, items[here]]
+        return result
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction) -> Tensor:
+        """Scores of all items for each user, [batch * n_items] (RecBole hook)."""
+        return self.scores(interaction[self.USER_ID]).reshape(-1)

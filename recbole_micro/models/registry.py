@@ -12,6 +12,11 @@ MODELS = {
     "LGMRec": "recbole_micro.models.lgmrec",
     "STAIR": "recbole_micro.models.stair",
     "BM3": "recbole_micro.models.bm3",
+    "MGCN": "recbole_micro.models.mgcn",
+    "SMORE": "recbole_micro.models.smore",
+    "GUME": "recbole_micro.models.gume",
+    "ContentKNN": "recbole_micro.models.contentknn",
+    "EASEKNN": "recbole_micro.models.easeknn",
 }
 
 ALIAS_PACKAGE = "recbole.model.general_recommender"  # where RecBole's `get_model` looks for them

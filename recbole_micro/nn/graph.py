@@ -49,6 +49,10 @@ class Graph:
         other.__dict__.update(self.__dict__, val=val)
         return other
 
+    def transpose(self) -> "Graph":
+        """The same edges in the other direction, [n_cols, n_rows]."""
+        return Graph(self.t_crow, self.t_col, self.val[self.t_edge], self.shape[0])
+
     def detach(self) -> "Graph":
         """The same graph without gradients."""
         return self.with_values(self.val.detach())
@@ -80,6 +84,19 @@ def bipartite(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
     row, col = torch.cat([user, item]), torch.cat([item, user])
     graph = Graph.from_edges(row, col, torch.ones(len(row), device=user.device), (n, n))
     return graph.with_values(torch.ones_like(graph.val))  # a repeated interaction is one edge
+
+
+def histories(user: Tensor, item: Tensor, n_users: int, n_items: int) -> Graph:
+    """R: users by items, weight 1; a repeated interaction is one edge."""
+    graph = Graph.from_edges(user, item, torch.ones(len(user), device=user.device), (n_users, n_items))
+    return graph.with_values(torch.ones_like(graph.val))
+
+
+def of_users(graph: Graph, n_users: int) -> Graph:
+    """The rows of the users, with the items as columns, of a graph of users, then items."""
+    end = int(graph.crow[n_users])
+    n_items = graph.shape[1] - n_users
+    return Graph(graph.crow[: n_users + 1], graph.col[:end] - n_users, graph.val[:end], n_items)
 
 
 def both_ways(graph: Graph, values: Tensor) -> Tensor:
@@ -122,12 +139,25 @@ class Block(NamedTuple):
     nodes: Tensor
 
 
-def block(graph: Graph, rows: Tensor) -> Block:
-    """The edges of these distinct `rows` [n_rows] of a square graph; its values take no gradients here."""
+def take_rows(graph: Graph, rows: Tensor) -> Graph:
+    """These `rows` [n] of a graph with all its columns, [n, n_cols]."""
+    crow, edge = _edges_of(graph, rows)
+    return Graph(crow, graph.col[edge], graph.val[edge], graph.shape[1])
+
+
+def _edges_of(graph: Graph, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """The row pointer [n + 1] of these rows alone, and which edges of the graph are theirs."""
     start = graph.crow[rows].long()
     count = graph.crow[rows + 1].long() - start
     crow = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    edge = torch.arange(int(crow[-1]), device=rows.device) + torch.repeat_interleave(start - crow[:-1], count)
+    return crow, torch.arange(int(crow[-1]), device=rows.device) + torch.repeat_interleave(
+        start - crow[:-1], count
+    )
+
+
+def block(graph: Graph, rows: Tensor) -> Block:
+    """The edges of these distinct `rows` [n_rows] of a square graph; its values take no gradients here."""
+    crow, edge = _edges_of(graph, rows)
     col = graph.col[edge].long()
     others = torch.zeros(graph.shape[1], dtype=torch.bool, device=rows.device)
     others[col] = True
@@ -145,6 +175,17 @@ def mix(graphs: Iterable[Graph], weights: Iterable[float | Tensor]) -> Graph:
     col = torch.cat([g.col for g in graphs])
     val = torch.cat([g.val * w for g, w in zip(graphs, weights, strict=True)])
     return Graph.from_edges(row, col, val, graphs[0].shape)
+
+
+def largest(graphs: Iterable[Graph]) -> Graph:
+    """The union of the edges of graphs of the same shape, each with the greatest of its weights."""
+    graphs = list(graphs)
+    n_cols = graphs[0].shape[1]
+    key = torch.cat([graph.row.long() * n_cols + graph.col for graph in graphs])
+    key, index = torch.unique(key, return_inverse=True)
+    val = torch.cat([graph.val for graph in graphs])
+    val = val.new_full((len(key),), -torch.inf).scatter_reduce(0, index, val, "amax")
+    return Graph.from_sorted(key // n_cols, key % n_cols, val, graphs[0].shape)
 
 
 def sample_edges(

@@ -11,7 +11,7 @@ from tests.support import cold, world
 from tests.support.cold import cold_by_hand, loaders
 
 SAMPLED = ["MICRO", "LATTICE", "VBPR", "MMGCN", "GRCN", "FREEDOM", "BM3"]
-SAMPLED += ["PGL", "DAMRS", "LGMRec", "STAIR"]
+SAMPLED += ["PGL", "DAMRS", "LGMRec", "STAIR", "MGCN", "SMORE", "GUME"]
 BUILT_IN = ["BPR", "LightGCN", "NGCF", "NeuMF", "DMF", "SGL", "FISM", "LINE"]
 
 

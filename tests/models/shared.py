@@ -7,6 +7,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 import recbole_micro
+from recbole_micro.models import base
 from recbole_micro.training import quick_start
 from tests.support import dense
 from tests.support import world as worlds
@@ -15,8 +16,8 @@ CHANCE = 1 / (worlds.VISUAL * worlds.TEXTUAL)
 NUMBERS = {"one": ("textual",), "two": ("visual", "textual"), "three": dense.MODALITIES}
 
 
-class ModelTests:
-    """Set `name`, and from the equations `forward(model, **options)` and `losses(model, batch, **options)`.
+class Shared:
+    """What models with epochs and models without have in common.  Set `name`.
 
     `cases`: options by name, each held against the reference; `small`: options of all of them.  `world`:
     options for training on the synthetic world; `band`: Recall on items without interactions after it
@@ -38,6 +39,90 @@ class ModelTests:
 
     def make(self, bench, modalities=("visual", "textual"), **options):
         return bench.model(self.name, modalities, **{**self.small, **options})
+
+    def test_predict_equals_full_sort_predict(self, bench):
+        model = self.make(bench).eval()
+        users, items = torch.tensor([1, 2, 3, 4, 2]), torch.tensor([1, 9, 20, 40, 1])
+        full = model.full_sort_predict(Interaction({"user_id": users})).view(5, -1)
+        pairs = model.predict(Interaction({"user_id": users, "item_id": items}))
+        assert torch.allclose(pairs, full[range(5), items])
+
+    def test_metric_band_popularity_and_checkpoint(self, tmp_path):
+        world = worlds.build(tmp_path / "as made")
+        scores = self.trained(world)
+        low, high = self.band
+        assert low <= worlds.recall_on_withheld(world, scores) <= high
+        popular = worlds.recall_on_valid(world, worlds.popularity(world))
+        assert worlds.recall_on_valid(world, scores) > 2 * popular
+        if self.reads_features:
+            shuffled = worlds.build(tmp_path / "shuffled", shuffled=True)
+            assert worlds.recall_on_withheld(shuffled, self.trained(shuffled)) < low / 2 + CHANCE / 2
+
+    def trained(self, world):
+        """Scores of a checkpoint that the plugin's own run wrote and its own loader read."""
+        options = world.config(**self.world)
+        result = quick_start.run(self.name, world.name, config_dict=options)
+        _, model, dataset, *_ = recbole_micro.load(result["checkpoint"])
+        return worlds.score_matrix(model, dataset, world)
+
+
+class WithoutEpochsTests(Shared):
+    """Models without epochs.  Set `name`, and from the equations `scores(model, **options)`, all of them."""
+
+    def all_scores(self, model):
+        return model.full_sort_predict(Interaction({"user_id": torch.arange(model.n_users)})).view(
+            model.n_users, -1
+        )
+
+    def agree(self, bench, modalities, options):
+        model = self.make(bench, modalities, **options).eval()
+        expected = self.scores(model, **{**self.small, **options})
+        assert torch.allclose(self.all_scores(model), expected.to(torch.float64), atol=1e-5)
+
+    def test_options_equal_the_dense_reference(self, bench, case):
+        self.agree(bench, NUMBERS["two"], self.cases.get(case, {}))
+
+    def test_any_number_of_modalities_equals_the_dense_reference(self, bench, number):
+        self.agree(bench, NUMBERS[number], {})
+
+    def test_pairs_are_scored_in_portions(self, bench, monkeypatch):
+        model = self.make(bench).eval()
+        users, items = torch.arange(model.n_users).flip(0), torch.arange(model.n_users) % model.n_items
+        expected = self.all_scores(model)[users, items]
+        monkeypatch.setattr(base, "_SCORES_AT_ONCE", 3 * model.n_items)
+        pairs = model.predict(Interaction({"user_id": users, "item_id": items}))
+        assert torch.allclose(pairs, expected)
+
+    def test_the_loss_is_zero_and_moves_nothing(self, bench):
+        model = self.make(bench).float()
+        before = self.all_scores(model)
+        optimizer = torch.optim.Adam(model.parameters(), weight_decay=0.1)
+        loss = sum(model.calculate_loss(bench.batch(model)))
+        loss.backward()
+        optimizer.step()
+        assert loss.item() == 0 and torch.equal(self.all_scores(model), before)
+
+    def test_a_copy_scores_the_same_and_a_run_can_be_repeated(self, bench):
+        model = self.make(bench)
+        expected = self.all_scores(model)
+        assert torch.equal(self.all_scores(copy.deepcopy(model)), expected)
+        assert torch.equal(self.all_scores(self.make(bench)), expected)
+
+    @pytest.mark.cuda
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+    def test_cuda_equals_the_cpu(self, bench):
+        model = self.make(bench)
+        expected = self.all_scores(model)
+        there = copy.deepcopy(model).to("cuda")
+        users = Interaction({"user_id": torch.arange(model.n_users)}).to("cuda")
+        assert torch.allclose(there.full_sort_predict(users).cpu().view_as(expected), expected, atol=1e-6)
+
+
+class ModelTests(Shared):
+    """Models with embeddings and epochs; a `Shared`.
+
+    Set from the equations `forward(model, **options)` and `losses(model, batch, **options)`.
+    """
 
     def agree(self, bench, modalities, options):
         model, options = self.make(bench, modalities, **options), {**self.small, **options}
@@ -65,13 +150,9 @@ class ModelTests:
         assert all(torch.isfinite(part).all() for part in model())
         assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
-    def test_predict_equals_full_sort_predict(self, bench):
+    def test_an_evaluation_is_one_forward(self, bench):
         model = self.make(bench).eval()
-        users, items = torch.arange(1, 5), torch.tensor([1, 9, 20, 40])
-        full = model.full_sort_predict(Interaction({"user_id": users})).view(4, -1)
-        pairs = model.predict(Interaction({"user_id": users, "item_id": items}))
-        assert torch.allclose(pairs, full[range(4), items])
-        assert model.embeddings()[0] is model.embeddings()[0], "one forward an evaluation"
+        assert model.embeddings()[0] is model.embeddings()[0]
 
     def test_a_copy_scores_the_same_and_the_state_holds_parameters_only(self, bench):
         self.a_copy_scores_the_same(bench)
@@ -125,24 +206,6 @@ class ModelTests:
             optimizer.step()
             losses.append(loss.item())
         return losses, list(model.parameters())
-
-    def test_metric_band_popularity_and_checkpoint(self, tmp_path):
-        world = worlds.build(tmp_path / "as made")
-        scores = self.trained(world)
-        low, high = self.band
-        assert low <= worlds.recall_on_withheld(world, scores) <= high
-        popular = worlds.recall_on_valid(world, worlds.popularity(world))
-        assert worlds.recall_on_valid(world, scores) > 2 * popular
-        if self.reads_features:
-            shuffled = worlds.build(tmp_path / "shuffled", shuffled=True)
-            assert worlds.recall_on_withheld(shuffled, self.trained(shuffled)) < low / 2 + CHANCE / 2
-
-    def trained(self, world):
-        """Scores of a checkpoint that the plugin's own run wrote and its own loader read."""
-        options = world.config(**self.world)
-        result = quick_start.run(self.name, world.name, config_dict=options)
-        _, model, dataset, *_ = recbole_micro.load(result["checkpoint"])
-        return worlds.score_matrix(model, dataset, world)
 
 
 class SamplesEdges:

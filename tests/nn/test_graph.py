@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recbole_micro.nn import graph as graph_module
+from recbole_micro.nn import ops
 from tests.nn.shared import random_graph
 
 
@@ -72,3 +73,22 @@ def test_sampled_edges_are_a_share_without_repetition_and_prefer_small_degrees()
         counts += torch.tensor([(u == 0).sum(), (u != 0).sum()])
     # A busy user's edge has 1 / sqrt(40) of the others' probability: about 1 in 7 is drawn first.
     assert 0.1 < counts[0] / counts.sum() < 0.25
+
+
+def test_rows_users_and_transposes_of_a_graph_are_those_of_its_matrix():
+    generator = torch.Generator().manual_seed(4)
+    user, item = (
+        torch.randint(0, 7, (20,), generator=generator),
+        torch.randint(0, 5, (20,), generator=generator),
+    )
+    r = torch.zeros(7, 5)
+    r[user, item] = 1
+    history = graph_module.histories(user, item, 7, 5)
+    assert torch.equal(history.to_dense(), r)
+    assert torch.equal(history.transpose().to_dense(), r.T)
+    rows = torch.tensor([6, 0, 3, 3])
+    taken = graph_module.take_rows(history, rows)
+    assert torch.equal(taken.to_dense(), r[rows])
+    assert torch.equal(ops.propagate(taken.transpose(), torch.eye(4)), r[rows].T)
+    both = graph_module.normalize(graph_module.bipartite(user, item, 7, 5), "symmetric")
+    assert torch.equal(graph_module.of_users(both, 7).to_dense(), both.to_dense()[:7, 7:])

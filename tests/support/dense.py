@@ -142,6 +142,13 @@ def ngcf(model, n_layers, how):
     return ngcf_vectors(model.backbone, adjacency(model, how), n_layers).split([model.n_users, model.n_items])
 
 
+def batch_contrast(a, b, tau, known=None):
+    """Mean over the known rows of -log of the share of the own row in exp(cosine / tau) over all rows of b."""
+    values = (unit(a) @ unit(b).T / tau).exp()
+    values = -(values.diagonal() / values.sum(1)).log()
+    return values.mean() if known is None else values[known].mean()
+
+
 def unit(x):
     """Rows of length 1; a row of zeros stays."""
     length = x.norm(dim=1, keepdim=True)

@@ -1,0 +1,84 @@
+"""EASEKNN: EASE on the interactions (Steck, WWW 2019) beside nearest neighbours by features."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from recbole_micro.errors import UserError
+from recbole_micro.models.base import WithoutEpochs
+from recbole_micro.nn.ease import check_memory, ease, z_scores
+from recbole_micro.nn.graph import Graph, take_rows
+from recbole_micro.nn.ops import propagate
+
+
+class EASEKNN(WithoutEpochs):
+    r"""A closed form: an item-item regression, and cosines of features, added on one scale per user.
+
+    .. math::
+        P = (R^T R + \lambda I)^{-1}, \quad B_{ij} = -P_{ij} / P_{jj}, \quad B_{ii} = 0, \quad
+        s(u, i) = z_u\big( (R_u B)_i \big) + \sum_m w_m z_u\Big( \sum_{j \in N_u \cap N_k^m(i)}
+        \cos(f_i^m, f_j^m) \Big)
+
+    :math:`z_u` takes a user's mean from the scores and divides by their standard deviation, both over the
+    items that have such a score: those with training interactions, or with the modality.  The others get 0,
+    that mean.  R are the training interactions, :math:`N_u` the user's, :math:`N_k^m(i)` the k items nearest
+    to i.  B has as many entries as there are pairs of items; `ease_items` bounds them.  EASE:
+    https://arxiv.org/abs/1905.03375.  Options and their defaults: `properties/model/EASEKNN.yaml`.
+    """
+
+    ranks_cold_items = True
+    other_parameter_name = ("item_weights",)
+
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.reg_weight = config["reg_weight"]
+        self.weights = self.modality_weights(config)
+        self.have = {m: part.mask.nonzero()[:, 0] for m, part in self.modalities.items()}
+        self.graphs = {
+            m: take_rows(self.neighbours(config, m), self.have[m])
+            for m, weight in self.weights.items()
+            if weight
+        }
+        self.solved, self.solved_histories = self.most_used(config["ease_items"])
+        check_memory(self.solved_histories, self.reg_weight, config["device"])
+        self.item_weights: Tensor | None = None  # B, once it is asked for
+
+    def modality_weights(self, config) -> dict[str, float]:
+        """w_m of every modality: its own, or an equal part of `knn_weight`; UserError for no number >= 0."""
+        given = {m: w for m, w in config["modality_weights"].items() if m in self.modalities}
+        for modality, weight in given.items():
+            if not isinstance(weight, (int, float)) or not 0 <= weight < math.inf:
+                raise UserError(
+                    f"Option modality_weights gives {modality} the weight {weight!r}: give a number >= 0."
+                )
+        others = max(1, len(self.modalities) - len(given))
+        return {m: given.get(m, config["knn_weight"] / others) for m in self.modalities}
+
+    def most_used(self, limit: int) -> tuple[Tensor, Graph]:
+        """The `limit` items with most training interactions (0: all with any), and who has them.
+
+        Their ids, ascending [n], and the users' histories in their numbering [n_users, n].
+        """
+        degree = (self.histories.t_crow[1:] - self.histories.t_crow[:-1]).long()
+        order = torch.sort(degree, descending=True, stable=True).indices[: limit or None]
+        solved = order[degree[order] > 0].sort().values
+        return solved, take_rows(self.histories.transpose(), solved).transpose()
+
+    def start_epoch(self) -> None:
+        self.solve()
+
+    def solve(self) -> Tensor:
+        """B, solved once: it is what training is here, and what a checkpoint keeps."""
+        if self.item_weights is None:
+            self.item_weights = ease(self.solved_histories, self.reg_weight)
+        return self.item_weights
+
+    def scores(self, users: Tensor) -> Tensor:
+        history = self.items_of(users).to_dense().T.contiguous()  # items first: rows are quick to add to
+        result = torch.zeros_like(history)
+        result[self.solved] = z_scores(propagate(take_rows(self.solved_histories, users), self.solve()).T)
+        for modality, graph in self.graphs.items():
+            found = z_scores(propagate(graph, history))
+            result.index_add_(0, self.have[modality], found, alpha=self.weights[modality])
+        return result.T

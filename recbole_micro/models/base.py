@@ -37,8 +37,6 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
     every epoch: the place for whatever is drawn or rebuilt once an epoch.
     """
 
-    n_users: int
-    n_items: int
     input_type = InputType.PAIRWISE
     loss_names: tuple[str, ...] = ()
     needs_negatives = True  # whether the loss compares positive items with sampled ones

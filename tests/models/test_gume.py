@@ -4,8 +4,8 @@ from itertools import combinations
 
 import torch
 
-from tests import dense
 from tests.models.test_mgcn import Family
+from tests.support import dense
 from tests.support.dense import MODALITIES, batch_contrast, bpr, half_squares, knn_graph, symmetric
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from recbole_micro.nn import losses
-from tests import dense
 from tests.models.shared import ModelTests
+from tests.support import dense
 from tests.support.dense import affine, batch_contrast, bpr, half_squares, knn_graph, lightgcn, symmetric
 
 

@@ -143,7 +143,7 @@ def ngcf(model, n_layers, how):
 
 
 def batch_contrast(a, b, tau, known=None):
-    """Mean over the known rows of -log of the share of the own row in exp(cosine / tau) over all rows of b."""
+    """Mean over the known rows of -log of the own row's share in exp(cosine / tau) over all rows of b."""
     values = (unit(a) @ unit(b).T / tau).exp()
     values = -(values.diagonal() / values.sum(1)).log()
     return values.mean() if known is None else values[known].mean()

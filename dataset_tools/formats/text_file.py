@@ -8,33 +8,55 @@ from pathlib import Path
 from typing import TextIO
 
 from dataset_tools.errors import DataError
+from dataset_tools.formats.content import open_text
 
 NOT_TEXT = re.compile("[\udc80-\udcff]")  # what a byte that is not UTF-8 is read as ("surrogateescape")
 
 
 class BadRows:
-    """What becomes of a row that cannot be used: an error with its file and line, or with `skip` a count."""
+    """What becomes of a row that cannot be used: an error with its file and line, or with `skip` a count.
+
+    `first` says of the first row that was skipped where it is and why.
+    """
 
     def __init__(self, skip: bool):
-        self._skip, self.skipped = skip, 0
+        self._skip, self.skipped, self.first = skip, 0, ""
 
     def __call__(self, path: Path, line: int, reason: object) -> None:
+        where = f"{path}, {'row' if path.suffix.lower() == '.parquet' else 'line'} {line}: {reason}"
         if not self._skip:
-            where = "row" if path.suffix == ".parquet" else "line"
-            raise DataError(f"{path}, {where} {line}: {reason}; repair it or pass --skip-bad.")
+            raise DataError(f"{where}; repair it or pass --skip-bad.")
         self.skipped += 1
+        self.first = self.first or where
+
+    def nothing(self, path: str | Path) -> DataError:
+        """The sentence on a file that has no row, or none that could be used."""
+        if self.skipped:
+            return DataError(f"{path} has no row that can be used; the first: {self.first}.")
+        return DataError(f"{path} has no interactions.")
 
 
 @contextmanager
 def reading(path: Path, errors: str = "strict") -> Iterator[TextIO]:
-    """The file opened as UTF-8, a byte order mark passed over; DataError where it is absent or other text."""
+    """The file opened as UTF-8, a byte order mark passed over, a compressed one as what is inside.
+
+    DataError where it is absent, other text, or no text at all.
+    """
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     try:
-        with open(path, encoding="utf-8-sig", errors=errors, newline="") as file:
+        with open_text(path, errors) as file:
             yield file
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason}); convert it first.") from None
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
+
+
+def not_utf8(path: Path) -> DataError:
+    """The sentence on a file of another encoding, with what converts it."""
+    return DataError(
+        f"{path} is not UTF-8 text; convert it first, if it is GBK for example: "
+        f"iconv -f GBK -t UTF-8 {path} > {path.with_suffix('.utf8' + path.suffix).name}"
+    )
 
 
 def csv_rows(
@@ -64,7 +86,7 @@ def csv_rows(
                 return
             if not lines.text:
                 if line == 1:
-                    raise DataError(f"{path} is not UTF-8 text; convert it first.")
+                    raise not_utf8(path)
                 bad(path, line, "the row is not UTF-8 text")
             elif row:
                 yield line, row

@@ -80,7 +80,7 @@ class RecordFile:
         except DataError:
             return  # whoever reads it to the damaged place names the line
         texts = [text for text in (line.lstrip(BOM).strip() for line in lines) if text]
-        if texts and not any(map(self._is_record, texts)):
+        if texts and (texts[0].startswith("[") or not any(map(self._is_record, texts))):
             raise DataError(f"{self.path} is {_guess(texts[0], self.path)}")
 
     def _is_record(self, text: str) -> bool:

@@ -16,7 +16,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.formats.archives import Npz, Safetensors, Torch
 from dataset_tools.formats.arrays import BLOCK_BYTES, NpyFile, only
-from dataset_tools.formats.table_file import BUFFER
+from dataset_tools.formats.tables.parquet import BUFFER
 from dataset_tools.formats.text_file import BadRows, csv_rows
 
 Block = tuple[list[str] | None, np.ndarray]

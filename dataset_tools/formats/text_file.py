@@ -20,11 +20,11 @@ class BadRows:
     """
 
     def __init__(self, skip: bool):
-        self._skip, self.skipped, self.first = skip, 0, ""
+        self.skip, self.skipped, self.first = skip, 0, ""
 
     def __call__(self, path: Path, line: int, reason: object) -> None:
         where = f"{path}, {'row' if path.suffix.lower() == '.parquet' else 'line'} {line}: {reason}"
-        if not self._skip:
+        if not self.skip:
             raise DataError(f"{where}; repair it or pass --skip-bad.")
         self.skipped += 1
         self.first = self.first or where
@@ -70,6 +70,8 @@ def csv_rows(
     """
     with reading(path, errors="surrogateescape") as file:
         lines = _Lines(file)
+        if len(delimiter) > 1:
+            lines.between, delimiter = delimiter, "\x1f"
         table = csv.reader(lines, delimiter=delimiter, strict=strict)
         while True:
             line, lines.text = table.line_num + 1, True
@@ -93,10 +95,13 @@ def csv_rows(
 
 
 class _Lines:
-    """The lines of a file; `text` turns False at one that is not UTF-8."""
+    """The lines of a file; `text` turns False at one that is not UTF-8.
+
+    A separator of several characters, `between`, is replaced by the one character that csv can take.
+    """
 
     def __init__(self, file: TextIO):
-        self._file, self.text = file, True
+        self._file, self.text, self.between = file, True, ""
 
     def __iter__(self) -> "_Lines":
         return self
@@ -105,4 +110,4 @@ class _Lines:
         line = next(self._file)
         if not line.isascii() and NOT_TEXT.search(line):
             self.text = False
-        return line
+        return line.replace(self.between, "\x1f") if self.between else line

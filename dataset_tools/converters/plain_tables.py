@@ -127,7 +127,8 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
         folder.note("repeated interactions dropped", repeated)
         _remark(folder, found, roles, options)
         sources = [_source(Path(path)) for path in (*files, options.items) if path]
-        folder.record("convert table", recorded(options), sources)
+        named = options.items is not None and not options.item_columns
+        folder.record("convert table", {**recorded(options), "items_key": key if named else None}, sources)
 
 
 def _files(options: TableOptions) -> list[Path]:

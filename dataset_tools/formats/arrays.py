@@ -10,6 +10,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.formats.matrix_checks import check_matrix
 
 BLOCK_BYTES = 8 << 20
+MOST_NAMES = 8  # in a message
 
 
 class NpyFile:
@@ -52,10 +53,13 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     return headers[version[0]](file)
 
 
-def only(path: Path, names: list[str], key: str | None) -> str:
-    """The name `key`, or without one the only name there is."""
+def only(path: Path, names: list[str], key: str | None, flag: str = "--key") -> str:
+    """The name `key`, or without one the only name there is; `flag` is the option that chooses."""
     if key is None and len(names) == 1:
         return names[0]
     if key in names:
         return key
-    raise DataError(f"{path} has {', '.join(names) or 'nothing that fits'}; choose one with --key.")
+    if not names:
+        raise DataError(f"{path} has nothing that fits; name another file.")
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    raise DataError(f"{path} has {', '.join(names[:MOST_NAMES])}{more}; choose one with {flag}.")

@@ -13,6 +13,8 @@ from dataset_tools.inspection import feature_similarity as similarity
 
 SHOWN_ITEMS = 10
 SHOWN_NEIGHBOURS = 3
+MOST_COMPARED = 2000  # items that a check after `features` looks at
+FEWEST_COMPARED = 100
 
 
 def report(dataset: Dataset, sample: int = SHOWN_ITEMS) -> Iterator[str]:
@@ -65,11 +67,37 @@ def _modality(dataset: Dataset, modality: str, matrix: sp.csr_array, sample: int
     real, shuffled, suspicious = similarity.alignment(index, matrix)
     yield f"  neighbours co-interacted: {real:.2%}, with shuffled items {shuffled:.2%}"
     if suspicious:
-        yield (
-            f"  WARNING: the nearest neighbours in {modality} are no more co-interacted than random pairs; "
-            "the features may belong to other items (check the ids or the row order)"
-        )
+        yield f"  {_misaligned(modality)}"
     yield from _nearest(dataset, there, matrix, index, cosine, sample)
+
+
+def alignment_warning(dataset: Dataset, modality: str) -> str:
+    """A line where a modality's nearest neighbours are no more co-interacted than random pairs, else "".
+
+    It looks at the most used items, and says nothing of few: there chance decides.
+    """
+    values, mask = dataset.matrix(modality)
+    found = dataset.interactions
+    place = {item: number for number, item in enumerate(dataset.items)}
+    item = np.array([place[token] for token in found.items], dtype=np.int64)[found.item]
+    matrix = similarity.used(found.user, item, len(found.users), len(dataset.items))
+    use = np.asarray(matrix.sum(axis=0)).ravel()
+    there = np.flatnonzero(mask & (use > 1))
+    there = there[np.argsort(-use[there], kind="stable")[:MOST_COMPARED]]
+    if len(there) < FEWEST_COMPARED:
+        return ""
+    index, _ = similarity.neighbours(similarity.unit_rows(values[there]), similarity.ALIGNMENT_K)
+    real, shuffled, suspicious = similarity.alignment(index, matrix[:, there])
+    if not suspicious:
+        return ""
+    return f"{_misaligned(modality)} ({real:.2%} of pairs, {shuffled:.2%} with shuffled items)"
+
+
+def _misaligned(modality: str) -> str:
+    return (
+        f"WARNING: the nearest neighbours in {modality} are no more co-interacted than random pairs; "
+        "the features may belong to other items (check the ids or the row order)"
+    )
 
 
 def _nearest(

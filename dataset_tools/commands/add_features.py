@@ -4,6 +4,7 @@ import argparse
 
 from dataset_tools.commands import arguments
 from dataset_tools.commands.arguments import Commands, Options
+from dataset_tools.converters.shared_options import column
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.inspection.dataset_report import alignment_warning
@@ -27,10 +28,13 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="row i belongs to line i of NAME.item, if that is the source's order",
     )
-    command.add_argument("--key", help="the array of an archive, or the id column of a table")
-    command.add_argument("--column", metavar="C", help="the column of vectors, where a table has several")
+    command.add_argument("--key", type=column, help="the array of an archive, or the id column of a table")
+    command.add_argument(
+        "--column", type=column, metavar="C", help="the column of vectors, where a table has several"
+    )
     command.add_argument(
         "--ids-key",
+        type=column,
         metavar="C",
         help="the array of ids of an archive, or the column of ids of the table --ids",
     )

@@ -38,9 +38,14 @@ class TableOptions:
         (), "names of the columns of files without a header", type=shared.commas, metavar="C,C"
     )
     separator: str = option("", "what stands between the fields (default: told by the file)", metavar="S")
-    user: str | None = option(None, "column of user ids (default: user, of --columns)", metavar="C")
+    user: str | None = option(
+        None, "column of user ids (default: user, of --columns)", type=shared.column, metavar="C"
+    )
     item: str | None = option(
-        None, "column of item ids, in both tables (default: item or items, of --columns)", metavar="C"
+        None,
+        "column of item ids, in both tables (default: item or items, of --columns)",
+        type=shared.column,
+        metavar="C",
     )
     list_separator: str = option(
         "",
@@ -48,14 +53,17 @@ class TableOptions:
         "it items)",
         metavar="S",
     )
-    rating: str | None = option(None, "column of ratings", metavar="C")
-    time: str | None = option(None, "column of times: numbers or ISO dates", metavar="C")
+    rating: str | None = option(None, "column of ratings", type=shared.column, metavar="C")
+    time: str | None = option(None, "column of times: numbers or ISO dates", type=shared.column, metavar="C")
     time_unit: str = option(
         "s", "of times that are numbers (default: %(default)s)", choices=[*table_rows.PER_SECOND]
     )
     order_is_time: bool = option(False, "the rows are in the order of time, which has no column")
     where: str | None = option(
-        None, "keep rows that fulfil a condition, such as 'played_ratio >= 50'", metavar="CONDITION"
+        None,
+        "keep rows that fulfil a condition, such as 'played_ratio >= 50'",
+        type=shared.column,
+        metavar="CONDITION",
     )
     events: str = option(
         "first",
@@ -70,7 +78,7 @@ class TableOptions:
         (), "names of the columns of --items without a header", type=shared.commas, metavar="C,C"
     )
     item_key: str | None = option(
-        None, "column of item ids in --items, if it has another name there", metavar="C"
+        None, "column of item ids in --items, if it has another name there", type=shared.column, metavar="C"
     )
     title: str | None = shared.title()
     texts: Sequence[str] = shared.texts()
@@ -118,7 +126,9 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
             found if found.part is not None else splits.apply(found, options.split, options.seed)
         )
         columns = table.columns(found.items)
-        folder.write_items(found.items, columns)
+        folder.write_items(
+            found.items, columns, Path(str(options.items)).name if known == found.items else ""
+        )
         if options.texts:
             texts = columns["text:token_seq"]
             folder.write_texts("textual", found.items, texts, options.text_encoder, options.half)

@@ -12,6 +12,7 @@ from dataset_tools.features.encoders.registry import PACKAGES, image_encoder, te
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.formats.hashing import hash_files
+from dataset_tools.formats.names import from_system, to_system
 from dataset_tools.operations.shards import Shards
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -70,9 +71,8 @@ def encode_images(
 
 def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
     """The image file of every item, "" where there is none."""
-    by_name = {
-        path.stem: str(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES
-    }
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
+    by_name = {from_system(path.stem): str(path) for path in files}
     named: list[str] = []
     if dataset.item_file.is_file() and "image" in (name for name, _ in read_header(dataset.item_file)):
         named = list(dataset.texts(["image"]))
@@ -89,8 +89,8 @@ def _named_image(folder: Path, name: str) -> str:
         return ""
     last = name.split("?")[0].rsplit("/", 1)[-1]
     for choice in (name.lstrip("/"), last):
-        if choice and "\0" not in choice and (folder / choice).is_file():
-            return str(folder / choice)
+        if choice and "\0" not in choice and (folder / to_system(choice)).is_file():
+            return str(folder / to_system(choice))
     return ""
 
 

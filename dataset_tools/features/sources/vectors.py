@@ -12,6 +12,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.sources.contract import Block
 from dataset_tools.formats.archives import Npz, Safetensors, Torch
 from dataset_tools.formats.arrays import BLOCK_BYTES, only
+from dataset_tools.formats.names import from_system
 from dataset_tools.formats.records import RecordFile, json_object
 from dataset_tools.formats.tables.cells import id_text
 from dataset_tools.formats.text_file import BadRows, reading
@@ -40,7 +41,7 @@ class NpyFolder:
             odd = next((i for i, vector in enumerate(vectors) if len(vector) != self.width), None)
             if odd is not None:
                 raise DataError(f"{files[odd]} has {len(vectors[odd])} numbers instead of {self.width}.")
-            yield [file.stem for file in files], np.stack(vectors)
+            yield [from_system(file.stem) for file in files], np.stack(vectors)
 
 
 def _vector(path: Path) -> np.ndarray:

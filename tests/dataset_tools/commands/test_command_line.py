@@ -1,6 +1,7 @@
 """python -m dataset_tools."""
 
 import argparse
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from dataset_tools.commands.command_line import main, parser
+from dataset_tools.dataset.reading import Dataset
 
 
 def commands(parser, path=()):
@@ -118,3 +120,49 @@ def test_the_old_name_of_an_option_is_taken_but_not_shown(capsys):
     with pytest.raises(SystemExit):
         main(["features", "--help"])
     assert "--npy" not in capsys.readouterr().out
+
+
+LOCALES = {
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "cp1252": {"PYTHONIOENCODING": "cp1252", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "cp936": {"PYTHONIOENCODING": "cp936:strict"},
+}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_files_are_utf_8_and_any_character_is_shown_in_every_locale(tmp_path, monkeypatch, locale):
+    monkeypatch.chdir(tmp_path)
+    items = [f"杨é{n}" for n in range(3)]
+    text = "用户,项目,名\n" + "".join(f"ü{n % 2},{item},😀 red shoe {n}\n" for n, item in enumerate(items))
+    (tmp_path / "f.csv").write_text(text, encoding="utf-8")
+    np.save("v.npy", np.eye(3))
+    (tmp_path / "ids.txt").write_text("\n".join(items), encoding="utf-8")
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for item in items:
+        np.save(folder / f"{item}.npy", np.ones(2))
+    where = ["--name", "toy"]
+    convert = ["convert", "table", "--interactions", "f.csv", "--user", "用户", "--item", "项目", *where]
+    convert += ["--items", "f.csv", "--title", "名", "--text", "名"]
+    others = (
+        ["features", "--input", "v.npy", "--ids", "ids.txt", "--modality", "visual", *where],
+        ["features", "--input", "one", "--modality", "stems", *where],
+        ["features", "--modality", "visual", "--as-text", *where],
+        ["split", "toy"],
+        ["export", "mmrec", "--to", "out", *where],
+        ["inspect", "toy"],
+        ["encode", "--text", "tfidf", "--columns", "title", "--modality", "words", *where],
+    )
+    code = (
+        f"from dataset_tools import main; assert main() == 0; [main(one) == 0 or exit(3) for one in {others}]"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *convert],
+        env={**os.environ, **LOCALES[locale]},
+        capture_output=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr.decode(errors="replace")
+    dataset = Dataset("toy", tmp_path / "dataset")
+    assert dataset.items == items and dataset.titles()[items[0]] == "😀 red shoe 0"
+    assert dataset.modalities == ["stems", "textual", "visual", "words"]

@@ -118,8 +118,9 @@ def _numberings(rows: Columns, mappings: Mapping[str, Path], found: Matrices) ->
 
 
 def _inter_file(source: Path) -> Path:
-    found = sorted(source.glob("*.inter"))
-    if len(found) != 1:
+    """The only `.inter` file, or `X.inter` where the others are called `X_...inter`."""
+    found = sorted(source.glob("*.inter"), key=lambda path: len(path.stem))
+    if not found or not all(path.stem.startswith(f"{found[0].stem}_") for path in found[1:]):
         raise DataError(f"{source} has {len(found)} .inter files; --from must name a folder with one.")
     return found[0]
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import pyarrow as pa
@@ -182,7 +183,9 @@ class FeatureFile:
         if not pa.types.is_fixed_size_list(kind) or kind.value_type not in (pa.float32(), pa.float16()):
             raise DataError(
                 f"The column {self._values!r} of {self.path} is {kind}, "
-                "not a fixed-size list of float32 or float16; write it with python -m dataset_tools features."
+                "no fixed-size list of float32 or float16; write it again: python -m dataset_tools features "
+                f"--input {quote(str(self.path))} --modality {modality} --name {quote(self.path.parent.name)} "
+                f"--data-path {quote(str(self.path.parent.parent))} --force"
             )
         self.width = kind.list_size
         self.rows = self._file.metadata.num_rows

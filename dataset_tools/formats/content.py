@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any, NamedTuple, TextIO, cast
 
 from dataset_tools.errors import DataError
@@ -133,8 +134,8 @@ def refuse_other(path: Path, kind: Kind) -> None:
     """Raise DataError for a kind that is no text."""
     if kind is UTF16:
         raise DataError(
-            f"{path} is not UTF-8 text; convert it first: iconv -f UTF-16 -t UTF-8 {path} > {path.stem}.utf8"
-            f"{path.suffix}"
+            f"{path} is not UTF-8 text; convert it first: iconv -f UTF-16 -t UTF-8 {quote(str(path))} > "
+            f"{quote(path.stem + '.utf8' + path.suffix)}"
         )
     if kind.what:
         raise DataError(f"{path} is {kind.what}, not text; {kind.advice or 'name a text file'}.")

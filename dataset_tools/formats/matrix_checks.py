@@ -24,6 +24,8 @@ def check_matrix(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
 def check_finite(tokens: Sequence[str], values: np.ndarray, what: str, remedy: str = REPAIR) -> None:
     """Refuse NaN, infinity and rows too long for float32 in `values` [r, d], naming the first items."""
     broken = ~np.isfinite(values).all(axis=1)
+    if broken.all() and len(broken):
+        remedy = "write the file again"
     if broken.any():
         raise DataError(f"NaN or infinity in {what} of {_items(tokens, broken)}: {remedy}.")
     huge = ~usable(values)

@@ -4,9 +4,10 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any
 
 from dataset_tools.errors import DataError
@@ -34,7 +35,8 @@ class RecordFile:
     """Iterates over (line number, record) of a file of dictionaries.
 
     A line that is no record raises DataError with its number, or with `skip_bad` counts in `skipped`.
-    `wanted` looks at the raw line first; where it returns False the line is passed over unparsed.
+    `wanted` looks at the raw line first; where it returns False the line is passed over unparsed.  Where none
+    of the first records has all `fields`, the file is another one, and refused.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class RecordFile:
         parse: Parser,
         skip_bad: bool = False,
         wanted: Callable[[str], bool] | None = None,
+        fields: Sequence[str] = (),
     ):
         self.path, self.skipped = Path(path), 0
-        self._parse, self._skip_bad, self._wanted = parse, skip_bad, wanted
+        self._parse, self._skip_bad, self._wanted, self._fields = parse, skip_bad, wanted, fields
         self._digest = hashlib.sha256()
         if not self.path.is_file():
             raise DataError(f"There is no file {self.path}.")
@@ -80,14 +83,21 @@ class RecordFile:
         except DataError:
             return  # whoever reads it to the damaged place names the line
         texts = [text for text in (line.lstrip(BOM).strip() for line in lines) if text]
-        if texts and (texts[0].startswith("[") or not any(map(self._is_record, texts))):
+        found = [record for record in map(self._record, texts) if record is not None]
+        if texts and (texts[0].startswith("[") or not found):
             raise DataError(f"{self.path} is {_guess(texts[0], self.path)}")
+        if found and not any(all(field in record for field in self._fields) for record in found):
+            raise DataError(
+                f"{self.path} has other records: {', '.join(self._fields)} are needed, the first one has "
+                f"{', '.join(map(str, found[0]))[:100]}; check which file it is."
+            )
 
-    def _is_record(self, text: str) -> bool:
+    def _record(self, text: str) -> dict[str, Any] | None:
         try:
-            return isinstance(self._parse(text), dict)
+            record = self._parse(text)
         except UNPARSED:
-            return False
+            return None
+        return record if isinstance(record, dict) else None
 
     def bad(self, line: int, reason: object) -> None:
         """Refuse a line, or count it with `skip_bad`."""
@@ -142,12 +152,12 @@ def _guess(first: str, path: Path) -> str:
     if first[0] in "[{":
         return (
             f"JSON or the like over several lines, not one record per line (it begins with {shown!r}); "
-            f"write it so: jq -c '.[]' {path} > {path.stem}.jsonl"
+            f"write it so: jq -c '.[]' {quote(str(path))} > {quote(path.stem)}.jsonl"
         )
     if "," in first or "\t" in first:
         return (
-            f"a table, not one record per line (it begins with {shown!r}): use convert table "
-            f"--interactions {path}, or --items for what the items are."
+            f"a table, not one record per line (it begins with {shown!r}): use python -m dataset_tools "
+            f"convert table --interactions {quote(str(path))} --user C --item C --name NAME."
         )
     return f"no file of records, one per line (it begins with {shown!r}); check which file it is."
 

@@ -5,12 +5,26 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TextIO
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.content import open_text
 
 NOT_TEXT = re.compile("[\udc80-\udcff]")  # what a byte that is not UTF-8 is read as ("surrogateescape")
+
+
+class RowError(DataError):
+    """A row that cannot be used; `reason` says which and why, without advice."""
+
+    def __init__(self, reason: str):
+        super().__init__(f"{reason}; repair it or pass --skip-bad.")
+        self.reason = reason
+
+
+def no_rows(path: str | Path, first: str) -> DataError:
+    """The sentence on a file none of whose rows can be used: skipping them would not help."""
+    return DataError(f"{path} has no row that can be used; the first: {first}.")
 
 
 class BadRows:
@@ -25,14 +39,14 @@ class BadRows:
     def __call__(self, path: Path, line: int, reason: object) -> None:
         where = f"{path}, {'row' if path.suffix.lower() == '.parquet' else 'line'} {line}: {reason}"
         if not self.skip:
-            raise DataError(f"{where}; repair it or pass --skip-bad.")
+            raise RowError(where)
         self.skipped += 1
         self.first = self.first or where
 
     def nothing(self, path: str | Path) -> DataError:
         """The sentence on a file that has no row, or none that could be used."""
         if self.skipped:
-            return DataError(f"{path} has no row that can be used; the first: {self.first}.")
+            return no_rows(path, self.first)
         return DataError(f"{path} has no interactions.")
 
 
@@ -55,7 +69,7 @@ def not_utf8(path: Path) -> DataError:
     """The sentence on a file of another encoding, with what converts it."""
     return DataError(
         f"{path} is not UTF-8 text; convert it first, if it is GBK for example: "
-        f"iconv -f GBK -t UTF-8 {path} > {path.with_suffix('.utf8' + path.suffix).name}"
+        f"iconv -f GBK -t UTF-8 {quote(str(path))} > {quote(path.stem + '.utf8' + path.suffix)}"
     )
 
 

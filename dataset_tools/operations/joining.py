@@ -56,6 +56,8 @@ def add_features(
     with FeatureWriter(target, modality, matrix.width, half) as writer:
         skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped
         if not writer.rows:
+            if bad.skipped:
+                raise bad.nothing(source)
             raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
     lists = [Path(path) for path in (ids, mapping) if path]
     files = [_matrix_record(Path(source)), *lists]

@@ -10,7 +10,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import finite
 from dataset_tools.formats.tables.cells import Cell
 from dataset_tools.formats.tables.table_file import TableForm, read_cells
-from dataset_tools.formats.text_file import BadRows
+from dataset_tools.formats.text_file import BadRows, RowError, no_rows
 from dataset_tools.operations.conditions import Condition
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -88,26 +88,33 @@ class Reader:
         builder = Builder(self._roles.rating is not None, timed, part=len(files) > 1)
         for token in items:
             builder.add_item(token)
-        clock = 0
         for part, path in enumerate(files):
-            before = clock
-            for line, event in self._events(path, bad):
-                user, item, rating, time = event
-                try:
-                    stars = finite(rating) if self._roles.rating else 0.0
-                    seconds = self._seconds(time) if self._roles.time else float(clock)
-                except ValueError as error:
-                    bad(path, line, error)
-                    continue
-                problem = builder.problem(user, item)
-                if problem:
-                    bad(path, line, problem)
-                else:
-                    builder.add(user, item, stars, seconds, part)
-                    clock += 1
-            if clock == before:
+            before = len(builder)
+            try:
+                for user, item, rating, time in self._good(path, builder, bad):
+                    builder.add(user, item, rating, float(len(builder)) if self._order else time, part)
+            except RowError as error:
+                if len(builder) == before and not any(self._good(path, builder, BadRows(True))):
+                    raise no_rows(path, error.reason) from None
+                raise
+            if len(builder) == before:
                 raise self._nothing(path, bad)
         return builder.build()
+
+    def _good(self, path: Path, builder: Builder, bad: BadRows) -> Iterator[tuple[str, str, float, float]]:
+        """(user, item, rating, time) of the rows that can be used."""
+        for line, (user, item, rating, time) in self._events(path, bad):
+            try:
+                stars = finite(rating) if self._roles.rating else 0.0
+                seconds = self._seconds(time) if self._roles.time else 0.0
+            except ValueError as error:
+                bad(path, line, error)
+                continue
+            problem = builder.problem(user, item)
+            if problem:
+                bad(path, line, problem)
+            else:
+                yield user, item, stars, seconds
 
     def _nothing(self, path: Path, bad: BadRows) -> DataError:
         if self._condition is not None and self.left_out and not bad.skipped:

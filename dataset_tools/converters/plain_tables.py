@@ -1,6 +1,6 @@
 """Plain tables of interactions and items to a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,25 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
     below `min_rating`, then what is outside the `core`-core.  Items of the table `items` without interactions
     are kept where there is no core.  A split that is there (`train`, `valid`, `test`) stays as it is.
     """
+    write(folder, options)
+
+
+More = Callable[[Interactions], Iterable[Path | dict[str, Any]]]  # returns further sources
+
+
+def write(
+    folder: DatasetFolder,
+    options: TableOptions,
+    command: str = "convert table",
+    recipe: Mapping[str, Any] | None = None,
+    only_used: bool = False,
+    more: More = lambda found: (),
+) -> None:
+    """What `convert` does, for recipes too, whose options are `recipe`.
+
+    With `only_used`, items of the table `items` without interactions are left out.  `more` writes what else
+    the recipe has, once interactions and items are there.
+    """
     files = _files(options)
     roles = table_rows.roles(
         options.columns, options.user, options.item, options.rating, options.time, options.list_separator
@@ -105,30 +124,27 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
     if options.min_rating is not None and not roles.rating and options.events not in ("sum", "count"):
         raise DataError("--min-rating needs --rating, the column that holds the ratings.")
     condition = Condition(options.where) if options.where is not None else None
-    key = options.item_key or (
-        "item" if options.item_columns and roles.item not in options.item_columns else roles.item
-    )
+    key = _item_key(options, roles)
     table = ItemTable(options.items, options.title, options.texts, options.image)
     reader = table_rows.Reader(
         roles, options.columns, options.separator, options.time_unit, options.order_is_time, condition
     )
+    used_only = only_used or options.core > 0
     with folder:
         bad = BadRows(options.skip_bad)
         about: dict[str, Any] = {"header": options.item_columns, "separator": options.separator}
-        known = [] if options.core else table.read(key, bad, **about)
+        known = [] if used_only else table.read(key, bad, **about)
         found = reader.read(files, known, bad)
         found, repeated = _chosen(found, options, files[0])
-        if options.core:
+        if used_only:
             table.read(key, bad, frozenset(found.items), **about)
-        used = [found.items[index] for index in np.unique(found.item)]
-        table.refuse_strangers(used, files[0])
+        table.refuse_strangers([found.items[index] for index in np.unique(found.item)], files[0])
         folder.write_interactions(
             found if found.part is not None else splits.apply(found, options.split, options.seed)
         )
         columns = table.columns(found.items)
-        folder.write_items(
-            found.items, columns, Path(str(options.items)).name if known == found.items else ""
-        )
+        in_order_of = Path(str(options.items)).name if known == found.items else ""
+        folder.write_items(found.items, columns, in_order_of)
         if options.texts:
             texts = columns["text:token_seq"]
             folder.write_texts("textual", found.items, texts, options.text_encoder, options.half)
@@ -138,7 +154,16 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
         _remark(folder, found, roles, options)
         sources = [_source(Path(path)) for path in (*files, options.items) if path]
         named = options.items is not None and not options.item_columns
-        folder.record("convert table", {**recorded(options), "items_key": key if named else None}, sources)
+        about = {"items_key": key} if named else {}
+        sources += more(found)
+        folder.record(command, {**(recorded(options) if recipe is None else recipe), **about}, sources)
+
+
+def _item_key(options: TableOptions, roles: Roles) -> str:
+    """The column of item ids in the table of items."""
+    if options.item_key or not options.item_columns or roles.item in options.item_columns:
+        return options.item_key or roles.item
+    return "item"
 
 
 def _files(options: TableOptions) -> list[Path]:

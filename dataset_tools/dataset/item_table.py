@@ -42,7 +42,7 @@ class ItemTable:
         if self.path is None:
             return []
         names = [item, *(column for columns in self._sources.values() for column in columns)]
-        form = TableForm(header, separator, ids=[item])
+        form = TableForm(header, separator, ids=[item], lists=names[1:])
         for line, row in read_rows(self.path, names, bad, form=form):
             if wanted is not None and row[0] not in wanted:
                 continue

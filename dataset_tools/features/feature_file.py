@@ -184,7 +184,8 @@ class FeatureFile:
             raise DataError(
                 f"The column {self._values!r} of {self.path} is {kind}, "
                 "no fixed-size list of float32 or float16; write it again: python -m dataset_tools features "
-                f"--input {quote(str(self.path))} --modality {modality} --name {quote(self.path.parent.name)} "
+                f"--input {quote(str(self.path))} --modality {modality} "
+                f"--name {quote(self.path.parent.name)} "
                 f"--data-path {quote(str(self.path.parent.parent))} --force"
             )
         self.width = kind.list_size

@@ -9,12 +9,10 @@ from dataset_tools.dataset import summary
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.interactions import PARTS, Interactions
 from dataset_tools.dataset.reading import Dataset
-from dataset_tools.inspection import feature_similarity as similarity
+from dataset_tools.features import feature_similarity as similarity
 
 SHOWN_ITEMS = 10
 SHOWN_NEIGHBOURS = 3
-MOST_COMPARED = 2000  # items that a check after `features` looks at
-FEWEST_COMPARED = 100
 
 
 def report(dataset: Dataset, sample: int = SHOWN_ITEMS) -> Iterator[str]:
@@ -74,22 +72,17 @@ def _modality(dataset: Dataset, modality: str, matrix: sp.csr_array, sample: int
 def alignment_warning(dataset: Dataset, modality: str) -> str:
     """A line where a modality's nearest neighbours are no more co-interacted than random pairs, else "".
 
-    It looks at the most used items, and says nothing of few: there chance decides.
+    See `misfit` for which items are compared.
     """
     values, mask = dataset.matrix(modality)
     found = dataset.interactions
     place = {item: number for number, item in enumerate(dataset.items)}
     item = np.array([place[token] for token in found.items], dtype=np.int64)[found.item]
     matrix = similarity.used(found.user, item, len(found.users), len(dataset.items))
-    use = np.asarray(matrix.sum(axis=0)).ravel()
-    there = np.flatnonzero(mask & (use > 1))
-    there = there[np.argsort(-use[there], kind="stable")[:MOST_COMPARED]]
-    if len(there) < FEWEST_COMPARED:
+    misfit = similarity.misfit(values, mask, matrix)
+    if misfit is None:
         return ""
-    index, _ = similarity.neighbours(similarity.unit_rows(values[there]), similarity.ALIGNMENT_K)
-    real, shuffled, suspicious = similarity.alignment(index, matrix[:, there])
-    if not suspicious:
-        return ""
+    real, shuffled = misfit
     return f"{_misaligned(modality)} ({real:.2%} of pairs, {shuffled:.2%} with shuffled items)"
 
 

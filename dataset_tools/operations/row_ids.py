@@ -98,7 +98,5 @@ def _advice(step: dict) -> str:
     """The option that gives the ids, by the table of items that the data set was made of, if there is one."""
     options, sources = step["options"], step["sources"]
     if step["command"] == "convert table" and options.get("items_key") and len(sources) > 1:
-        return (
-            f"--ids {sources[-1]['file']} --ids-key {options['items_key']} (that table), or with --ids LIST"
-        )
+        return f"--ids {sources[1]['file']} --ids-key {options['items_key']} (that table), or with --ids LIST"
     return "--ids LIST, one id per line"

@@ -4,11 +4,13 @@ import argparse
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dataset_tools.commands.command_line import main, parser
+from dataset_tools.converters import registry
 from dataset_tools.dataset.reading import Dataset
 
 
@@ -28,6 +30,13 @@ def test_every_command_explains_itself(command, capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "--data-path" in text or "--to" in text
+
+
+def test_every_layout_has_its_row_in_the_docs():
+    page = Path(__file__).resolve().parents[3] / "docs" / "data.md"
+    table = page.read_text(encoding="utf-8").partition("## Layouts")[2].partition("## Any table")[0]
+    for layout in registry.LAYOUTS:
+        assert f"| `{layout} --" in table, layout
 
 
 def test_the_converters_import_no_heavy_package():

@@ -129,6 +129,7 @@ def test_amazon_s_published_split_stays_as_it_is(source, history):
             "categories": ["All Beauty", "Bath"],
             "store": None,
             "description": [],
+            "features": [],
         },
         {"parent_asin": "B7", "title": "Other"},
     ]

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrix_checks import check_finite
+from dataset_tools.formats.tables.parquet import whole
 
 ID_COLUMN = "item_id:token"
 ROW_GROUP_BYTES = 8 << 20
@@ -162,13 +163,11 @@ class FeatureFile:
 
     def __init__(self, path: str | Path, modality: str, id_columns: Sequence[str] = (ID_COLUMN,)):
         self.path, self.modality = Path(path), modality
-        try:
+        with whole(self.path):
             self._file = pq.ParquetFile(self.path, pre_buffer=False)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{self.path} is no complete Parquet file; write it again ({error}).") from None
         schema = self._file.schema_arrow
-        self._id = next((name for name in id_columns if name in schema.names), None)
-        if self._id is None:
+        self._id = next((name for name in id_columns if name in schema.names), "")
+        if not self._id:
             raise DataError(
                 f"{self.path} has no column {ID_COLUMN!r}; its columns are {', '.join(schema.names)}: "
                 "rename the id column."
@@ -183,9 +182,9 @@ class FeatureFile:
         if not pa.types.is_fixed_size_list(kind) or kind.value_type not in (pa.float32(), pa.float16()):
             raise DataError(
                 f"The column {self._values!r} of {self.path} is {kind}, "
-                "no fixed-size list of float32 or float16; write it again: python -m dataset_tools features "
+                "not a fixed-size list of float32 or float16; write it again: python -m dataset_tools features "
                 f"--input {quote(str(self.path))} --modality {modality} "
-                f"--name {quote(self.path.parent.name)} "
+                f"--name {quote(self.path.name.removesuffix(f'.{modality}.parquet'))} "
                 f"--data-path {quote(str(self.path.parent.parent))} --force"
             )
         self.width = kind.list_size
@@ -194,12 +193,16 @@ class FeatureFile:
     def ids(self) -> Iterator[pa.ChunkedArray]:
         """The tokens of one row group after another."""
         for group in range(self._file.num_row_groups):
-            yield self._file.read_row_group(group, columns=[self._id], use_threads=False).column(0)
+            yield self._read(group, [self._id]).column(0)
+
+    def _read(self, group: int, columns: list[str]) -> pa.Table:
+        with whole(self.path):
+            return self._file.read_row_group(group, columns=columns, use_threads=False)
 
     def blocks(self) -> Iterator[tuple[pa.StringArray, np.ndarray]]:
         """(tokens [r], values [r, width]) for one row group after another, in the file's order."""
         for group in range(self._file.num_row_groups):
-            table = self._file.read_row_group(group, columns=[self._id, self._values], use_threads=False)
+            table = self._read(group, [self._id, self._values])
             if not table.num_rows:
                 continue
             table = table.combine_chunks()

@@ -3,6 +3,8 @@
 `lists` names the arrays beside the matrix that have one entry for each row, and `ids(name)` reads one.
 """
 
+import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -18,6 +20,9 @@ from dataset_tools.formats.tables.cells import id_text
 
 Block = tuple[None, np.ndarray]
 IDS_FLAG = "--ids-key"
+# what zipfile and zlib raise over a damaged archive, OSError where they seek to nowhere
+DAMAGES: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError)
+DAMAGES += (OSError, struct.error, NotImplementedError, RuntimeError)
 
 
 class Npz:
@@ -35,7 +40,10 @@ class Npz:
                 name = only(path, matrices if matrices and key is None else [*headers], key)
                 shape, self._fortran, self._dtype = headers[name]
                 self._member = name + ".npy"
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError) as error:
+                size = archive.getinfo(self._member).file_size
+            if size < math.prod(shape) * self._dtype.itemsize:
+                raise ValueError(f"{name} is shorter than its shape {shape}")
+        except DAMAGES as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path} is damaged or no .npz archive ({error}); write it again.") from None
@@ -62,7 +70,7 @@ class Npz:
                     rows = min(step, self.rows - start)
                     content = file.read(rows * size)
                     yield None, np.frombuffer(content, self._dtype).reshape(rows, self.width)
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        except DAMAGES as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{self.path} is damaged ({error}); write it again.") from None
@@ -121,7 +129,14 @@ def load_tensors(path: Path) -> Any:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, IndexError) as error:
+        except (
+            pickle.UnpicklingError,
+            *DAMAGES,
+            IndexError,
+            TypeError,
+            AttributeError,
+            MemoryError,
+        ) as error:
             reason = "it asks for other objects" if "WeightsUnpickler" in str(error) else "it is damaged"
     raise DataError(f"{path} is not a whole file of tensors only, so it is not opened ({reason}).")
 

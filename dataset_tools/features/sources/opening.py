@@ -19,7 +19,7 @@ from dataset_tools.features.sources.vectors import (
     vectors_by_id,
 )
 from dataset_tools.formats import content
-from dataset_tools.formats.archives import Npz, Safetensors, Torch, load_tensors
+from dataset_tools.formats.archives import DAMAGES, Npz, Safetensors, Torch, load_tensors
 from dataset_tools.formats.arrays import NpyFile
 from dataset_tools.formats.text_file import BadRows, reading
 
@@ -98,7 +98,7 @@ def _in_zip(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except DAMAGES:
         return ""
     if any(name.endswith("data.pkl") for name in names):
         return ".pt"

@@ -12,7 +12,7 @@ from dataset_tools.features.sources.contract import Block
 from dataset_tools.formats.arrays import only
 from dataset_tools.formats.content import plain_suffix
 from dataset_tools.formats.tables.cells import id_text
-from dataset_tools.formats.tables.parquet import is_list, is_number, is_text, is_whole, open_parquet
+from dataset_tools.formats.tables.parquet import batches, is_list, is_number, is_text, is_whole, open_parquet
 from dataset_tools.formats.text_file import BadRows, csv_rows
 
 
@@ -69,7 +69,7 @@ class ParquetColumns:
 
     def blocks(self) -> Iterator[Block]:
         number = 0
-        for batch in self._file.iter_batches(1024, columns=[self._id, *self._columns]):
+        for batch in batches(self.path, self._file, 1024, [self._id, *self._columns]):
             ids, kept = [], []
             for row, value in enumerate(batch.column(self._id).to_pylist()):
                 number += 1

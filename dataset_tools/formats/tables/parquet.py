@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,10 +19,22 @@ ROWS = 65536  # in one batch
 
 def open_parquet(path: Path) -> pq.ParquetFile:
     """The file opened; DataError where it is none."""
-    try:
+    with whole(path):
         return pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path} is no complete Parquet file ({error}).") from None
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """What goes wrong while a damaged Parquet file is read, as one sentence."""
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError, OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system; that of a damaged file has no number
+        reason = " ".join(str(error).split())[:100]
+        raise DataError(
+            f"{path} is no complete Parquet file; write or download it again ({reason})."
+        ) from None
 
 
 def parts(folder: Path) -> list[Path]:
@@ -56,7 +69,7 @@ def rows(
                 "needed; name another column, or write a table with one row for each."
             )
     number = 0
-    for batch in progress(file.iter_batches(ROWS, columns=list(columns)), path.name):
+    for batch in progress(batches(path, file, ROWS, columns), path.name):
         fields = [_moments(batch.column(column)).to_pylist() for column in columns]
         for row in zip(*fields, strict=True):
             number += 1
@@ -69,6 +82,14 @@ def rows(
                 bad(path, number, error)
             else:
                 yield number, cells
+
+
+def batches(path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The named columns in portions; DataError where the file turns out damaged."""
+    with whole(path):
+        for batch in file.iter_batches(rows, columns=list(dict.fromkeys(columns))):
+            batch.validate(full=True)
+            yield batch
 
 
 def _moments(column: pa.Array) -> pa.Array:

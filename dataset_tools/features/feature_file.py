@@ -182,8 +182,8 @@ class FeatureFile:
         if not pa.types.is_fixed_size_list(kind) or kind.value_type not in (pa.float32(), pa.float16()):
             raise DataError(
                 f"The column {self._values!r} of {self.path} is {kind}, "
-                "not a fixed-size list of float32 or float16; write it again: python -m dataset_tools features "
-                f"--input {quote(str(self.path))} --modality {modality} "
+                "not a fixed-size list of float32 or float16; write it again: python -m dataset_tools "
+                f"features --input {quote(str(self.path))} --modality {modality} "
                 f"--name {quote(self.path.name.removesuffix(f'.{modality}.parquet'))} "
                 f"--data-path {quote(str(self.path.parent.parent))} --force"
             )

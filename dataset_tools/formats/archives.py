@@ -4,6 +4,7 @@
 """
 
 import math
+import pickle
 import struct
 import zipfile
 import zlib
@@ -23,6 +24,7 @@ IDS_FLAG = "--ids-key"
 # what zipfile and zlib raise over a damaged archive, OSError where they seek to nowhere
 DAMAGES: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError)
 DAMAGES += (OSError, struct.error, NotImplementedError, RuntimeError)
+UNLOADED = (*DAMAGES, pickle.UnpicklingError, IndexError, TypeError, AttributeError, MemoryError)
 
 
 class Npz:
@@ -118,7 +120,6 @@ def _length(value: Any) -> int:
 
 def load_tensors(path: Path) -> Any:
     """What a `.pt` holds, tensors and plain values only; DataError for anything that would have to be run."""
-    import pickle
     import warnings
 
     import torch
@@ -129,14 +130,7 @@ def load_tensors(path: Path) -> Any:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        except (
-            pickle.UnpicklingError,
-            *DAMAGES,
-            IndexError,
-            TypeError,
-            AttributeError,
-            MemoryError,
-        ) as error:
+        except UNLOADED as error:
             reason = "it asks for other objects" if "WeightsUnpickler" in str(error) else "it is damaged"
     raise DataError(f"{path} is not a whole file of tensors only, so it is not opened ({reason}).")
 
@@ -148,7 +142,7 @@ class Safetensors:
         try:
             from safetensors import SafetensorError, safe_open
         except ImportError:
-            raise DataError(f"{path} needs the package safetensors; run pip install safetensors.") from None
+            raise _no_safetensors(path) from None
         self.path = path
         try:
             with safe_open(path, framework="numpy") as file:
@@ -178,6 +172,26 @@ class Safetensors:
     def blocks(self) -> Iterator[Block]:
         for _, part in slices(self._slice, self.rows, self.width):
             yield None, part.float().numpy() if self._torch else part
+
+
+def safetensor_vectors(path: Path) -> dict[str, Any]:
+    """One vector for each id, where a `.safetensors` file holds nothing else; empty for another."""
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError:
+        raise _no_safetensors(path) from None
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            if not all(len(file.get_slice(name).get_shape()) == 1 for name in names):
+                return {}
+            return {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, TypeError):
+        return {}
+
+
+def _no_safetensors(path: Path) -> DataError:
+    return DataError(f"{path} needs the package safetensors; run pip install safetensors.")
 
 
 def id_array(path: Path, name: str, arrays: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,14 @@ from dataset_tools.features.sources.vectors import (
     vectors_by_id,
 )
 from dataset_tools.formats import content
-from dataset_tools.formats.archives import DAMAGES, Npz, Safetensors, Torch, load_tensors
+from dataset_tools.formats.archives import (
+    DAMAGES,
+    Npz,
+    Safetensors,
+    Torch,
+    load_tensors,
+    safetensor_vectors,
+)
 from dataset_tools.formats.arrays import NpyFile
 from dataset_tools.formats.text_file import BadRows, reading
 
@@ -112,8 +119,13 @@ def _archive(path: Path, kind: str, key: str | None, ids_key: str | None) -> Sou
         if key is None and vectors_by_id(found):
             return TorchVectors(path, found)
         matrix = Torch(path, key, found)
+    elif kind == ".npz":
+        matrix = Npz(path, key)
     else:
-        matrix = Npz(path, key) if kind == ".npz" else Safetensors(path, key)
+        vectors = safetensor_vectors(path) if key is None else {}
+        if vectors:
+            return TorchVectors(path, vectors)
+        matrix = Safetensors(path, key)
     likely = [name for name in matrix.lists if _IDS.search(name)]
     if ids_key is not None or len(likely) == 1:
         return Identified(matrix, ids_key or likely[0])

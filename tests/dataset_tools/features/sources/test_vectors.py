@@ -55,6 +55,11 @@ def saved(name, content):
     return name
 
 
+def safe(**arrays):
+    pytest.importorskip("safetensors.numpy").save_file(arrays, "f.safetensors")
+    return "f.safetensors"
+
+
 def npz(**arrays):
     np.savez("f.npz", **arrays)
     return "f.npz"
@@ -87,6 +92,8 @@ FORMS = {
         saved("f.pt", {"who": torch.tensor([30, 10, 20]), "emb": torch.tensor(VALUES)}),
         {"ids_key": "who"},
     ),
+    "safetensors with ids": lambda: (safe(item_id=np.array([30, 10, 20]), x=VALUES), {}),
+    "safetensors of vectors": lambda: (safe(**dict(zip(ORDER, VALUES, strict=True))), {}),
     "npz": lambda: (npz(item_id=np.array([30, 10, 20]), embedding=VALUES), {}),
     "npz of texts": lambda: (npz(item_id=np.array(ORDER), embedding=VALUES), {}),
     "npz with labels too": lambda: (npz(item_id=np.array(ORDER), label=np.arange(3), embedding=VALUES), {}),

@@ -152,7 +152,10 @@ def write(
         folder.note("rows left out by --where", reader.left_out)
         folder.note("repeated interactions dropped", repeated)
         _remark(folder, found, roles, options)
-        sources = [_source(Path(path)) for path in (*files, options.items) if path]
+        paths = [Path(path) for path in (*files, options.items) if path]
+        for line in filter(None, map(_passed_over, paths)):
+            folder.remark(line)
+        sources = [_source(path) for path in paths]
         named = options.items is not None and not options.item_columns
         about = {"items_key": key} if named else {}
         sources += more(found)
@@ -207,6 +210,17 @@ def _remark(folder: DatasetFolder, found: Interactions, roles: Roles, options: T
     if found.part is not None:
         both = deduplicate(found)[1]
         folder.note("pairs of user and item are in several parts, kept as in the source", both)
+
+
+def _passed_over(path: Path) -> str:
+    """A line on the files of a folder of Parquet that are none, "" without any."""
+    others = [
+        file.name
+        for file in sorted(path.rglob("*") if path.is_dir() else ())
+        if file.is_file() and file.suffix != ".parquet" and not file.name.startswith((".", "_"))
+    ]
+    more = f" and {len(others) - 8:,} more" if len(others) > 8 else ""
+    return f"not read, being no Parquet: {', '.join(others[:8])}{more}" if others else ""
 
 
 def _source(path: Path) -> Path | dict[str, Any]:

@@ -24,7 +24,14 @@ IDS_FLAG = "--ids-key"
 # what zipfile and zlib raise over a damaged archive, OSError where they seek to nowhere
 DAMAGES: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError)
 DAMAGES += (OSError, struct.error, NotImplementedError, RuntimeError)
-UNLOADED = (*DAMAGES, pickle.UnpicklingError, IndexError, TypeError, AttributeError, MemoryError)
+UNLOADED: tuple[type[Exception], ...] = (
+    *DAMAGES,
+    pickle.UnpicklingError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+)
 
 
 class Npz:

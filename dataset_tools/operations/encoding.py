@@ -51,7 +51,8 @@ def encode_images(
     """Add features of the images in a folder; ids of the items left without.
 
     An item's image is the file that the column `image` of `<name>.item` names (a path below the folder, or an
-    address whose last part is the file's name), else the file that is called like the item.
+    address whose last part is the file's name), else the file that is called like the item, in the folder or
+    in one below it.
     """
     folder = Path(images)
     if not folder.is_dir():
@@ -71,16 +72,29 @@ def encode_images(
 
 def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
     """The image file of every item, "" where there is none."""
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
-    by_name = {from_system(path.stem): str(path) for path in files}
     named: list[str] = []
     if dataset.item_file.is_file() and "image" in (name for name, _ in read_header(dataset.item_file)):
         named = list(dataset.texts(["image"]))
     named += [""] * (len(dataset.items) - len(named))
-    return [
-        _named_image(folder, name) or by_name.get(item, "")
-        for item, name in zip(dataset.items, named, strict=True)
-    ]
+    found = [_named_image(folder, name) for name in named]
+    rest = frozenset(item for item, path in zip(dataset.items, found, strict=True) if not path)
+    by_name = _by_name(folder, rest)
+    return [path or by_name.get(item, "") for item, path in zip(dataset.items, found, strict=True)]
+
+
+def _by_name(folder: Path, items: frozenset[str]) -> dict[str, str]:
+    """The image files of items in the folder and below, by stem; DataError for one stem in two folders."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*"), key=lambda path: (len(path.parts), path)):
+        item = from_system(path.stem)
+        if path.suffix.lower() in IMAGE_SUFFIXES and item in items:
+            other = found.setdefault(item, path)
+            if other.parent != path.parent:
+                raise DataError(
+                    f"{other} and {path} are both called like the item {item!r}; leave one, or name the files "
+                    "in the column image."
+                )
+    return {item: str(path) for item, path in found.items()}
 
 
 def _named_image(folder: Path, name: str) -> str:

@@ -131,6 +131,11 @@ def test_a_folder_of_parquet_files_in_the_order_of_their_numbers(here):
     assert rows() == [("1", "2", 0.0), ("1", "10", 1.0)]
     (record,) = read_steps(here / "data" / "toy", "toy")[-1]["sources"]
     assert (record["file"], record["files"]) == ("train/", 2)
+    (here / "train" / "notes.csv").touch()
+    (here / "train" / "_SUCCESS").touch()
+    assert run("--interactions train --user user_id --item item_id --order-is-time") == 0
+    remarks = read_steps(here / "data" / "toy", "toy")[-1]["summary"]["remarks"]
+    assert remarks == ["not read, being no Parquet: notes.csv"]
     (here / "empty").mkdir()
     with pytest.raises(DataError, match="The folder empty has no .parquet files"):
         plain_tables.convert("empty", "new", "data", user="u", item="i")

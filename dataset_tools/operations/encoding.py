@@ -91,8 +91,8 @@ def _by_name(folder: Path, items: frozenset[str]) -> dict[str, str]:
             other = found.setdefault(item, path)
             if other.parent != path.parent:
                 raise DataError(
-                    f"{other} and {path} are both called like the item {item!r}; leave one, or name the files "
-                    "in the column image."
+                    f"{other} and {path} are both called like the item {item!r}; leave one, or name the "
+                    "files in the column image."
                 )
     return {item: str(path) for item, path in found.items()}
 

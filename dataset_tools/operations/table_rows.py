@@ -124,7 +124,7 @@ class Reader:
     def _events(self, path: Path, bad: BadRows) -> Iterator[tuple[int, list[str]]]:
         """(line, [user, item, rating, time]), rows with lists of items one by one."""
         place = {column: number for number, column in enumerate(self._columns)}
-        wanted = [place.get(column or "", -1) for column in (self._roles.rating, self._roles.time)]
+        rating, time = (place.get(column or "", 0) for column in (self._roles.rating, self._roles.time))
         for line, cells in read_cells(path, self._columns, bad, strict=True, form=self._form):
             if self._condition is not None:
                 named = zip(self._columns, cells, strict=True)
@@ -137,11 +137,14 @@ class Reader:
                 if not self._condition(texts):
                     self.left_out += 1
                     continue
-            row = [cells[0], cells[1], *(cells[number] if number >= 0 else "" for number in wanted)]
+            row = [cells[0], cells[1], cells[rating] if rating else "", cells[time] if time else ""]
             try:
-                yield from ((line, event) for event in _one_by_one(row))
+                events = _one_by_one(row)
             except ValueError as error:
                 bad(path, line, error)
+                continue
+            for event in events:
+                yield line, event
 
     def _seconds(self, text: str) -> float:
         """A time as a number in the given unit, or as an ISO date, in seconds since 1970."""
@@ -155,9 +158,9 @@ class Reader:
 
 def _one_by_one(row: list[Cell]) -> list[list[str]]:
     """The row itself, or one row for each of its lists' values; ValueError where lists differ in length."""
+    if list not in map(type, row):
+        return [row]  # type: ignore[list-item]
     lengths = {len(cell) for cell in row if isinstance(cell, list)}
-    if not lengths:
-        return [[str(cell) for cell in row]]
     if len(lengths) > 1:
         raise ValueError(f"its lists differ in length ({', '.join(map(str, sorted(lengths)))})")
     (count,) = lengths

@@ -25,6 +25,18 @@ def id_text(value: Any) -> str:
             raise ValueError(f"the id {value:.0f} has lost digits as a floating-point number")
         return str(int(value))
     text = cell_text(value)
+    check_id(text)
+    return text
+
+
+def check_id(text: Cell) -> None:
+    """Raise ValueError for an id, or one of a list, that a program on the way has changed."""
+    if isinstance(text, list):
+        for one in text:
+            check_id(one)
+        return
+    if "." not in text and "+" not in text:  # as nearly always
+        return
     if _DECIMAL.fullmatch(text):
         raise ValueError(
             f"the id {text!r} is a whole number with a decimal point, as pandas writes a column with gaps; "
@@ -32,7 +44,6 @@ def id_text(value: Any) -> str:
         )
     if _SHORTENED.fullmatch(text):
         raise ValueError(f"the id {text!r} has lost digits, as spreadsheets shorten long numbers")
-    return text
 
 
 def cell_text(value: Any) -> str:

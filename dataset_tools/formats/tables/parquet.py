@@ -70,8 +70,13 @@ def rows(
             )
     number = 0
     for batch in progress(batches(path, file, ROWS, columns), path.name):
-        fields = [_moments(batch.column(column)).to_pylist() for column in columns]
-        for row in zip(*fields, strict=True):
+        arrays = [_moments(batch.column(column)) for column in columns]
+        if all(is_whole(array.type) and not array.null_count for array in arrays):
+            for texts in zip(*(array.cast(pa.string()).to_pylist() for array in arrays), strict=True):
+                number += 1
+                yield number, list(texts)
+            continue
+        for row in zip(*(array.to_pylist() for array in arrays), strict=True):
             number += 1
             try:
                 cells = [

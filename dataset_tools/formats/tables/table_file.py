@@ -7,7 +7,7 @@ from pathlib import Path
 from dataset_tools.errors import DataError
 from dataset_tools.formats import content
 from dataset_tools.formats.tables import json_lines, parquet
-from dataset_tools.formats.tables.cells import Cell, cell
+from dataset_tools.formats.tables.cells import Cell, check_id
 from dataset_tools.formats.text_file import BadRows, csv_rows, reading
 from dataset_tools.progress import progress
 
@@ -113,18 +113,21 @@ def _text(
     else:
         _, header = next(table, (1, []))
     _check(path, columns, header)
-    places = [(header.index(column), column in form.ids, column in form.joined) for column in columns]
+    places = [header.index(column) for column in columns]
+    ids = [number for number, column in enumerate(columns) if column in form.ids]
+    joined = [number for number, column in enumerate(columns) if column in form.joined]
     for line, row in progress(table, path.name, unit="row"):
         if line == 1 and row == header:
             continue  # there is a header after all
         if len(row) != len(header):
             bad(path, line, "the row has a wrong number of fields")
             continue
+        cells: list[Cell] = [row[place] for place in places]
+        for number in joined:
+            cells[number] = _split(row[places[number]], form.between)
         try:
-            cells = [
-                cell(_split(row[place], form.between) if many else row[place], is_id, many)
-                for place, is_id, many in places
-            ]
+            for number in ids:
+                check_id(cells[number])
         except ValueError as error:
             bad(path, line, error)
         else:

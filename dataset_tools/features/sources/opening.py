@@ -140,4 +140,4 @@ def _is_object(path: Path) -> bool:
         return all(isinstance(value, list) for value in json.loads(head.splitlines()[0]).values())
     except (ValueError, AttributeError, IndexError, RecursionError):
         pass  # an object over several lines, or a longer one
-    return re.match(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[[^\]"]*(\]\s*,?\s*("|\})|$)', head) is not None
+    return re.match(r'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[[^\]"]*(\][\]\s]*,?\s*("|\})|$)', head) is not None

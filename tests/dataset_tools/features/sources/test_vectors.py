@@ -254,3 +254,14 @@ def test_a_huge_value_in_a_file_that_is_there_is_refused_when_it_is_read(dataset
     )
     with pytest.raises(DataError, match="too large for float32 .* first 10: .*features --skip-bad"):
         dataset.matrix("visual")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_json_of_one_long_line_is_told_from_json_lines(dataset, nested):
+    wide = {item: (np.arange(30_000.0) + number).tolist() for number, item in enumerate(ORDER)}
+    text("f.json", json.dumps({item: [row] if nested else row for item, row in wide.items()}))
+    add_features(dataset, "visual", "f.json")
+    assert dataset.matrix("visual")[0][:, 0].tolist() == [1.0, 2.0, 0.0]
+    short = {item: row[:20_000] for item, row in wide.items()}
+    text("g.json", json.dumps({item: [row[:2]] if nested else row[:2] for item, row in short.items()}))
+    add_features(dataset, "short", "g.json")

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None, prog: str = PROGRAM) -> int:
     `argv` are the arguments without the program's name (default: those of this process); `prog` is the name
     that the usage shows.  SystemExit for `--help` and for arguments that argparse refuses.
     """
+    _show_any_character()
     try:
         load_plugins(argv)
         options = parser(prog).parse_args(argv)
@@ -42,6 +44,10 @@ def main(argv: Sequence[str] | None = None, prog: str = PROGRAM) -> int:
         return 0
     except OSError as error:
         return _failed(_sentence(error))
+    except UnicodeEncodeError as error:  # a file's name: contents are UTF-8 always
+        return _failed(
+            f"this locale cannot name a file {ascii(error.object)[:80]}; set LC_ALL=C.UTF-8 or PYTHONUTF8=1."
+        )
     except KeyboardInterrupt:
         print("interrupted: what was there before is unchanged", file=sys.stderr)
         return 130
@@ -61,6 +67,13 @@ def parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add(commands)
     return top
+
+
+def _show_any_character() -> None:
+    """A character that the terminal or file cannot hold is printed by its code, and ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _failed(reason: object) -> int:

@@ -145,7 +145,8 @@ def _signature(options: type[Declares]) -> inspect.Signature:
 
 
 def _parameter(declared: Field[Any], kind: Any) -> inspect.Parameter:
-    default = _default(declared)
+    """A source has no default, so that the name can follow it; None stands for one that is absent."""
+    default = MISSING if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD else _default(declared)
     return inspect.Parameter(
         declared.name,
         kind,

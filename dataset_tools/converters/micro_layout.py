@@ -5,18 +5,27 @@ their ids.  Feature matrices hold one row per item number.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import REPEATED, modality_of, write_in_order
+from dataset_tools.converters.numbered_items import (
+    REPEATED,
+    Numbering,
+    check_rows,
+    matrices,
+    modality_of,
+    not_read,
+    numbering,
+    write_all,
+)
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import PARTS, Builder, Interactions
 from dataset_tools.errors import DataError
-from dataset_tools.formats.arrays import NpyFile
-from dataset_tools.formats.id_lists import original_ids
+from dataset_tools.formats.text_file import reading
 from dataset_tools.operations import cold
 from dataset_tools.operations.filtering import deduplicate
 
@@ -29,12 +38,13 @@ class MicroOptions:
 
     source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
     core: str = option("5-core", "folder of the split; 0-core is the cold-start one")
+    skip_bad: bool = shared.skip_bad()
     half: bool = shared.half()
 
 
 @converter("the JSON layout of MICRO, LATTICE and MMSSL", MicroOptions)
 def convert(folder: DatasetFolder, options: MicroOptions) -> None:
-    """Write a data set with its fixed split, every item and each `<modality>_feat.npy`.
+    """Write a data set with its fixed split, every item and each `<modality>_feat*.npy` or `.pt`.
 
     `core` is the folder of the split; `0-core`, the cold-start one, shares ids and features with `5-core`,
     and `<name>.cold.json` lists the items that it withholds from training.
@@ -45,41 +55,47 @@ def convert(folder: DatasetFolder, options: MicroOptions) -> None:
     with folder:
         parts = [_read_json(file) for file in files]
         lists = [_id_list(kind, split, source) for kind in ("item_list.txt", "user_list.txt")]
-        items = original_ids(
-            lists[0], 1 + max((i for p in parts for row in p.values() for i in row), default=-1)
-        )
-        users = original_ids(lists[1], 1 + max((user for p in parts for user in p), default=-1))
+        found = matrices(feature_files(split, source))
+        used = frozenset(item for part in parts for row in part.values() for item in row)
+        most, rows = max(used, default=-1) + 1, found.rows
+        if lists[0] is None and rows is not None and most > rows:
+            check_rows(found, most, gaps=len(used) < most)
+        items = numbering(lists[0], used, rows)
+        check_rows(found, len(items.tokens), gaps=False)
+        users = numbering(lists[1], frozenset(user for part in parts for user in part))
         interactions = _interactions(parts, users, items)
         folder.write_interactions(interactions)
         folder.note(REPEATED, deduplicate(interactions)[1])
         if options.core == COLD:
             cold.write(folder.path, folder.name, cold.withheld(interactions))
-        folder.write_items(items)
-        folder.write_users(users)
-        features = feature_files(split, source)
-        for file in features:
-            write_in_order(folder, NpyFile(file), items, modality_of(file), options.half)
-        sources = [*files, *(path for path in lists if path), *features]
+        folder.write_items(items.tokens, in_order_of=items.in_order_of)
+        folder.write_users(users.tokens)
+        names = [modality_of(path) for path in found.files]
+        write_all(folder, found, items.tokens, names, options.half, options.skip_bad)
+        sources = [*files, *(path for path in lists if path), *found.files]
+        for line in not_read([split, source], sources, found.remarks):
+            folder.remark(line)
         folder.record("convert micro", recorded(options), sources, KNOWN.get(folder.name))
 
 
-def _interactions(parts: list[dict[int, list[int]]], users: list[str], items: list[str]) -> Interactions:
+def _interactions(parts: list[dict[int, list[int]]], users: Numbering, items: Numbering) -> Interactions:
     builder = Builder(part=True)
-    for item in items:
+    for item in items.tokens:
         builder.add_item(item)
     for number, part in enumerate(parts):
         for user, used in part.items():
             for item_number in used:
-                builder.add(users[user], items[item_number], part=number)
+                token = items.tokens[items.place[item_number]]
+                builder.add(users.tokens[users.place[user]], token, part=number)
     return builder.build()
 
 
 def feature_files(*folders: Path) -> list[Path]:
-    """The `<modality>_feat.npy` of the first folder that has any."""
+    """The `<modality>_feat*.npy` and `.pt` of the first folder that has any."""
     for folder in folders:
-        files = sorted(folder.glob("*_feat.npy"))
+        files = [path for path in folder.iterdir() if re.fullmatch(r".+_feat.*\.(npy|pt)", path.name)]
         if files:
-            return files
+            return sorted(files)
     return []
 
 
@@ -95,10 +111,13 @@ def _split_file(folder: Path, part: str) -> Path:
 
 def _read_json(file: Path) -> dict[int, list[int]]:
     try:
-        pairs = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=list)
+        with reading(file) as text:
+            pairs = json.load(text, object_pairs_hook=list)
         if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
             raise ValueError(f"a {type(pairs).__name__} instead of an object")
         found = {_number(user): [_number(item) for item in items] for user, items in pairs}
+    except DataError:
+        raise
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f'{file} is not a JSON object of the form {{"user": [items]}} ({error}).') from None
     if len(found) < len(pairs):

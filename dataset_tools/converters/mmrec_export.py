@@ -28,7 +28,7 @@ def export_mmrec(dataset: Dataset, target: str | Path, force: bool = False) -> t
         raise DataError(f"{dataset.name} has no fixed split; make one with python -m dataset_tools split.")
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose another --to.")
-    refuse_foreign(target, "*.inter")
+    refuse_foreign(target, lambda file: file.endswith(".inter"))
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

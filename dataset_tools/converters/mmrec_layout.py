@@ -12,15 +12,24 @@ from typing import Any
 
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import REPEATED, modality_of, write_in_order
+from dataset_tools.converters.numbered_items import (
+    REPEATED,
+    Matrices,
+    Numbering,
+    check_rows,
+    matrices,
+    modality_of,
+    not_read,
+    numbering,
+    write_all,
+)
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder, Interactions
 from dataset_tools.dataset.item_table import ItemTable
 from dataset_tools.errors import DataError
-from dataset_tools.formats.arrays import NpyFile
 from dataset_tools.formats.atomic import finite
-from dataset_tools.formats.id_lists import MOST, original_ids
+from dataset_tools.formats.id_lists import MOST
 from dataset_tools.formats.text_file import BadRows, csv_rows
 from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import deduplicate
@@ -29,6 +38,8 @@ from dataset_tools.progress import progress
 USER, ITEM, PART = "userID", "itemID", "x_label"
 FLOATS = ("rating", "timestamp")
 MAPPINGS = {ITEM: "i_id_mapping.csv", USER: "u_id_mapping.csv"}
+
+LARGEST = 1 << 62  # of a number that is an original id
 
 Columns = dict[str, array]
 
@@ -64,48 +75,60 @@ class MMRecOptions:
 
 @converter("MMRec's layout: X.inter with x_label, features in item order", MMRecOptions)
 def convert(folder: DatasetFolder, options: MMRecOptions) -> None:
-    """Write a data set with the source's split, every item and each `.npy`.
+    """Write a data set with the source's split, every item and each `.npy` and `.pt` that is a matrix.
 
+    Without a list of ids the numbers are the ids: as many as the features have rows, or without features
+    those that occur.
     Where `x_label` is missing, the paper's split is made with `seed`.  `rename` maps a feature file's stem to
     the modality's name; `items` is a table with a column itemID.
     """
     source = Path(options.source)
     about = ItemTable(options.items, options.title, options.texts, options.image)
-    inter, files = _inter_file(source), sorted(source.glob("*.npy"))
+    inter = _inter_file(source)
     mappings = {kind: source / file for kind, file in MAPPINGS.items() if (source / file).is_file()}
     with folder:
         bad = BadRows(options.skip_bad)
-        rows = _read(inter, bad)
-        matrices = [NpyFile(file) for file in files]
-        least = matrices[0].rows if matrices and ITEM not in mappings else 0
-        items = original_ids(mappings.get(ITEM), max([least, *(1 + n for n in rows[ITEM])]), ITEM)
-        users = original_ids(mappings.get(USER), max([0, *(1 + n for n in rows[USER])]), USER)
+        found = matrices(path for path in source.iterdir() if path.suffix in (".npy", ".pt"))
+        rows = _read(inter, bad, MOST if found.found or mappings else LARGEST)
+        items, users = _numberings(rows, mappings, found)
         interactions = _interactions(rows, users, items)
         folder.write_interactions(
             splits.per_user(interactions, options.seed) if interactions.part is None else interactions
         )
         about.read(ITEM, bad)
-        folder.write_items(items, about.columns(map(str, range(len(items)))))
-        folder.write_users(users)
-        for matrix in matrices:
-            modality = options.rename.get(matrix.path.stem, modality_of(matrix.path))
-            left_out = write_in_order(folder, matrix, items, modality, options.half, options.skip_bad)
-            folder.note(f"{modality} rows with NaN or infinity left out", left_out)
+        folder.write_items(items.tokens, about.columns(map(str, items.place)), items.in_order_of)
+        folder.write_users(users.tokens)
+        names = [options.rename.get(path.stem, modality_of(path)) for path in found.files]
+        write_all(folder, found, items.tokens, names, options.half, options.skip_bad)
         folder.note("broken rows left out", bad.skipped)
         folder.note(REPEATED, deduplicate(interactions)[1])
-        sources = [inter, *mappings.values(), *files, *([about.path] if about.path else [])]
+        sources = [inter, *mappings.values(), *found.files, *([about.path] if about.path else [])]
+        for line in not_read([source], sources, found.remarks):
+            folder.remark(line)
         folder.record("convert mmrec", recorded(options), sources, KNOWN.get(folder.name))
 
 
+def _numberings(rows: Columns, mappings: Mapping[str, Path], found: Matrices) -> tuple[Numbering, Numbering]:
+    """The ids of items and users; a matrix without a list of ids says how many items there are."""
+    used, known = frozenset(rows[ITEM]), found.rows
+    most = max(used, default=-1) + 1
+    if known is not None and ITEM not in mappings and most > known:
+        check_rows(found, most, gaps=len(used) < most)
+    items = numbering(mappings.get(ITEM), used, known, ITEM)
+    check_rows(found, len(items.tokens), gaps=False)
+    return items, numbering(mappings.get(USER), frozenset(rows[USER]), column=USER)
+
+
 def _inter_file(source: Path) -> Path:
-    found = sorted(source.glob("*.inter"))
-    if len(found) != 1:
+    """The only `.inter` file, or `X.inter` where the others are called `X_...inter`."""
+    found = sorted(source.glob("*.inter"), key=lambda path: len(path.stem))
+    if not found or not all(path.stem.startswith(f"{found[0].stem}_") for path in found[1:]):
         raise DataError(f"{source} has {len(found)} .inter files; --from must name a folder with one.")
     return found[0]
 
 
-def _read(path: Path, bad: BadRows) -> Columns:
-    """The columns that are known, in whatever order the file has them."""
+def _read(path: Path, bad: BadRows, most: int) -> Columns:
+    """The columns that are known, in whatever order the file has them; ids are numbers below `most`."""
     table = csv_rows(path, "\t", True, bad)
     _, header = next(table, (1, None))
     if header is None:
@@ -132,7 +155,7 @@ def _read(path: Path, bad: BadRows) -> Columns:
         if len(row) != len(header):
             bad(path, line, f"{len(row)} fields where the header has {len(header)}")
             continue
-        if min(ids) < 0 or max(ids) >= MOST or found.get(PART, 0) not in (0, 1, 2):
+        if min(ids) < 0 or max(ids) >= most or found.get(PART, 0) not in (0, 1, 2):
             bad(path, line, f"ids run from 0 without large gaps and {PART} is 0, 1 or 2, got {row}")
             continue
         for column, value in found.items():
@@ -140,12 +163,13 @@ def _read(path: Path, bad: BadRows) -> Columns:
     return columns
 
 
-def _interactions(rows: Columns, users: list[str], items: list[str]) -> Interactions:
+def _interactions(rows: Columns, users: Numbering, items: Numbering) -> Interactions:
     builder = Builder("rating" in rows, "timestamp" in rows, PART in rows)
-    for item in items:
+    for item in items.tokens:
         builder.add_item(item)
     floats = [column for column in FLOATS if column in rows]
     for row, (user, item) in enumerate(zip(rows[USER], rows[ITEM], strict=True)):
         values = {column: rows[column][row] for column in floats}
-        builder.add(users[user], items[item], part=rows[PART][row] if PART in rows else 0, **values)
+        part = rows[PART][row] if PART in rows else 0
+        builder.add(users.tokens[users.place[user]], items.tokens[items.place[item]], part=part, **values)
     return builder.build()

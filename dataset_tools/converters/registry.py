@@ -17,6 +17,10 @@ LAYOUTS: dict[str, str | Converter[Any]] = {  # the converter, or the module tha
     "mmrec": f"{HERE}.mmrec_layout",
     "amazon2014": f"{HERE}.amazon.amazon2014",
     "amazon2023": f"{HERE}.amazon.amazon2023",
+    "amazon2023-benchmark": f"{HERE}.amazon.benchmark2023",
+    "microlens": f"{HERE}.recipes.microlens",
+    "pixelrec": f"{HERE}.recipes.pixelrec",
+    "ninerec": f"{HERE}.recipes.ninerec",
     "table": f"{HERE}.plain_tables",
 }
 

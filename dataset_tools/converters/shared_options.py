@@ -5,6 +5,7 @@ from typing import Any
 
 from dataset_tools.converters.declaration import option
 from dataset_tools.features.encoders import registry
+from dataset_tools.formats.names import from_system
 from dataset_tools.operations import splits
 
 
@@ -48,7 +49,7 @@ def items(what: str) -> Any:
 
 
 def title(recorded: bool = True) -> Any:
-    return option(None, "column of titles", recorded=recorded, metavar="C")
+    return option(None, "column of titles", recorded=recorded, type=column, metavar="C")
 
 
 def texts(recorded: bool = True) -> Any:
@@ -57,12 +58,17 @@ def texts(recorded: bool = True) -> Any:
 
 
 def image(recorded: bool = True) -> Any:
-    return option(None, "column of image names or addresses", recorded=recorded, metavar="C")
+    return option(None, "column of image names or addresses", recorded=recorded, type=column, metavar="C")
 
 
 def commas(text: str) -> list[str]:
     """The names in `a,b,c`."""
-    return text.split(",") if text else []
+    return from_system(text).split(",") if text else []
+
+
+def column(text: str) -> str:
+    """A column's name."""
+    return from_system(text)
 
 
 def _count(text: str) -> int:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class DatasetFolder:
         self._users = self._items = self._interactions = 0
         self._features: list[FeatureWriter] = []
         self._notes: dict[str, int] = {}
+        self._remarks: list[str] = []
+        self._item_order = ""
         if self._old.exists() and not self.target.exists():
             self._old.rename(self.target)
         self._refuse_existing()
@@ -49,7 +51,7 @@ class DatasetFolder:
                 f"{self.target} is there already; replace it with --force or choose another name."
             )
         if not self._foreign:
-            refuse_foreign(self.target, f"{self.name}.*")
+            refuse_foreign(self.target, lambda file: file.startswith(f"{self.name}."))
             self._refuse_others()
 
     def _refuse_others(self) -> None:
@@ -105,9 +107,19 @@ class DatasetFolder:
     def _write_part(self, file: str, interactions: Interactions) -> None:
         write_table(self.path / file, interactions.header(), interactions.rows())
 
-    def write_items(self, items: Sequence[str], columns: Mapping[str, Sequence[str]] | None = None) -> None:
-        """`<name>.item` with every item; `columns` maps `name:type` to one text per item."""
+    def write_items(
+        self,
+        items: Sequence[str],
+        columns: Mapping[str, Sequence[str]] | None = None,
+        in_order_of: str = "",
+    ) -> None:
+        """`<name>.item` with every item; `columns` maps `name:type` to one text per item.
+
+        `in_order_of` says whose order the items have, where that is the source's own: only then may rows of
+        features be attached to them by their place.
+        """
         check_tokens(items, "item")
+        self._item_order = in_order_of
         columns = columns or {}
         self._items = len(items)
         rows = zip(items, *columns.values(), strict=True)
@@ -147,6 +159,10 @@ class DatasetFolder:
         if count:
             self._notes[what] = count
 
+    def remark(self, text: str) -> None:
+        """A line for the summary."""
+        self._remarks.append(text)
+
     def record(
         self,
         command: str,
@@ -158,6 +174,8 @@ class DatasetFolder:
         coverage = {writer.modality: (writer.rows, writer.width) for writer in self._features}
         counts = summary.summarize(self._users, self._items, self._interactions, coverage, self._notes)
         counts["expected"] = summary.compare(counts, known)
+        counts["remarks"] = self._remarks
+        counts["item_order"] = self._item_order
         provenance.record_step(self.path, self.name, command, options, sources, counts)
 
 
@@ -178,11 +196,13 @@ def _lock(folder: Path) -> int:
         os.close(lock)
 
 
-def refuse_foreign(target: Path, pattern: str) -> None:
+def refuse_foreign(target: Path, belongs: Callable[[str], bool]) -> None:
     """Refuse to replace what no converter made: a file, or a folder with other things than a data set."""
     if not target.exists():
         return
-    if not target.is_dir() or (any(target.iterdir()) and not any(target.glob(pattern))):
+    if not target.is_dir() or (
+        any(target.iterdir()) and not any(belongs(path.name) for path in target.iterdir())
+    ):
         raise DataError(
             f"{target} is no data set, so it is not replaced; move it away or choose another name."
         )

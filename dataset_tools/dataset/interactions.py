@@ -76,6 +76,10 @@ class Builder:
         self._timestamp = array("d") if timestamp else None
         self._part: array[Any] | None = array("b") if part else None
 
+    def __len__(self) -> int:
+        """The number of interactions so far."""
+        return len(self._user)
+
     def add_item(self, item: str) -> None:
         """Know an item, whether or not somebody interacted with it."""
         self._items.setdefault(item, len(self._items))

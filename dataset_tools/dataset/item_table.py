@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import clean, token_problem
-from dataset_tools.formats.table_file import read_rows
+from dataset_tools.formats.tables.table_file import TableForm, read_rows
 from dataset_tools.formats.text_file import BadRows
 
 
@@ -27,15 +27,23 @@ class ItemTable:
         self._sources = {name: columns for name, columns in sources.items() if columns}
         self._texts: dict[str, list[str]] = {}
 
-    def read(self, item: str, bad: BadRows, wanted: Collection[str] | None = None) -> list[str]:
+    def read(
+        self,
+        item: str,
+        bad: BadRows,
+        wanted: Collection[str] | None = None,
+        header: Sequence[str] = (),
+        separator: str = "",
+    ) -> list[str]:
         """Read the rows (of the `wanted` items), whose ids are in the column `item`; the ids.
 
-        The first row of an id counts.
+        The first row of an id counts.  `header` names the columns of a table without a header.
         """
         if self.path is None:
             return []
         names = [item, *(column for columns in self._sources.values() for column in columns)]
-        for line, row in read_rows(self.path, names, bad):
+        form = TableForm(header, separator, ids=[item], lists=names[1:])
+        for line, row in read_rows(self.path, names, bad, form=form):
             if wanted is not None and row[0] not in wanted:
                 continue
             problem = token_problem(row[0], "item")

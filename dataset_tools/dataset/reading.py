@@ -100,8 +100,11 @@ class Dataset:
     @cached_property
     def modalities(self) -> list[str]:
         """The modalities that have a Parquet file, sorted."""
-        paths = self.folder.glob(f"{self.name}.*.parquet")
-        return sorted(path.name[len(self.name) + 1 : -len(".parquet")] for path in paths)
+        start, end = f"{self.name}.", ".parquet"
+        names = [path.name for path in self.folder.iterdir()]
+        long = len(start) + len(end)
+        whole = [name for name in names if name.startswith(start) and name.endswith(end) and len(name) > long]
+        return sorted(name[len(start) : -len(end)] for name in whole)
 
     def features(self, modality: str) -> FeatureFile:
         """The feature file of a modality, opened; DataError where there is none."""

@@ -51,7 +51,7 @@ def lines(summary: Mapping[str, Any]) -> list[str]:
         share = feature["items"] / summary["items"] if summary["items"] else 0.0
         text.append(f"{name}: {feature['items']:,} items ({share:.1%}) with {feature['columns']:,} columns")
     text += [f"{count:,} {what}" for what, count in summary.get("notes", {}).items()]
-    return text + summary.get("expected", [])
+    return text + summary.get("remarks", []) + summary.get("expected", [])
 
 
 def compare(summary: Mapping[str, Any], known: KnownDataset | None) -> list[str]:

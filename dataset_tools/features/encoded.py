@@ -7,8 +7,10 @@ import numpy as np
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders.contract import Encoder
 from dataset_tools.features.feature_file import FeatureWriter
+from dataset_tools.formats.matrix_checks import check_finite
 from dataset_tools.progress import progress
 
+ENCODE = "repair what these items have, or choose another encoder"
 SHARD = 1024  # items that are encoded at once
 
 
@@ -24,7 +26,9 @@ def write_encoded(
         while first is not None:
             values, ok = first
             tokens = items[start : start + len(values)]
-            writer.write([token for token, there in zip(tokens, ok, strict=True) if there], values[ok])
+            named = [token for token, there in zip(tokens, ok, strict=True) if there]
+            check_finite(named, values[ok], f"the encoder's {writer.modality} features", ENCODE)
+            writer.write(named, values[ok])
             missing += [token for token, there in zip(tokens, ok, strict=True) if not there]
             start += len(values)
             first = next(shards, None)

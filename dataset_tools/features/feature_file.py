@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrix_checks import check_finite
+from dataset_tools.formats.tables.parquet import whole
 
 ID_COLUMN = "item_id:token"
 ROW_GROUP_BYTES = 8 << 20
@@ -125,12 +127,11 @@ class FeatureWriter:
             self._seen.add(token)
 
     def _check_values(self, tokens: Sequence[str], values: np.ndarray, stored: np.ndarray) -> None:
-        """Refuse NaN and infinity; the stored copy is examined first, as it is the quicker to read."""
+        """Refuse what `check_finite` does; the stored copy is examined first, being the quicker to read."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(stored.sum(dtype=np.float32)):  # one quick pass that NaN and infinity spoil
+            flat = stored.astype(np.float32, copy=False).ravel()
+            if np.isfinite(np.dot(flat, flat)):  # one quick pass that NaN, infinity and huge values spoil
                 return
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32, copy=False)
         check_finite(tokens, values, f"the {self.modality} features")
         if self._dtype == np.float16 and np.isinf(stored).any():
             row = int(np.abs(values).max(axis=1).argmax())
@@ -163,13 +164,11 @@ class FeatureFile:
 
     def __init__(self, path: str | Path, modality: str, id_columns: Sequence[str] = (ID_COLUMN,)):
         self.path, self.modality = Path(path), modality
-        try:
+        with whole(self.path):
             self._file = pq.ParquetFile(self.path, pre_buffer=False)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{self.path} is no complete Parquet file; write it again ({error}).") from None
         schema = self._file.schema_arrow
-        self._id = next((name for name in id_columns if name in schema.names), None)
-        if self._id is None:
+        self._id = next((name for name in id_columns if name in schema.names), "")
+        if not self._id:
             raise DataError(
                 f"{self.path} has no column {ID_COLUMN!r}; its columns are {', '.join(schema.names)}: "
                 "rename the id column."
@@ -184,7 +183,10 @@ class FeatureFile:
         if not pa.types.is_fixed_size_list(kind) or kind.value_type not in (pa.float32(), pa.float16()):
             raise DataError(
                 f"The column {self._values!r} of {self.path} is {kind}, "
-                "not a fixed-size list of float32 or float16; write it with python -m dataset_tools features."
+                "not a fixed-size list of float32 or float16; write it again: python -m dataset_tools "
+                f"features --input {quote(str(self.path))} --modality {modality} "
+                f"--name {quote(self.path.name.removesuffix(f'.{modality}.parquet'))} "
+                f"--data-path {quote(str(self.path.parent.parent))} --force"
             )
         self.width = kind.list_size
         self.rows = self._file.metadata.num_rows
@@ -192,12 +194,16 @@ class FeatureFile:
     def ids(self) -> Iterator[pa.ChunkedArray]:
         """The tokens of one row group after another."""
         for group in range(self._file.num_row_groups):
-            yield self._file.read_row_group(group, columns=[self._id], use_threads=False).column(0)
+            yield self._read(group, [self._id]).column(0)
+
+    def _read(self, group: int, columns: list[str]) -> pa.Table:
+        with whole(self.path):
+            return self._file.read_row_group(group, columns=columns, use_threads=False)
 
     def blocks(self) -> Iterator[tuple[pa.StringArray, np.ndarray]]:
         """(tokens [r], values [r, width]) for one row group after another, in the file's order."""
         for group in range(self._file.num_row_groups):
-            table = self._file.read_row_group(group, columns=[self._id, self._values], use_threads=False)
+            table = self._read(group, [self._id, self._values])
             if not table.num_rows:
                 continue
             table = table.combine_chunks()

@@ -12,6 +12,8 @@ from dataset_tools.features.feature_file import FeatureFile, feature_column
 from dataset_tools.features.feature_text import TextFeatureFile
 from dataset_tools.formats.matrix_checks import check_finite
 
+REMAKE = "repair these rows or leave them out (python -m dataset_tools features --skip-bad)"
+
 
 class ItemIndex:
     """Items by id, each known by its position."""
@@ -47,7 +49,8 @@ class Joined(NamedTuple):
 def join(file: FeatureFile | TextFeatureFile, items: ItemIndex, padding: int = 0) -> Joined:
     """The rows of a feature file that belong to `items`, behind `padding` rows of zeros.
 
-    Other rows are left out and counted.  Raises DataError for an item with two rows, NaN or infinity.
+    Other rows are left out and counted.  Raises DataError for an item with two rows, NaN, infinity or
+    huge values.
     """
     values = np.zeros((padding + len(items), file.width), dtype=np.float32)
     mask = np.zeros(len(values), dtype=bool)
@@ -66,7 +69,7 @@ def join(file: FeatureFile | TextFeatureFile, items: ItemIndex, padding: int = 0
             raise DataError(
                 f"{file.path}, {column}: item id(s) {twice} have more than one row; keep one row per item."
             )
-        check_finite(tokens, block, f"{column} of {file.path}, row(s)")
+        check_finite(tokens, block, f"{column} of {file.path}, row(s)", REMAKE)
         values[positions] = block
         mask[positions] = True
     return Joined(values, mask, rows, first)

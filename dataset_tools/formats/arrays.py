@@ -1,5 +1,6 @@
 """Feature matrices in NumPy files, read block by block so that a file of any size takes little memory."""
 
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -10,6 +11,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.formats.matrix_checks import check_matrix
 
 BLOCK_BYTES = 8 << 20
+MOST_NAMES = 8  # in a message
 
 
 class NpyFile:
@@ -49,13 +51,22 @@ def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """(shape, whether by columns, type) of an open `.npy`; ValueError or KeyError where it is none."""
     version = np.lib.format.read_magic(file)
     headers = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-    return headers[version[0]](file)
+    try:
+        shape, fortran, dtype = headers[version[0]](file)
+    except (tokenize.TokenError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        raise ValueError(f"its header makes no sense: {str(error)[:60]}") from None
+    if any(size < 0 for size in shape):
+        raise ValueError(f"its header has the shape {shape}")
+    return shape, fortran, dtype
 
 
-def only(path: Path, names: list[str], key: str | None) -> str:
-    """The name `key`, or without one the only name there is."""
+def only(path: Path, names: list[str], key: str | None, flag: str = "--key") -> str:
+    """The name `key`, or without one the only name there is; `flag` is the option that chooses."""
     if key is None and len(names) == 1:
         return names[0]
     if key in names:
         return key
-    raise DataError(f"{path} has {', '.join(names) or 'nothing that fits'}; choose one with --key.")
+    if not names:
+        raise DataError(f"{path} has nothing that fits; name another file.")
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    raise DataError(f"{path} has {', '.join(names[:MOST_NAMES])}{more}; choose one with {flag}.")

@@ -32,7 +32,7 @@ def read_numbered(path: Path, number_column: str = "") -> dict[int, str]:
         if line == 1 and len(row) >= 2 and not row[-1].isdecimal():
             place = row.index(number_column) if number_column in row else -1
             continue
-        if len(row) < 2 or not row[place].isdecimal():
+        if len(row) < max(2, place + 1) or not row[place].isdecimal():
             raise DataError(f"{path}, line {line}: expected an original id and a number, got {row}.")
         if int(row[place]) in numbers:
             raise DataError(f"{path}, line {line}: the number {row[place]} stands for two ids.")

@@ -5,36 +5,72 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TextIO
 
 from dataset_tools.errors import DataError
+from dataset_tools.formats.content import open_text
 
 NOT_TEXT = re.compile("[\udc80-\udcff]")  # what a byte that is not UTF-8 is read as ("surrogateescape")
 
 
+class RowError(DataError):
+    """A row that cannot be used; `reason` says which and why, without advice."""
+
+    def __init__(self, reason: str):
+        super().__init__(f"{reason}; repair it or pass --skip-bad.")
+        self.reason = reason
+
+
+def no_rows(path: str | Path, first: str) -> DataError:
+    """The sentence on a file none of whose rows can be used: skipping them would not help."""
+    return DataError(f"{path} has no row that can be used; the first: {first}.")
+
+
 class BadRows:
-    """What becomes of a row that cannot be used: an error with its file and line, or with `skip` a count."""
+    """What becomes of a row that cannot be used: an error with its file and line, or with `skip` a count.
+
+    `first` says of the first row that was skipped where it is and why.
+    """
 
     def __init__(self, skip: bool):
-        self._skip, self.skipped = skip, 0
+        self.skip, self.skipped, self.first = skip, 0, ""
 
     def __call__(self, path: Path, line: int, reason: object) -> None:
-        if not self._skip:
-            where = "row" if path.suffix == ".parquet" else "line"
-            raise DataError(f"{path}, {where} {line}: {reason}; repair it or pass --skip-bad.")
+        where = f"{path}, {'row' if path.suffix.lower() == '.parquet' else 'line'} {line}: {reason}"
+        if not self.skip:
+            raise RowError(where)
         self.skipped += 1
+        self.first = self.first or where
+
+    def nothing(self, path: str | Path) -> DataError:
+        """The sentence on a file that has no row, or none that could be used."""
+        if self.skipped:
+            return no_rows(path, self.first)
+        return DataError(f"{path} has no interactions.")
 
 
 @contextmanager
 def reading(path: Path, errors: str = "strict") -> Iterator[TextIO]:
-    """The file opened as UTF-8, a byte order mark passed over; DataError where it is absent or other text."""
+    """The file opened as UTF-8, a byte order mark passed over, a compressed one as what is inside.
+
+    DataError where it is absent, other text, or no text at all.
+    """
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     try:
-        with open(path, encoding="utf-8-sig", errors=errors, newline="") as file:
+        with open_text(path, errors) as file:
             yield file
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason}); convert it first.") from None
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
+
+
+def not_utf8(path: Path) -> DataError:
+    """The sentence on a file of another encoding, with what converts it."""
+    return DataError(
+        f"{path} is not UTF-8 text; convert it first, if it is GBK for example: "
+        f"iconv -f GBK -t UTF-8 {quote(str(path))} > {quote(path.stem + '.utf8' + path.suffix)}"
+    )
 
 
 def csv_rows(
@@ -48,6 +84,8 @@ def csv_rows(
     """
     with reading(path, errors="surrogateescape") as file:
         lines = _Lines(file)
+        if len(delimiter) > 1:
+            lines.between, delimiter = delimiter, "\x1f"
         table = csv.reader(lines, delimiter=delimiter, strict=strict)
         while True:
             line, lines.text = table.line_num + 1, True
@@ -64,17 +102,20 @@ def csv_rows(
                 return
             if not lines.text:
                 if line == 1:
-                    raise DataError(f"{path} is not UTF-8 text; convert it first.")
+                    raise not_utf8(path)
                 bad(path, line, "the row is not UTF-8 text")
             elif row:
                 yield line, row
 
 
 class _Lines:
-    """The lines of a file; `text` turns False at one that is not UTF-8."""
+    """The lines of a file; `text` turns False at one that is not UTF-8.
+
+    A separator of several characters, `between`, is replaced by the one character that csv can take.
+    """
 
     def __init__(self, file: TextIO):
-        self._file, self.text = file, True
+        self._file, self.text, self.between = file, True, ""
 
     def __iter__(self) -> "_Lines":
         return self
@@ -83,4 +124,4 @@ class _Lines:
         line = next(self._file)
         if not line.isascii() and NOT_TEXT.search(line):
             self.text = False
-        return line
+        return line.replace(self.between, "\x1f") if self.between else line

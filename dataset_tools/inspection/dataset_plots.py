@@ -13,7 +13,7 @@ FORMATS = (".png", ".svg", ".pdf")
 def check(path: str | Path) -> None:
     """Refuse a picture's name that `save_plot` could not write, before anything is computed."""
     path = Path(path)
-    if path.suffix not in FORMATS:
+    if path.suffix.lower() not in FORMATS:
         raise DataError(f"{path} cannot be drawn; end its name in {', '.join(FORMATS)}.")
     if not path.parent.is_dir():
         raise DataError(f"There is no folder {path.parent} for the plot.")

@@ -12,6 +12,7 @@ from dataset_tools.features.encoders.registry import PACKAGES, image_encoder, te
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.formats.hashing import hash_files
+from dataset_tools.formats.names import from_system, to_system
 from dataset_tools.operations.shards import Shards
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -50,7 +51,8 @@ def encode_images(
     """Add features of the images in a folder; ids of the items left without.
 
     An item's image is the file that the column `image` of `<name>.item` names (a path below the folder, or an
-    address whose last part is the file's name), else the file that is called like the item.
+    address whose last part is the file's name), else the file that is called like the item, in the folder or
+    in one below it.
     """
     folder = Path(images)
     if not folder.is_dir():
@@ -70,17 +72,29 @@ def encode_images(
 
 def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
     """The image file of every item, "" where there is none."""
-    by_name = {
-        path.stem: str(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES
-    }
     named: list[str] = []
     if dataset.item_file.is_file() and "image" in (name for name, _ in read_header(dataset.item_file)):
         named = list(dataset.texts(["image"]))
     named += [""] * (len(dataset.items) - len(named))
-    return [
-        _named_image(folder, name) or by_name.get(item, "")
-        for item, name in zip(dataset.items, named, strict=True)
-    ]
+    found = [_named_image(folder, name) for name in named]
+    rest = frozenset(item for item, path in zip(dataset.items, found, strict=True) if not path)
+    by_name = _by_name(folder, rest)
+    return [path or by_name.get(item, "") for item, path in zip(dataset.items, found, strict=True)]
+
+
+def _by_name(folder: Path, items: frozenset[str]) -> dict[str, str]:
+    """The image files of items in the folder and below, by stem; DataError for one stem in two folders."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*"), key=lambda path: (len(path.parts), path)):
+        item = from_system(path.stem)
+        if path.suffix.lower() in IMAGE_SUFFIXES and item in items:
+            other = found.setdefault(item, path)
+            if other.parent != path.parent:
+                raise DataError(
+                    f"{other} and {path} are both called like the item {item!r}; leave one, or name the "
+                    "files in the column image."
+                )
+    return {item: str(path) for item, path in found.items()}
 
 
 def _named_image(folder: Path, name: str) -> str:
@@ -89,8 +103,8 @@ def _named_image(folder: Path, name: str) -> str:
         return ""
     last = name.split("?")[0].rsplit("/", 1)[-1]
     for choice in (name.lstrip("/"), last):
-        if choice and "\0" not in choice and (folder / choice).is_file():
-            return str(folder / choice)
+        if choice and "\0" not in choice and (folder / to_system(choice)).is_file():
+            return str(folder / to_system(choice))
     return ""
 
 

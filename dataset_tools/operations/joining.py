@@ -12,11 +12,12 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
 from dataset_tools.features.feature_text import write_text
 from dataset_tools.features.join import ItemIndex
-from dataset_tools.features.sources import Source, open_source
+from dataset_tools.features.sources.contract import Source
+from dataset_tools.features.sources.opening import open_source
 from dataset_tools.formats.hashing import hash_files
-from dataset_tools.formats.id_lists import original_ids, read_list
 from dataset_tools.formats.matrix_checks import finite_rows
 from dataset_tools.formats.text_file import BadRows
+from dataset_tools.operations.row_ids import Rows, row_ids
 from dataset_tools.progress import progress
 
 
@@ -29,6 +30,8 @@ def add_features(
     mapping: str | Path | None = None,
     row_order: bool = False,
     key: str | None = None,
+    column: str | None = None,
+    ids_key: str | None = None,
     half: bool = False,
     skip_bad: bool = False,
     force: bool = False,
@@ -36,22 +39,30 @@ def add_features(
     """Write `<name>.<modality>.parquet` from any known format; returns the file.
 
     Rows without ids of their own are joined by a list of ids, by a file of (id, row number), or by the order
-    of `<name>.item`, the last only on request and where the counts agree.  With `skip_bad`, rows of unknown
-    items, repeated rows and rows with NaN or infinity are left out and counted; else they are errors.
+    of `<name>.item`, the last only on request, where that is the order of the source and the counts agree.
+
+    `key` names the array of an archive or the id column of a table, `column` the column of vectors,
+    `ids_key` the array of ids of an archive, or the column of the table `ids`.  With `skip_bad`, rows of
+    unknown items, repeated rows and rows with NaN, infinity or huge values are left out and counted; else
+    they are errors.
     """
     target = feature_path(dataset.folder, dataset.name, modality)
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose another --modality.")
     bad = BadRows(skip_bad)
-    matrix = open_source(source, modality, key, bad)
-    row_ids = _row_ids(matrix, dataset, ids, mapping, row_order)
+    given = Rows(ids, ids_key if ids else None, mapping, row_order)
+    matrix = open_source(source, modality, key, bad, column, None if ids else ids_key)
+    whose = row_ids(matrix, dataset, given)
     with FeatureWriter(target, modality, matrix.width, half) as writer:
-        skipped = _write(writer, dataset, _pairs(matrix, row_ids), skip_bad) + bad.skipped
+        skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped
         if not writer.rows:
+            if bad.skipped:
+                raise bad.nothing(source)
             raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
     lists = [Path(path) for path in (ids, mapping) if path]
     files = [_matrix_record(Path(source)), *lists]
     options = {"modality": modality, "row_order": row_order, "key": key, "half": half, "skip_bad": skip_bad}
+    options |= {"column": column, "ids_key": ids_key}
     counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
     provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
     return target
@@ -74,38 +85,6 @@ def _matrix_record(source: Path) -> Path | dict[str, Any]:
     return hash_files(source, sorted(source.glob("*.npy"))) if source.is_dir() else source
 
 
-def _row_ids(
-    matrix: Source,
-    dataset: Dataset,
-    ids: str | Path | None,
-    mapping: str | Path | None,
-    row_order: bool,
-) -> list[str] | None:
-    """The id of every row, or None where the source brings its own."""
-    asked = [
-        name for name, given in (("--ids", ids), ("--mapping", mapping), ("--row-order", row_order)) if given
-    ]
-    if matrix.rows is None:
-        if asked:
-            raise DataError(f"{matrix.path} has ids of its own; leave out {asked[0]}.")
-        return None
-    if len(asked) != 1:
-        raise DataError(
-            f"{matrix.path} has rows without ids; say whose they are with --ids, --mapping or --row-order."
-        )
-    if ids:
-        found, where = read_list(Path(ids)), f"ids in {ids}"
-    elif mapping:
-        found, where = original_ids(Path(mapping), 0, "itemID"), f"numbers in {mapping}"
-    else:
-        found, where = dataset.items, f"items in {dataset.name}"
-    if len(found) != matrix.rows:
-        raise DataError(
-            f"{matrix.path} has {matrix.rows:,} rows for {len(found):,} {where}; they must agree."
-        )
-    return found
-
-
 def _pairs(matrix: Source, row_ids: list[str] | None) -> Iterator[tuple[list[str], np.ndarray]]:
     start = 0
     for tokens, values in progress(matrix.blocks(), matrix.path.name):
@@ -125,10 +104,7 @@ def _write(
         keep = known.match(tokens)[0].tolist()
         if len(keep) < len(tokens) and not skip_bad:
             unknown = [tokens[row] for row in sorted(set(range(len(tokens))) - set(keep))]
-            raise DataError(
-                f"The {writer.modality} features have rows of items that {dataset.name} lacks, first "
-                f"{', '.join(unknown[:3])}; leave them out with --skip-bad."
-            )
+            raise _strangers(writer, dataset, unknown, some=bool(keep) or writer.rows > 0)
         if skip_bad:
             keep = _first_rows(tokens, keep, seen)
         before = len(tokens)
@@ -139,6 +115,20 @@ def _write(
         skipped += before - len(tokens)
         writer.write(tokens, values)
     return skipped
+
+
+def _strangers(writer: FeatureWriter, dataset: Dataset, unknown: list[str], some: bool) -> DataError:
+    """The sentence on rows of unknown items; leaving them out is advised where `some` others are known."""
+    first = ", ".join(unknown[:3])
+    if some:
+        return DataError(
+            f"The {writer.modality} features have rows of items that {dataset.name} lacks, first {first}; "
+            "leave them out with --skip-bad."
+        )
+    return DataError(
+        f"The {writer.modality} features belong to no item of {dataset.name}: their ids (first: {first}) are "
+        f"not those of its items (first: {', '.join(dataset.items[:3])}); write both alike."
+    )
 
 
 def _first_rows(tokens: list[str], rows: list[int], seen: set[str]) -> list[int]:

@@ -25,10 +25,10 @@ class Shards:
     def encoded(self, load: Callable[[], Encoder]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Every portion in order; the encoder is loaded only if one is missing."""
         key = self._folder / "key"
-        if not key.is_file() or key.read_text() != self._key:
+        if not key.is_file() or key.read_text(encoding="utf-8") != self._key:
             self.remove()
             self._folder.mkdir()
-            key.write_text(self._key)
+            key.write_text(self._key, encoding="utf-8")
         encode = None
         starts = range(0, len(self._inputs), SHARD)
         for start in progress(starts, "encoding", len(starts), "shard"):

@@ -52,7 +52,7 @@ def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
 def find(folder: Path, name: str) -> dict[str, Path]:
     """Feature files of the data set `name` by modality, sorted; Parquet goes before RecBole's text form."""
     found = {}
-    for path in sorted(folder.glob(f"{name}.*")):
+    for path in sorted(folder.glob(f"{glob.escape(name)}.*")):
         modality = path.name[len(name) + 1 :]
         if modality.endswith(".parquet"):
             found[modality.removesuffix(".parquet")] = path

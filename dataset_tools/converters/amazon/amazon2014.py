@@ -21,6 +21,7 @@ from dataset_tools.formats.records import RecordFile, json_object, python_litera
 from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import deduplicate
 
+REVIEW_FIELDS = ("reviewerID", "asin", "overall", "unixReviewTime")
 TEXT_FIELDS = ("title", "brand", "categories", "description")
 _ASIN_FIRST = re.compile(r"""\{\s*['"]asin['"]:\s*['"]([^'"\\]*)['"]""")
 
@@ -84,8 +85,8 @@ def convert(folder: DatasetFolder, options: Amazon2014Options) -> None:
                 f"{path} is missing; get it from {AMAZON_2014}, or leave out --raw to download it."
             )
     with folder:
-        reviews = RecordFile(files["reviews"], json_object, options.skip_bad)
-        found = read_reviews(reviews, "reviewerID", "asin", "overall", "unixReviewTime")
+        reviews = RecordFile(files["reviews"], json_object, options.skip_bad, fields=REVIEW_FIELDS)
+        found = read_reviews(reviews, *REVIEW_FIELDS)
         interactions, repeated = deduplicate(found)
         folder.write_interactions(splits.apply(interactions, options.split, options.seed))
         items = interactions.items

@@ -15,6 +15,7 @@ from dataset_tools.formats.records import RecordFile, json_object
 from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import at_least, deduplicate, k_core
 
+REVIEW_FIELDS = ("user_id", "parent_asin", "rating", "timestamp")
 TEXT_FIELDS = ("title", "store", "categories", "features", "description")
 
 
@@ -37,17 +38,15 @@ class Amazon2023Options:
 def convert(folder: DatasetFolder, options: Amazon2023Options) -> None:
     """Write the `core`-core of the reviews, titles, texts and the address of each item's first image."""
     with folder:
-        review_file = RecordFile(options.reviews, json_object, options.skip_bad)
-        interactions, repeated = deduplicate(
-            read_reviews(review_file, "user_id", "parent_asin", "rating", "timestamp")
-        )
+        review_file = RecordFile(options.reviews, json_object, options.skip_bad, fields=REVIEW_FIELDS)
+        interactions, repeated = deduplicate(read_reviews(review_file, *REVIEW_FIELDS))
         if options.min_rating is not None:
             interactions = at_least(interactions, options.min_rating)
         interactions = k_core(interactions, options.core)
         if not len(interactions):
             raise DataError(f"{options.reviews} has no {options.core}-core; choose a smaller --k-core.")
         folder.write_interactions(splits.apply(interactions, options.split, options.seed))
-        meta_file = RecordFile(options.meta, json_object, options.skip_bad)
+        meta_file = RecordFile(options.meta, json_object, options.skip_bad, fields=["parent_asin"])
         columns = item_columns(meta_file, "parent_asin", interactions.items, COLUMNS)
         folder.write_items(interactions.items, columns)
         texts = columns["text:token_seq"]

@@ -1,12 +1,17 @@
 """python -m dataset_tools."""
 
 import argparse
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dataset_tools.commands.command_line import main, parser
+from dataset_tools.converters import registry
+from dataset_tools.dataset.reading import Dataset
 from tests.support.processes import run_python, run_shell
 
 
@@ -26,6 +31,13 @@ def test_every_command_explains_itself(command, capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "--data-path" in text or "--to" in text
+
+
+def test_every_layout_has_its_row_in_the_docs():
+    page = Path(__file__).resolve().parents[3] / "docs" / "data.md"
+    table = page.read_text(encoding="utf-8").partition("## Layouts")[2].partition("## Any table")[0]
+    for layout in registry.LAYOUTS:
+        assert f"| `{layout} --" in table, layout
 
 
 def test_the_converters_import_no_heavy_package():
@@ -113,3 +125,49 @@ def test_the_old_name_of_an_option_is_taken_but_not_shown(capsys):
     with pytest.raises(SystemExit):
         main(["features", "--help"])
     assert "--npy" not in capsys.readouterr().out
+
+
+LOCALES = {
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "cp1252": {"PYTHONIOENCODING": "cp1252", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "cp936": {"PYTHONIOENCODING": "cp936:strict"},
+}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_files_are_utf_8_and_any_character_is_shown_in_every_locale(tmp_path, monkeypatch, locale):
+    monkeypatch.chdir(tmp_path)
+    items = [f"杨é{n}" for n in range(3)]
+    text = "用户,项目,名\n" + "".join(f"ü{n % 2},{item},😀 red shoe {n}\n" for n, item in enumerate(items))
+    (tmp_path / "f.csv").write_text(text, encoding="utf-8")
+    np.save("v.npy", np.eye(3))
+    (tmp_path / "ids.txt").write_text("\n".join(items), encoding="utf-8")
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for item in items:
+        np.save(folder / f"{item}.npy", np.ones(2))
+    where = ["--name", "toy"]
+    convert = ["convert", "table", "--interactions", "f.csv", "--user", "用户", "--item", "项目", *where]
+    convert += ["--items", "f.csv", "--title", "名", "--text", "名"]
+    others = (
+        ["features", "--input", "v.npy", "--ids", "ids.txt", "--modality", "visual", *where],
+        ["features", "--input", "one", "--modality", "stems", *where],
+        ["features", "--modality", "visual", "--as-text", *where],
+        ["split", "toy"],
+        ["export", "mmrec", "--to", "out", *where],
+        ["inspect", "toy"],
+        ["encode", "--text", "tfidf", "--columns", "title", "--modality", "words", *where],
+    )
+    code = (
+        f"from dataset_tools import main; assert main() == 0; [main(one) == 0 or exit(3) for one in {others}]"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *convert],
+        env={**os.environ, **LOCALES[locale]},
+        capture_output=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr.decode(errors="replace")
+    dataset = Dataset("toy", tmp_path / "dataset")
+    assert dataset.items == items and dataset.titles()[items[0]] == "😀 red shoe 0"
+    assert dataset.modalities == ["stems", "textual", "visual", "words"]

@@ -9,8 +9,9 @@ from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from dataset_tools.features import feature_similarity
 from dataset_tools.features.feature_file import FeatureWriter
-from dataset_tools.inspection import dataset_plots, dataset_report, feature_similarity
+from dataset_tools.inspection import dataset_plots, dataset_report
 
 
 @pytest.fixture

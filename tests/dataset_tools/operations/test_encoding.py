@@ -120,6 +120,22 @@ def test_images_are_found_by_the_column_image_or_by_id(tmp_path):
     ]
 
 
+def test_images_are_found_by_stem_in_nested_folders(tmp_path):
+    with DatasetFolder(tmp_path / "data", "toy") as folder:
+        folder.write_items(["0108775015", "0200000001", "0300000001"])
+    images = tmp_path / "images"
+    for name in ("010/0108775015.jpg", "020/0200000001.PNG", "010/readme.txt"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        (images / name).touch()
+    dataset = Dataset("toy", tmp_path / "data")
+    (dataset.folder / "toy.inter").write_text("user_id:token\titem_id:token\nu\t0108775015\n")
+    found = encoding._image_paths(dataset, images)
+    assert found == [str(images / "010/0108775015.jpg"), str(images / "020/0200000001.PNG"), ""]
+    (images / "020" / "0108775015.jpg").touch()
+    with pytest.raises(DataError, match="are both called like the item '0108775015'; leave one"):
+        encoding._image_paths(dataset, images)
+
+
 def test_tfidf_of_a_single_word_is_a_column(tmp_path):
     values, ok = registry.text_encoder("tfidf", ["ok", "ok", ""])(["ok", "ok", ""])
     assert values.shape == (3, 1) and ok.tolist() == [True, True, False]

@@ -8,6 +8,9 @@ import scipy.sparse as sp
 SIMILAR_K = (5, 10, 15, 20)
 ALIGNMENT_K = 10
 SHUFFLES = 20
+MOST_COMPARED = 2000  # items that `misfit` looks at
+FEWEST_COMPARED = 100
+MOST_PAIRS = 0.2  # of all pairs of items, those that the users whom it looks at have together
 PAIRS_AT_ONCE = 8192  # vectors that are multiplied
 SHARED_AT_ONCE = 1 << 22  # pairs of items that some user has both of
 
@@ -99,3 +102,25 @@ def alignment(index: np.ndarray, matrix: sp.csr_array, seed: int = 0) -> tuple[f
     real, *shuffled = hits / max(1, index.size)
     mean, spread = float(np.mean(shuffled)), float(np.std(shuffled))
     return float(real), mean, bool(real <= mean + 3 * spread)
+
+
+def misfit(values: np.ndarray, mask: np.ndarray, matrix: sp.csr_array) -> tuple[float, float] | None:
+    """The two shares of `alignment` where it finds the features misaligned, else None.
+
+    `values` [items, d], `mask` bool [items], `matrix` [users, items] binary.  The most used items are
+    compared; of fewer than FEWEST_COMPARED nothing is said, as chance decides there.  Users of very many
+    items are left out, as everything is co-interacted by them.
+    """
+    use = np.asarray(matrix.sum(axis=0)).ravel()
+    there = np.flatnonzero(mask & (use > 1))
+    there = there[np.argsort(-use[there], kind="stable")[:MOST_COMPARED]]
+    if len(there) < FEWEST_COMPARED:
+        return None
+    matrix = matrix[:, there]
+    count = np.asarray(matrix.sum(axis=1)).ravel()
+    order = np.argsort(count, kind="stable")
+    pairs = np.cumsum(count[order].astype(np.int64) ** 2)
+    kept = order[pairs <= MOST_PAIRS * len(there) ** 2]
+    index, _ = neighbours(unit_rows(values[there]), ALIGNMENT_K)
+    real, shuffled, suspicious = alignment(index, matrix[np.sort(kept)])
+    return (real, shuffled) if suspicious else None

@@ -1,0 +1,54 @@
+"""Finding a recipe's files in a folder as it was unpacked, and comparing what they count."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Interactions
+from dataset_tools.errors import DataError
+from dataset_tools.formats.content import plain_suffix
+from dataset_tools.formats.text_file import reading
+
+Counts = tuple[int, int, int]  # users, items, interactions
+
+
+def check_folder(source: str | Path) -> Path:
+    folder = Path(source)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}; --from names the folder of the files.")
+    return folder
+
+
+def below(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """The files with these endings in the folder and in its folders, sorted."""
+    files = [path for path in [*folder.iterdir(), *folder.glob("*/*")] if path.is_file()]
+    return sorted(path for path in files if plain_suffix(path) in suffixes)
+
+
+def first_line(path: Path) -> str:
+    """The first line of a text file."""
+    with reading(path, errors="replace") as file:
+        return file.readline(10_000).rstrip("\r\n")
+
+
+def the_one(found: list[Path], what: str, folder: Path, needed: bool = True) -> Path | None:
+    """The only file that was found; DataError where there are several, or none that is needed."""
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:4])
+        raise DataError(
+            f"{folder} has {len(found)} files of {what} ({names}); leave one there, move the rest away."
+        )
+    if not found and needed:
+        raise DataError(f"{folder} has no {what}; --from names the folder of the published files.")
+    return found[0] if found else None
+
+
+def compare(folder: DatasetFolder, found: Interactions, known: Mapping[str, Counts], size: str) -> None:
+    """A line that compares the counts with the published ones of this size, where they are known."""
+    expected = known.get(size.lower())
+    if expected:
+        counts = len(np.unique(found.user)), len(np.unique(found.item)), len(found)
+        verdict = "as published" if counts == expected else "DIFFERENT from what is published"
+        folder.remark("{} of {}: {:,} users, {:,} items, {:,} interactions".format(verdict, size, *expected))

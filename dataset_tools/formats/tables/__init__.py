@@ -1,0 +1,1 @@
+"""Plain tables in whatever file they come: text, Parquet, JSON lines."""

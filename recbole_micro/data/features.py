@@ -1,5 +1,6 @@
 """Modality feature files as matrices in RecBole's internal item order."""
 
+import glob
 from logging import getLogger
 from pathlib import Path
 from typing import NamedTuple

@@ -124,7 +124,7 @@ def test_a_checkpoint_keeps_its_protocol(given):
 @pytest.mark.parametrize(
     "options, named",
     [
-        ({"eval_args": {"split": {"RS": [8, 1, 1]}, "mode": "uni5"}}, "mode: full"),
+        ({"eval_args": {"mode": "uni5"}}, "mode: full"),
         ({"repeatable": True}, "repeatable"),
     ],
 )

@@ -1,5 +1,7 @@
-"""Progress bars that stay silent where nobody watches."""
+"""The terminal: progress bars that stay silent where nobody watches, and characters that it lacks."""
 
+import io
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -14,6 +16,13 @@ def byte_bar(label: str, total: int | None, done: int = 0, shown: bool = True) -
     return tqdm(
         total=total, initial=done, desc=label, unit="B", unit_scale=True, disable=disable, leave=False
     )
+
+
+def show_any_character() -> None:
+    """A character that the terminal or file cannot hold is printed by its code, and ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def progress(steps: Iterable[T], label: str, total: int | None = None, unit: str = "block") -> Iterator[T]:

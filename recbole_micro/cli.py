@@ -9,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataset_tools.progress import show_any_character
 from recbole_micro import __version__, distributed, options
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.models.registry import MODELS
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     code = 0
+    show_any_character()
     try:
         if not argv or argv[0] in ("-h", "--help", "help"):
             print(usage())

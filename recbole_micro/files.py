@@ -32,7 +32,7 @@ def alone_in(out: Path) -> Iterator[None]:
     UserError where another process holds it: this one would remove the runs of that one.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / LOCK, "w") as file:
+    with open(out / LOCK, "w", encoding="utf-8") as file:
         if sys.platform != "win32":  # no protection there
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -147,7 +147,7 @@ def test_an_interrupt_says_how_to_go_on(tiny, monkeypatch, capsys):
     monkeypatch.setattr(Trainer, "_train_epoch", interrupted_in(1))
     assert cli.main(tiny) == 130
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("Interrupted. The best epoch so far is in saved/BPR-")
+    assert said.startswith("Interrupted. Go on after the last complete epoch with --resume=saved/BPR-")
     monkeypatch.setattr(Trainer, "_train_epoch", epoch)
     resume = re.search(r"--resume=\S+\.pth", said)[0]
     assert cli.main(["train", resume]) == 0
@@ -213,5 +213,25 @@ def test_the_run_script_trains(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "epoch 2 training" in ran.stderr.replace("\x1b[1;32m", "")
     assert "test result" in ran.stderr
-    assert len(list((tmp_path / "saved").glob("MICRO-*.pth"))) == 1
+    assert len(list((tmp_path / "saved").glob("MICRO-*[0-9].pth"))) == 1
     assert not (tmp_path / "made").exists()
+
+
+def test_any_script_under_an_ascii_locale(tmp_path):
+    """Stands for Windows, whose locale is seldom UTF-8."""
+    interactions = write_tiny(tmp_path / "dataset", features=False) / "tiny/tiny.inter"
+    head, *rows = interactions.read_text(encoding="utf-8").splitlines()
+    interactions.write_text("\n".join([head, *("杨" + row for row in rows)]), encoding="utf-8")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    options = [f"--{name}={value}" for name, value in QUICK.items()]
+    ran = run_python(SCRIPT, "--model=BPR", "--dataset=tiny", *options, cwd=tmp_path, **locale)
+    assert ran.returncode == 0, ran.stderr
+    (checkpoint,) = (tmp_path / "saved").glob("BPR-*[0-9].pth")
+    command = "import sys; from recbole_micro.cli import main; sys.exit(main())"
+    asked = ["-c", command, "recommend", f"--checkpoint={checkpoint}", "--users=all", "--topk=3"]
+    ran = run_python(*asked, cwd=tmp_path, **locale)
+    assert ran.returncode == 0, ran.stderr
+    assert "\\u6768" in ran.stdout
+    ran = run_python(*asked, "--out=lists.csv", cwd=tmp_path, **locale)
+    assert ran.returncode == 0, ran.stderr
+    assert "\n杨" in (tmp_path / "lists.csv").read_text(encoding="utf-8")

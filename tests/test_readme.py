@@ -23,7 +23,7 @@ def test_two_commands_of_one_line_do_all_the_setting_up():
 
 
 def commands() -> list[str]:
-    lines = [line for block in blocks("bash", *PAGES) for line in block.splitlines()]
+    lines = [line for block in blocks("bash", *PAGES) for line in block.replace("\\\n", " ").splitlines()]
     lines = dict.fromkeys(lines)  # a command may stand on several pages
     return [line for line in lines if line.startswith(("python -m dataset_tools", "recbole-micro"))]
 

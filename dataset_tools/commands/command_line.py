@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from dataset_tools.commands import (
 from dataset_tools.commands.arguments import Parser
 from dataset_tools.commands.plugins import load_plugins
 from dataset_tools.errors import DataError
+from dataset_tools.progress import show_any_character
 
 PROGRAM = "python -m dataset_tools"
 WHAT = "Make RecBole data sets with modality features: prepare, convert, add features, inspect, export."
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None, prog: str = PROGRAM) -> int:
     `argv` are the arguments without the program's name (default: those of this process); `prog` is the name
     that the usage shows.  SystemExit for `--help` and for arguments that argparse refuses.
     """
-    _show_any_character()
+    show_any_character()
     try:
         load_plugins(argv)
         options = parser(prog).parse_args(argv)
@@ -67,13 +67,6 @@ def parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add(commands)
     return top
-
-
-def _show_any_character() -> None:
-    """A character that the terminal or file cannot hold is printed by its code, and ends nothing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _failed(reason: object) -> int:

@@ -53,20 +53,6 @@ def info_nce(a: Tensor, b: Tensor, tau: float, b_within: Tensor | None = None) -
     return positive - (a_to_b + within(a, tau)).log(), positive - (b_to_a + b_within).log()
 
 
-def batch_contrast(a: Tensor, b: Tensor, tau: float, known: Tensor | None = None) -> Tensor:
-    """Mean over the (`known`) rows of -log softmax_j(cos(a_i, b_j) / tau) at j = i; `a`, `b` [batch, d].
-
-    One direction, without negatives inside `a` (MGCN Eq. 19).
-    """
-    if tau < MIN_TAU:
-        raise ValueError(f"tau must be at least {MIN_TAU}, not {tau}")
-    with torch.autocast(a.device.type, enabled=False):
-        dtype = torch.promote_types(a.dtype, torch.float32)
-        a, b = F.normalize(a.to(dtype), dim=-1), F.normalize(b.to(dtype), dim=-1)
-        own = torch.arange(len(a), device=a.device)
-        return mean(F.cross_entropy(a @ b.T / tau, own, reduction="none"), known)
-
-
 def within(x: Tensor, tau: float) -> Tensor:
     """Sum over j != i of exp(cos(x_i, x_j) / tau), [n]; `x` [n, d] L2-normalised."""
     return _ExpSumsWithin.apply(x, tau)
@@ -80,6 +66,11 @@ def contrast(a: Tensor, b: Tensor, tau: float, among: Tensor | None = None) -> T
     with torch.autocast(a.device.type, enabled=False):
         a, b = unit(a), unit(b)
         return log_sum(a, b if among is None else unit(among), tau) - (a * b).sum(-1) / tau
+
+
+def batch_contrast(a: Tensor, b: Tensor, tau: float, known: Tensor | None = None) -> Tensor:
+    """Mean of `contrast` over the (`known` [batch]) rows of a batch; `a`, `b` [batch, d] (MGCN Eq. 19)."""
+    return mean(contrast(a, b, tau), known)
 
 
 def log_sum(a: Tensor, among: Tensor, tau: float) -> Tensor:

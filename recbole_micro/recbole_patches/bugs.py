@@ -46,6 +46,7 @@ FILL = (
 LENGTHS = (
     "pandas 2 warns of column.agg(len), and pandas 3 hands it the whole column; each row's length is meant."
 )
+LOCALE = "Files were read and written in the locale's encoding: elsewhere than in UTF-8 names broke."
 AGG, LEN = ".agg(len)", ".map(len)"
 SHUFFLE = "Evaluation loaders crash on the name `warnning` where they are asked to shuffle."
 SPELLING = (("logger.warnning", "logger.warning"),)
@@ -67,8 +68,11 @@ BUGS = (
     ),
     Patch(
         DATASET, "_load_feat", "edit",
-        (('df[field].fillna(value="", inplace=True)', 'df[field] = df[field].fillna(value="")'),),
-        FILL, "3310b9ac08cc",
+        (
+            ('df[field].fillna(value="", inplace=True)', 'df[field] = df[field].fillna(value="")'),
+            ('self.config["encoding"]', 'self.config["encoding"] or "utf-8"'),
+        ),
+        f"{FILL}  {LOCALE}", "3310b9ac08cc",
     ),
     Patch(DATASET, "_remap", "edit", ((AGG, LEN),), LENGTHS, "86ef7c596225"),
     Patch(DATASET, "_normalize", "edit", ((AGG, LEN),), LENGTHS, "48d74dc201de"),
@@ -135,5 +139,14 @@ BUGS = (
         TUNING + ":HyperTuning", "trial", "edit",
         (("if not self.best_score:", "if self.best_score is None:"),),
         "A best score of 0.0 counted as none, so that any later trial replaced it.", "b9ed02966d44",
+    ),
+    Patch(
+        TUNING + ":HyperTuning", "export_result", "edit",
+        (('open(output_file, "w")', 'open(output_file, "w", encoding="utf-8")'),), LOCALE, "b67e3f762926",
+    ),
+    Patch(
+        "recbole.utils.logger", "init_logger", "edit",
+        (("logging.FileHandler(logfilepath)", 'logging.FileHandler(logfilepath, encoding="utf-8")'),),
+        LOCALE, "548f4cebce48",
     ),
 )  # fmt: skip

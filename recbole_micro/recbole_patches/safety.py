@@ -110,7 +110,11 @@ SAFETY = (
     ),
     Patch(
         "recbole.trainer.hyper_tuning:HyperTuning", "_build_space_from_file", "edit",
-        (("eval(para_value)", "__import__('ast').literal_eval(para_value)"),), EVAL, "bfcd8b946556",
+        (
+            ("eval(para_value)", "__import__('ast').literal_eval(para_value)"),
+            ('open(file, "r")', 'open(file, "r", encoding="utf-8")'),
+        ),
+        EVAL, "bfcd8b946556",
     ),
     Patch(TRAINER + ":Trainer", "_save_checkpoint", "replace", save_checkpoint, PICKLE, "dd314d220aa3"),
     Patch(TRAINER + ":Trainer", "resume_checkpoint", "replace", resume_checkpoint, PICKLE, "cabd9717428b"),

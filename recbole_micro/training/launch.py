@@ -38,6 +38,7 @@ def spawn(
         mp.spawn(train_process, (train, queue, group, command_line(), arguments), nprocs=group["nproc"])
     except KeyboardInterrupt:  # perhaps while they are started
         started = [process for process in mp.active_children() if process not in others]
+        started.sort(key=lambda process: process.pid or 0)  # the first one, which reports, before the others
         raise KeyboardInterrupt(end(started, queue)) from None
     except mp.ProcessExitedException as error:
         # The first message is that of the process that failed first, whichever was seen to end first.
@@ -64,7 +65,7 @@ def end(processes: list, queue: Any) -> str:
             os.kill(process.pid, signal.SIGINT)
     for process in processes:
         process.join(TIME_TO_END)
-        process.terminate()
+        process.kill()
     said = {}
     while not queue.empty():
         kind, message = queue.get()
@@ -95,8 +96,11 @@ def train_process(
     except UserError as error:
         queue.put(("mistake", str(error)))
         sys.exit(2)
-    except Exception:
+    except Exception as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it may be why the connection to another one broke
         queue.put(("crash", traceback.format_exc()))
+        if rank == 0:
+            queue.put(("interrupted", getattr(error, "how_to_resume", "")))
         sys.exit(1)
     if rank == 0:
         queue.put(("result", result))

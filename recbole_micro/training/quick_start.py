@@ -109,6 +109,9 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(how_to_resume(trainer)) from None
+    except RuntimeError as error:  # perhaps the others were interrupted before this process
+        error.how_to_resume = how_to_resume(trainer)  # type: ignore[attr-defined]
+        raise
     test_result = trainer.evaluate(experiment.test_data, load_best_model=saved, show_progress=progress)
 
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())

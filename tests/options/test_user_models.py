@@ -76,7 +76,7 @@ def test_script_and_checkpoint_in_fresh_processes(tiny_data, tmp_path):
     ran = run_python(SCRIPT, *arguments(**given), cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"BPR.*L2", ran.stdout + ran.stderr)
-    (checkpoint,) = (tmp_path / "saved").glob("Blend-*.pth")
+    (checkpoint,) = (tmp_path / "saved").glob("Blend-*[0-9].pth")
     code = textwrap.dedent(
         """
         import sys, recbole_micro

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders.contract import Embed
 
@@ -20,5 +22,6 @@ def load(model: str, corpus: Sequence[str], width: int = WIDTH) -> Embed:
         raise DataError("The items have no texts that TF-IDF could learn words from.") from None
     if min(matrix.shape) < 2:  # nothing to reduce
         return lambda texts: words.transform(texts).toarray()
-    svd = TruncatedSVD(max(1, min(width, min(matrix.shape) - 1)), random_state=0).fit(matrix)
+    with np.errstate(divide="ignore", invalid="ignore"):  # equal texts have no variance to explain
+        svd = TruncatedSVD(max(1, min(width, min(matrix.shape) - 1)), random_state=0).fit(matrix)
     return lambda texts: svd.transform(words.transform(texts))

@@ -12,7 +12,7 @@ from tests.support.processes import free_port, run_code, taken_port
 
 
 def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
-    """One that an interrupt of its own does not end is terminated."""
+    """One that an interrupt of its own does not end is killed."""
     done = []
 
     class Stubborn:
@@ -24,8 +24,8 @@ def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
         def is_alive(self):
             return True
 
-        def terminate(self):
-            done.append("terminated")
+        def kill(self):
+            done.append("killed")
 
     def interrupted(*arguments, **named):
         monkeypatch.setattr(launch.mp, "active_children", lambda: [Stubborn()])
@@ -35,7 +35,7 @@ def test_an_interrupt_of_the_first_process_alone_ends_the_others(monkeypatch):
     monkeypatch.setattr(launch.os, "kill", lambda *arguments: done.append(arguments))
     with pytest.raises(KeyboardInterrupt):
         run("BPR", "tiny", nproc=2)
-    assert done == [(7, signal.SIGINT), "terminated"]
+    assert done == [(7, signal.SIGINT), "killed"]
 
 
 PROCESSES = """

@@ -18,6 +18,7 @@ from recbole_micro.data.cold_items import without_ids
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import BACKBONES, Backbone
 from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.fixed_graphs import frozen_graph
 from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.item_graph import ModalityGraph
 from recbole_micro.nn.knn import knn
@@ -117,6 +118,11 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
         """A linear map of each modality's features to `embedding_size`, in the order of the modalities."""
         size, frozen = config["embedding_size"], config["freeze_features"]
         return nn.ModuleList(FeatureTransform(part, size, frozen) for part in self.modalities.values())
+
+    def frozen_item_graph(self, config: RecBoleConfig) -> Graph:
+        """FREEDOM's fixed graph of the items over all modalities, [n_items, n_items] (`frozen_graph`)."""
+        knn_options = {"memory": config["knn_memory"], "backend": config["knn_backend"]}
+        return frozen_graph(self.modalities, config["knn_k"], config["modality_weights"], **knn_options)
 
     def xavier_normal(self) -> None:
         """Draw every weight matrix and table anew, Xavier normal."""

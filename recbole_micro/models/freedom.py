@@ -8,7 +8,6 @@ from torch import Tensor
 
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.nn import losses
-from recbole_micro.nn.fixed_graphs import frozen_graph
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.transform import FeatureTransform
 
@@ -34,13 +33,7 @@ class FREEDOM(MultimodalRecommender):
         self.backbone = self.backbone_of(
             "LightGCN", size, n_layers=config["n_ui_layers"], edge_dropout=config["edge_dropout"]
         )
-        self.item_graph = frozen_graph(
-            self.modalities,
-            config["knn_k"],
-            config["modality_weights"],
-            memory=config["knn_memory"],
-            backend=config["knn_backend"],
-        )
+        self.item_graph = self.frozen_item_graph(config)
         self.transforms = self.feature_transforms(config)
 
     def start_epoch(self) -> None:

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import Convolution
-from recbole_micro.nn.fixed_graphs import frozen_graph
 from recbole_micro.nn.ops import propagate
 
 
@@ -45,13 +44,7 @@ class PGL(MultimodalRecommender):
             n_layers=config["n_ui_layers"],
             edge_dropout=config["edge_dropout"],
         )
-        self.item_graph = frozen_graph(
-            self.modalities,
-            config["knn_k"],
-            config["modality_weights"],
-            memory=config["knn_memory"],
-            backend=config["knn_backend"],
-        )
+        self.item_graph = self.frozen_item_graph(config)
         self.transforms = self.feature_transforms(config)
         self.user_embedding = nn.Embedding(self.n_users, size * len(self.modalities))
         for part in self.user_embedding.weight.split(size, 1):  # one table per modality

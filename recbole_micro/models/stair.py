@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from recbole_micro.models.base import MultimodalRecommender
-from recbole_micro.nn.fixed_graphs import frozen_graph, shares_of
+from recbole_micro.nn.fixed_graphs import shares_of
 from recbole_micro.nn.graph import bipartite, normalize
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.whiten import whitened
@@ -46,13 +46,7 @@ class STAIR(MultimodalRecommender):
         self.kept = LEAST + (1 - LEAST) * places ** config["gamma"]  # b, [d]
         bare = bipartite(self.train_user, self.train_item, self.n_users, self.n_items)
         self.graph, self.n_ui_layers = normalize(bare, "symmetric"), config["n_ui_layers"]
-        self.item_graph = frozen_graph(
-            self.modalities,
-            config["knn_k"],
-            config["modality_weights"],
-            memory=config["knn_memory"],
-            backend=config["knn_backend"],
-        )
+        self.item_graph = self.frozen_item_graph(config)
         items = self.first_items(size, shares_of(self.modalities, config["modality_weights"]))
         self.item_table = nn.Parameter(items)
         self.user_table = nn.Parameter(self.first_users(items))

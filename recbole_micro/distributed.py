@@ -17,9 +17,8 @@ from recbole_micro.errors import UserError
 # What torchrun sets in the environment of every process.
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
-_groups = (
-    itertools.count()
-)  # numbers the groups that this process joins: each has keys of its own in the store
+# Numbers the groups that this process joins: each has keys of its own in the store.
+_groups = itertools.count()
 Value = TypeVar("Value")
 
 

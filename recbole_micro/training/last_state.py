@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_micro import distributed
 from recbole_micro.checkpoint import last_file, plain, trainer_state, write
 from recbole_micro.evaluation.metrics import Metrics
 
@@ -57,20 +58,15 @@ def generators(train_data: Any) -> Iterator[torch.Generator]:
 
 def random_states(device: torch.device) -> dict[str, Any]:
     """The states of the generators of Python, NumPy, PyTorch and its CUDA device, as plain data."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    states = distributed.random_states(device)
+    kind, keys, position, has_gauss, gauss = states.numpy
     words = torch.from_numpy(np.asarray(keys).astype(np.int64))
     version, internal, following = random.getstate()
     return {
         "python": [version, list(internal), following],
-        "numpy": [
-            kind,
-            words,
-            int(position),
-            int(has_gauss),
-            float(gauss),
-        ],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "numpy": [kind, words, int(position), int(has_gauss), float(gauss)],
+        "torch": states.cpu,
+        "cuda": states.cuda,
     }
 
 
@@ -80,9 +76,8 @@ def restore_random(last: Mapping[str, Any], train_data: Any, device: torch.devic
     version, internal, following = states["python"]
     random.setstate((version, tuple(internal), following))
     kind, keys, position, has_gauss, gauss = states["numpy"]
-    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss))
-    torch.set_rng_state(states["torch"].cpu())
-    if states["cuda"] is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+    of_numpy = (kind, keys.cpu().numpy().astype(np.uint32), position, has_gauss, gauss)
+    of_cuda = states["cuda"].cpu() if states["cuda"] is not None and device.type == "cuda" else None
+    distributed.set_random_states(distributed.RandomStates(of_numpy, states["torch"].cpu(), of_cuda), device)
     for generator, state in zip(generators(train_data), last["loaders"], strict=True):
         generator.set_state(state.cpu())

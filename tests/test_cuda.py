@@ -15,7 +15,7 @@ pytestmark = [
 OF_FOUR = {"distribution": "uniform", "dynamic": True, "candidate_num": 4}
 CASES = {
     **{model: (model, {}) for model in (*MODELS, "BPR", "LightGCN", "SGL", "NGCF")},
-    "hard negatives": ("MICRO", {"train_neg_sample_args": OF_FOUR}),
+    "hard negatives": ("MICRO", {"preset": "bpr", "train_neg_sample_args": OF_FOUR}),
     "hard negatives, RecBole": ("LightGCN", {"train_neg_sample_args": OF_FOUR}),
     "sampled edges": ("MICRO", {"edge_dropout": 0.5}),
     "sampled edges, FREEDOM": ("FREEDOM", {"edge_dropout": 0.5}),

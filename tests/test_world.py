@@ -67,7 +67,10 @@ def test_the_same_seed_gives_identical_scores(tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"train_neg_sample_args": {"distribution": "uniform", "dynamic": True, "candidate_num": 3}},
+        {
+            "preset": "bpr",
+            "train_neg_sample_args": {"distribution": "uniform", "dynamic": True, "candidate_num": 3},
+        },
         {"enable_amp": True},
         {"learner": "adamw"},
     ],

@@ -57,6 +57,18 @@ def without_ids(config: RecBoleConfig, train: Dataset) -> torch.Tensor | None:
     return torch.from_numpy(cold_items(config, train))
 
 
+def trained_items(config: RecBoleConfig, train: Dataset) -> torch.Tensor:
+    """Items that a training may compare with, [n] ascending: all, in a cold start those that are not cold.
+
+    With `official_negatives` cold ones as well.
+    """
+    left_out = np.zeros(train.item_num, dtype=bool)
+    if is_cold_start(config) and not config["official_negatives"]:
+        left_out = cold_items(config, train)
+    left_out[0] = True
+    return torch.from_numpy(np.flatnonzero(~left_out))
+
+
 def check_sampler(sampler: AbstractSampler | None) -> None:
     """Raise UserError where RecBole's sampler does not tell training interactions from others."""
     if not isinstance(sampler, Sampler):

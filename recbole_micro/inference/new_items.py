@@ -25,7 +25,7 @@ def encode_new_items(
     features: Mapping[str, Tensor | np.ndarray | Modality],
     k: int | None = None,
 ) -> Tensor:
-    """Vectors [n_new, d] of new items, to be ranked beside `model.embeddings()[1]`.
+    """Vectors [n_new, D] of new items, to be ranked beside `model.embeddings()[1]`.
 
     Per modality a new item receives from its `k` (default: the model's `knn_k`) nearest known items, in the
     raw and in the transformed features, normalised as in Eq. 3 with the new item's own row sum and without a
@@ -41,7 +41,7 @@ def encode_new_items(
     given = aligned(micro, features)
     views = {m: new_view(micro, graph, given[m], k) for m, graph in micro.graphs.items()}
     present = torch.stack([given[m].mask for m in views], 1)
-    return F.normalize(micro.fuse(views, present)[0], dim=-1)
+    return micro.scoring.new_item_end(F.normalize(micro.fuse(views, present)[0], dim=-1))
 
 
 def aligned(model: "MICRO", features: Mapping[str, Any]) -> dict[str, Modality]:

@@ -1,6 +1,6 @@
 """What every multimodal model shares: aligned features, training interactions, epochs, cached scores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -40,7 +40,8 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     input_type = InputType.PAIRWISE
     loss_names: tuple[str, ...] = ()
-    needs_negatives = True  # whether the loss compares positive items with sampled ones
+    # Whether the loss compares positive items with sampled ones; a function of the options where they decide.
+    needs_negatives: bool | Callable[[Mapping[str, Any]], bool] = True
     # RecBole's
     n_users: int
     n_items: int

@@ -1,14 +1,19 @@
 """MICRO: Latent Structure Mining with Contrastive Modality Fusion (Zhang et al., TKDE 2022)."""
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_micro.data.cold_items import trained_items
 from recbole_micro.models.base import ItemGraphRecommender
 from recbole_micro.nn import losses
+from recbole_micro.nn.graph import Graph, histories
+from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
 
 
 class MICRO(ItemGraphRecommender):
@@ -17,18 +22,30 @@ class MICRO(ItemGraphRecommender):
     .. math::
         A^m = \lambda \tilde S^m + (1 - \lambda) \tilde A^m, \quad h^m = (A^m)^L X, \quad
         h_i = \sum_m \alpha_i^m h_i^m, \quad \hat x_i = \tilde x_i + h_i / \lVert h_i \rVert, \quad
-        \mathcal L = \mathcal L_{BPR} + \beta \mathcal L_C + \text{L2}
+        \mathcal L = \mathcal L_{rank} + \beta \mathcal L_C + \text{L2}
 
-    Options and their defaults: `properties/model/MICRO.yaml`.  Equation numbers are the paper's.
+    The ranking loss is BPR (the paper's) or a softmax over `softmax_items` items that a batch shares; scores
+    are those of `Scoring`, of which the paper's is the dot product alone.  Options and their defaults:
+    `properties/model/MICRO.yaml`.  Equation numbers are the paper's.
     """
 
-    loss_names = ("BPR", "contrast", "L2")
+    @staticmethod
+    def needs_negatives(options: Mapping[str, Any]) -> bool:
+        """Whether RecBole samples negatives; softmax compares with items that a batch shares instead."""
+        return options.get("ranking_loss") != "softmax"
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]
         self.tau, self.beta = config["tau"], config["beta"]
         self.contrast_form, self.contrast_scope = config["contrast_form"], config["contrast_scope"]
+        self.softmax = config["ranking_loss"] == "softmax"
+        self.loss_names = ("softmax" if self.softmax else "BPR", "contrast", "L2")
+        self.softmax_items = config["softmax_items"]
+        self.candidates = trained_items(config, dataset)
+        own = histories(self.train_user, self.train_item, self.n_users, self.n_items)
+        names = "score", "score_tau", "history_weight", "item_bias"
+        self.scoring = Scoring(own, **{name: config[name] for name in names})
         self.item_input = config["item_input"]
         self.item_view = config["item_view"] if config["knn_k"] else "none"
         if self.item_view != "none":
@@ -76,16 +93,32 @@ class MICRO(ItemGraphRecommender):
         return torch.stack([graph.mask for graph in self.graphs.values()], 1)
 
     def forward(self) -> tuple[Tensor, Tensor]:
+        user, item = self.vectors()
+        user = self.scoring.with_history(user, self.scoring.histories, item)
+        return self.scoring.user_end(user), self.scoring.item_end(item)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """x~ of the users [n_users, d] and x^ of the items [n_items, d] (Eq. 13)."""
         user, item = self.backbone()
         item = self.without_cold(item)
         if self.item_view != "none":
-            item = item + F.normalize(self.fuse(self.modality_views(), self.present())[0], dim=-1)  # Eq. 13
+            item = item + F.normalize(self.fuse(self.modality_views(), self.present())[0], dim=-1)
         return user, item
 
+    def shared_items(self) -> Tensor:
+        """The items that a batch's positives are compared with under softmax, distinct, ascending, [<= s]."""
+        if self.softmax_items >= len(self.candidates):
+            return self.candidates
+        drawn = torch.randint(len(self.candidates), (self.softmax_items,), device=self.candidates.device)
+        return self.candidates[drawn.unique()]
+
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
-        users, positives, negatives = ids = self.batch(interaction)
+        users, positives, *sampled = self.batch(interaction)
+        others = self.shared_items() if self.softmax else sampled[0]
+        own = self.scoring.own_items(users)
         # Only the items that this batch needs go through backbone, attention and contrast.
-        rows, places = self.rows_of(positives, negatives)
+        needed = [positives, others, own.col.long()] if self.scoring.history_weight else [positives, others]
+        rows, (of_positives, of_others, *_) = rows_of(needed, self.n_items, self.contrast_scope == "all")
         user, vectors = self.backbone.at(users, rows)
         vectors, contrast = self.without_cold(vectors, rows), user.new_zeros(())
         if self.item_view != "none":
@@ -94,22 +127,28 @@ class MICRO(ItemGraphRecommender):
             fused, _ = self.fuse(views, present)
             vectors = vectors + F.normalize(fused, dim=-1)
             if self.beta:
-                inside = (
-                    places[: len(positives)].unique()
-                    if self.contrast_scope == "batch"
-                    else rows.nonzero()[:, 0]
-                )
+                inside = of_positives.unique() if self.contrast_scope == "batch" else rows.nonzero()[:, 0]
                 contrasted = [view[inside] for view in views.values()]
                 contrast = self.beta * self.contrast(contrasted, fused[inside], present[inside])
-        batch = user, *vectors[places].chunk(2)
-        return self.bpr_loss(*batch), contrast, self.l2_loss(ids, batch)
+        batch = user, vectors[of_positives], vectors[of_others]
+        if self.scoring.history_weight:
+            own_rows = places_in(rows, own, self.n_items)
+            user = self.scoring.with_history(user, own_rows, vectors, left_out=batch[1])
+        user, vectors = self.scoring.user_end(user), self.scoring.item_end(vectors, rows)
+        ranking = self.ranking_loss(user, vectors[of_positives], vectors[of_others], own, others)
+        return ranking, contrast, self.l2_loss((users, positives, others), batch)
 
-    def rows_of(self, positives: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
-        """The items to compute [n], ascending, and the places of positives and negatives among them."""
-        both = torch.cat([positives, negatives])
-        if self.contrast_scope == "batch":
-            return torch.unique(both, return_inverse=True)
-        return torch.arange(self.n_items, device=both.device), both
+    def ranking_loss(
+        self, user: Tensor, positive: Tensor, other: Tensor, own: Graph, others: Tensor
+    ) -> Tensor:
+        """BPR of a batch's vectors, [b, D] each, or softmax against items that it shares, `other` [s, D].
+
+        A user's `own` items [b, n_items] among these `others` [s] take no part.
+        """
+        user = user / self.scoring.tau
+        if not self.softmax:
+            return self.bpr_loss(user, positive, other)
+        return losses.softmax((user * positive).sum(-1), user @ other.T, known_pairs(own, others))
 
     def contrast(self, views: list[Tensor], fused: Tensor, present: Tensor) -> Tensor:
         """L_C (Eq. 10-12): InfoNCE between every h^m and h of the given items, [n, d] each, cosine critic.

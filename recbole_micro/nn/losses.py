@@ -17,6 +17,17 @@ def bpr(positive: Tensor, negative: Tensor, known: Tensor | None = None) -> Tens
     return mean(-F.logsigmoid(positive - negative), known)
 
 
+def softmax(positive: Tensor, others: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean of -log softmax of each positive's logit [b] beside those of other items, [b, s].
+
+    `known` [b, s]: pairs that are positive themselves and take no part.  Sampled softmax (Wu et al., "On the
+    Effectiveness of Sampled Softmax Loss for Item Recommendation", TOIS 2024).
+    """
+    if known is not None:
+        others = others.masked_fill(known, -torch.inf)
+    return (torch.cat([positive[:, None], others], 1).logsumexp(1) - positive).mean()
+
+
 def mean(values: Tensor, known: Tensor | None = None) -> Tensor:
     """Mean of `values` [batch] where `known` [batch] says so; 0 where it never does."""
     return values.mean() if known is None else (values * known).sum() / known.sum().clamp(min=1)

@@ -18,6 +18,8 @@ from recbole_micro.checkpoint import as_given, load_checkpoint, newest_last
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.evaluation.protocol import metrics_of
 from recbole_micro.options import checks, defaults, effects, schema, user_models
+from recbole_micro.options.decay import overlay
+from recbole_micro.options.earlier import completed
 from recbole_micro.options.values import Loader, read_yaml
 
 ARGUMENTS = "among the program's arguments"  # where an option stands, for messages
@@ -147,13 +149,13 @@ class Config(RecBoleConfig):
         super()._load_internal_config_dict(model, model_class, dataset)
         merged = {"MODEL_TYPE": self.internal_config_dict["MODEL_TYPE"]}
         for file in ("overall.yaml", f"model/{model}.yaml", "dataset/sample.yaml", f"dataset/{dataset}.yaml"):
-            merged.update(self.layers.pop(file, {}))
-            merged.update(copy.deepcopy(defaults.plugin_defaults(file)))
+            overlay(merged, self.layers.pop(file, {}))
+            overlay(merged, copy.deepcopy(defaults.plugin_defaults(file)))
         for values in self.layers.values():
-            merged.update(values)
+            overlay(merged, values)
         merged.pop("models", None)
-        merged.update(copy.deepcopy(defaults.data_defaults(model, dataset)))
-        merged.update(self.resumed)
+        overlay(merged, copy.deepcopy(defaults.data_defaults(model, dataset)))
+        overlay(merged, self.resumed)
         self.notices = []
         family = {base.__name__ for base in model_class.__mro__}
         for name, values in copy.deepcopy(defaults.presets(self.external_config_dict.get("preset"))).items():
@@ -162,7 +164,7 @@ class Config(RecBoleConfig):
                 self.notices.append(f"The preset {name} is for {', '.join(meant)}: {model} is as without it.")
                 continue
             self.notices += values.pop("notice", None) or []
-            merged.update(values)
+            overlay(merged, values)
         self.internal_config_dict = merged
 
     def _get_final_config_dict(self):
@@ -184,7 +186,9 @@ class Config(RecBoleConfig):
             if strict and name not in declared and name in defaults.names_of_models():
                 getLogger().warning(f"{self.model} has no option {name} ({where}): it changes nothing.")
             self.external_config_dict[name] = schema.read_value(name, value, declared.get(name), where)
-        return {**self.internal_config_dict, **self.external_config_dict}
+        final = dict(self.internal_config_dict)
+        overlay(final, self.external_config_dict)
+        return final
 
     def _set_default_parameters(self):
         """RecBole's derived parameters, and the checks that it leaves to a crash in the first validation."""
@@ -192,6 +196,8 @@ class Config(RecBoleConfig):
         checks.check_metrics(final)
         if not final.get("benchmark_filename"):
             checks.check_split(final["eval_args"])
+        if effects.draws_its_own(final, self.model_class) and "train_neg_sample_args" not in self.given:
+            final["train_neg_sample_args"] = None
         checks.check_negatives(final["train_neg_sample_args"] or {})
         final["metrics"] = metrics_of(final)
         checks.check_modes((final["eval_args"] or {}).get("mode", "full"), final["metrics"])
@@ -273,7 +279,10 @@ class Config(RecBoleConfig):
 
 def resumed_options(values: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's options as defaults for the run that continues it."""
-    return as_given({name: value for name, value in values.items() if name in defaults.known_names()})
+    if not values:
+        return {}
+    known = {name: value for name, value in values.items() if name in defaults.known_names()}
+    return as_given(completed(known))
 
 
 def check_dataset_name(name: str) -> None:

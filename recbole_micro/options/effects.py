@@ -64,6 +64,11 @@ def check_effects(given: Mapping[str, Any], final: Mapping[str, Any], model: typ
         raise UserError(
             f"train_neg_sample_args is ~, but {final['model']} compares items with negatives: leave it out."
         )
+    if given.get("train_neg_sample_args") is not None and draws_its_own(final, model):
+        raise UserError(
+            f"train_neg_sample_args would change nothing: {final['model']} with ranking_loss=softmax draws "
+            "softmax_items items of its own to compare with.  Leave it out, or set ranking_loss=bpr."
+        )
 
 
 def notices(given: Mapping[str, Any], final: Mapping[str, Any], model: type) -> list[str]:
@@ -110,4 +115,11 @@ def needs_negatives(final: Mapping[str, Any], model: type) -> bool:
     """Whether a model's loss compares positives with negatives."""
     general = final["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.KNOWLEDGE)
     pairwise = getattr(model, "input_type", None) == InputType.PAIRWISE
-    return general and pairwise and getattr(model, "needs_negatives", True)
+    needs = getattr(model, "needs_negatives", True)
+    return general and pairwise and bool(needs) and not draws_its_own(final, model)
+
+
+def draws_its_own(final: Mapping[str, Any], model: type) -> bool:
+    """Whether a model with these options draws what it compares positives with itself."""
+    needs = getattr(model, "needs_negatives", True)
+    return callable(needs) and not needs(final)

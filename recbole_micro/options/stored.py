@@ -8,6 +8,8 @@ from recbole.config import Config as RecBoleConfig
 from recbole_micro.checkpoint import as_given
 from recbole_micro.options import user_models
 from recbole_micro.options.config import Config
+from recbole_micro.options.decay import overlay
+from recbole_micro.options.earlier import completed
 
 
 def config_from_plain(values: dict[str, Any]) -> RecBoleConfig:
@@ -19,7 +21,7 @@ def config_from_plain(values: dict[str, Any]) -> RecBoleConfig:
     """
     values = copy.deepcopy(values)
     values.pop("resume", None)  # of another run; the file is not needed
-    values = as_given(values)
+    values = as_given(completed(values))
     user_models.refuse_unknown(values)
     files = values.pop("plugins", None)
 
@@ -33,7 +35,8 @@ def config_from_plain(values: dict[str, Any]) -> RecBoleConfig:
     config._merge_external_config_dict()
     config.model, config.model_class, config.dataset = config._get_model_and_dataset(None, None)
     config._load_internal_config_dict(config.model, config.model_class, config.dataset)
-    config.final_config_dict = {**config.internal_config_dict, **config.external_config_dict}
+    config.final_config_dict = dict(config.internal_config_dict)
+    overlay(config.final_config_dict, config.external_config_dict)
     if files:
         config.final_config_dict["plugins"] = files
     config._set_default_parameters()

@@ -27,6 +27,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
+from recbole_micro.options.decay import per_step
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
 
@@ -105,6 +106,9 @@ class PluginTrainer(RecBoleTrainer):
         Where the best state is saved, so is the last one (`save_last`), by which a training goes on.
         """
         self.ids = fingerprint(train_data._dataset)
+        if self.config["relative_weight_decay"]:
+            for group in self.optimizer.param_groups:
+                group["weight_decay"] = per_step(self.config, train_data._dataset.inter_num)
         saved = named.get("saved", arguments[2] if len(arguments) > 2 else True)
         several = not self.config["single_spec"] or isinstance(self, PretrainTrainer)
         self.keeps_last = bool(saved and self.config["save_last"] and self.epochs > 1 and not several)

@@ -25,7 +25,7 @@ def test_no_cold_item_is_ever_a_negative(cold_world, model, distribution):
         "dynamic": False,
         "candidate_num": 0,
     }
-    config, train, *_ = loaders(cold_world, model, train_neg_sample_args=sampling)
+    config, train, *_ = loaders(cold_world, model, train_neg_sample_args=sampling, preset="bpr")
     withheld = cold_by_hand(train)
     assert len(withheld) >= 24
     seen = set()
@@ -41,7 +41,8 @@ def test_no_cold_item_is_ever_a_negative(cold_world, model, distribution):
 
 def test_dynamic_negatives_are_warm_as_well_and_cost_one_forward_pass_an_epoch(cold_world):
     sampling = {"distribution": "uniform", "sample_num": 1, "alpha": 1.0, "dynamic": True, "candidate_num": 4}
-    config = cold.config(cold_world, "MICRO", train_neg_sample_args=sampling, train_batch_size=128)
+    given = {"preset": "bpr", "train_neg_sample_args": sampling, "train_batch_size": 128}
+    config = cold.config(cold_world, "MICRO", **given)
     built = build(config)
     trainer, train = built.trainer, built.train_data
     train.get_model(trainer.model)
@@ -50,6 +51,14 @@ def test_dynamic_negatives_are_warm_as_well_and_cost_one_forward_pass_an_epoch(c
     seen = {item for batch in train for item in batch["neg_item_id"].tolist()}
     assert seen and not seen & withheld
     assert len(train) > 1 and len(passes) == 1
+
+
+def test_softmax_compares_with_warm_items_alone(cold_world):
+    for official, left_out in ((False, cold_by_hand), (True, lambda train: set())):
+        built = build(cold.config(cold_world, "MICRO", official_negatives=official))
+        model, train = built.model, built.train_data
+        expected = set(range(1, model.n_items)) - left_out(train)
+        assert set(model.shared_items().tolist()) == expected and model.softmax_items >= len(expected)
 
 
 def test_negatives_are_not_what_the_user_has(cold_world):

@@ -82,7 +82,7 @@ def cold_mask(model):
 def test_the_id_part_of_a_cold_item_is_zero_or_untrained(cold_world, model):
     vectors = {}
     for choice in ("zero", "untrained"):
-        trainer = build(cold.config(cold_world, model, cold_item_id=choice)).trainer
+        trainer = build(cold.config(cold_world, model, cold_item_id=choice, preset="bpr")).trainer
         vectors[choice] = trainer.model.eval().embeddings()[1]
     mask = cold_mask(trainer.model)
     assert torch.equal(vectors["zero"][~mask], vectors["untrained"][~mask])

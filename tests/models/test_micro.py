@@ -12,8 +12,8 @@ from tests.support.dense import (
     LACKS_VISUAL,
     MODALITIES,
     affine,
-    bpr,
     half_squares,
+    interactions,
     knn_graph,
     lightgcn,
     ngcf,
@@ -27,6 +27,12 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
 
     name = "MICRO"
     small = dict(
+        ranking_loss="bpr",
+        softmax_items=1 << 20,  # all, so that none are drawn
+        score="dot",
+        score_tau=1.0,
+        item_bias=False,
+        history_weight=0.0,
         knn_k=4,
         n_ui_layers=2,
         n_item_layers=2,
@@ -55,6 +61,18 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         "trained features": dict(freeze_features=False, graph_learning="step"),
     }
     band = (0.35, 1.0)
+    world = dict(train_batch_size=128)
+    shipped = dict(ranking_loss="softmax", score="cosine", score_tau=0.3, item_bias=True, history_weight=0.7)
+    cases |= {
+        "softmax": dict(ranking_loss="softmax", score_tau=0.5),
+        "cosine": dict(score="cosine", score_tau=0.2),
+        "bias of the items": dict(item_bias=True, score_tau=0.4),
+        "own items of the users": dict(history_weight=0.5),
+        "the shipped ranking": shipped,
+        "the shipped ranking without an item graph": dict(shipped, knn_k=0),
+        "the shipped ranking, contrast over all items": dict(shipped, contrast_scope="all"),
+        "the shipped ranking, L2 on the ID embeddings": dict(shipped, reg_on="ego"),
+    }
 
     def make(self, bench, modalities=("visual", "textual"), **options):
         """NGCF drops nothing out, so that training can be held against the reference."""
@@ -99,11 +117,26 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
             return model.backbone.user_embedding.weight, model.backbone.item_embedding.weight
         return (ngcf if cf_model == "NGCF" else lightgcn)(model, options["n_ui_layers"], how)
 
-    def forward(self, model, knn_k, **options):
+    def vectors(self, model, knn_k, **options):
+        """Eq. 13, before users and items are compared."""
         user, item = self.backbone(model, **options)
         if not knn_k:
             return user, item
         return user, item + unit(self.fuse(model, self.views(model, knn_k, **options)))
+
+    def score(self, model, user, item, items, score, score_tau, **options):
+        """Scores [n, n_items] of users' vectors [n, d], and the vectors that they are dot products of."""
+        if score == "cosine":
+            user, item = unit(user), unit(item)
+        if options["item_bias"]:
+            user = torch.cat([user, torch.ones(len(user), 1)], 1)
+            item = torch.cat([item, score_tau * model.scoring.bias[items, None]], 1)
+        return user, item
+
+    def forward(self, model, history_weight, **options):
+        user, item = self.vectors(model, **options)
+        user = user + history_weight * unit(interactions(model) @ item)
+        return self.score(model, user, item, slice(None), **options)
 
     def contrast(self, model, positives, contrast_scope="batch", contrast_form="paper", **options):
         """Eq. 10-12 by a double loop; `official`: one direction, summed over modalities."""
@@ -132,17 +165,59 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
             return -sum(per_modality)
         return -sum(sum(values) / len(values) for values in terms.values()) / len(terms)
 
+    def ranking(self, model, user, item, triples, history_weight, ranking_loss, **options):
+        """The ranking loss, triple by triple; the positive is none of the user's own items."""
+        terms = []
+        for u, i, j in triples:
+            own = interactions(model)[u]
+            others = own.clone()
+            others[i] = 0
+            asking = user[u] + history_weight * unit(others[None] @ item)[0]
+            ends = self.score(model, asking[None], item, slice(None), **options)
+            logits = (ends[0] @ ends[1].T)[0] / options["score_tau"]
+            if ranking_loss == "bpr":
+                terms.append(-(logits[i] - logits[j]).sigmoid().log())
+                continue
+            among = [k for k in range(1, model.n_items) if k == i or not own[k]]
+            terms.append(logits[among].exp().sum().log() - logits[i])
+        return sum(terms) / len(terms)
+
     def losses(self, model, batch, beta, reg_weight, reg_on="propagated", **options):
         users, positives, negatives = batch["user_id"], batch["item_id"], batch["neg_item_id"]
-        user, item = self.forward(model, **options)
-        loss = bpr(user[users], item[positives], item[negatives])
+        user, item = self.vectors(model, **options)
+        triples = zip(users.tolist(), positives.tolist(), negatives.tolist(), strict=True)
+        loss = self.ranking(model, user, item, triples, **options)
         contrast = torch.zeros(())
         if options["knn_k"] and beta:
             contrast = beta * self.contrast(model, positives, **options)
         if reg_on == "ego":
             user, item = model.backbone.user_embedding.weight, model.backbone.item_embedding.weight
+        if options["ranking_loss"] == "softmax":
+            negatives = torch.arange(1, model.n_items)
         squares = half_squares(user[users], item[positives], item[negatives])
         return loss, contrast, reg_weight * squares / len(users)
+
+    def test_softmax_compares_with_distinct_items_that_are_drawn_anew(self, bench):
+        model = self.make(bench, ranking_loss="softmax", softmax_items=12)
+        drawn = [model.shared_items() for _ in range(400)]
+        assert all(len(items.unique()) == len(items) <= 12 for items in drawn)
+        counts = torch.cat(drawn).bincount(minlength=model.n_items)
+        assert counts[0] == 0, "the padding item is drawn"
+        n, expected = model.n_items - 1, 400 * (1 - (1 - 1 / (model.n_items - 1)) ** 12)
+        assert len(counts) == model.n_items and (counts[1:] > 0).all()
+        assert ((counts[1:] - expected).abs() < 6 * expected**0.5).all(), n
+
+    def test_the_item_asked_for_is_not_among_the_users_own(self, bench):
+        """Its own vector would answer: of a user with one item, training sees none, evaluation that one."""
+        model = self.make(bench, **self.shipped)
+        scoring, item = model.scoring, model.vectors()[1].detach()
+        own = scoring.own_items(torch.tensor([1, 2]))
+        user = torch.zeros(2, item.shape[1], dtype=item.dtype)
+        kept = torch.stack([own.col[own.row == row][0].long() for row in (0, 1)])
+        without = scoring.with_history(user, own, item, left_out=item[kept])
+        for row in (0, 1):
+            rest = [j for j in own.col[own.row == row].tolist() if j != kept[row]]
+            assert torch.allclose(without[row], 0.7 * unit(item[rest].sum(0, keepdim=True))[0], atol=1e-6)
 
     def test_contrast_over_all_items_with_one_modality_equals_the_dense_reference(self, bench):
         self.agree(bench, ("visual",), dict(contrast_scope="all", knn_k=3))

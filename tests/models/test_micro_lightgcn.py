@@ -12,7 +12,7 @@ def test_lightgcn_without_an_item_graph_is_recbole_s(bench, n_layers):
     same = {"embedding_size": 8, "reg_weight": 0.01}
     options = bench.world.config(**same, n_layers=n_layers, require_pow=True)
     theirs = get_model("LightGCN")(Config("LightGCN", "world", config_dict=options), bench.data)
-    graph = {"adjacency": "symmetric", "edge_dropout": 0.0, "reg_on": "ego", "knn_k": 0}
+    graph = {"adjacency": "symmetric", "edge_dropout": 0.0, "reg_on": "ego", "knn_k": 0, "preset": "bpr"}
     ours = bench.model("MICRO", **same, **graph, cf_model="LightGCN", n_ui_layers=n_layers).float()
     ours.backbone.load_state_dict(theirs.state_dict())
     assert {name.removeprefix("backbone.") for name in ours.state_dict()} == set(theirs.state_dict())

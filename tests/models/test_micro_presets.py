@@ -32,7 +32,7 @@ def test_a_variant_trains_with_every_backbone(bench, preset, backbone):
 
 
 def test_cf_feats_adds_transformed_features(bench):
-    model = variant(bench, "cf_feats", edge_dropout=0)
+    model = variant(bench, "cf_feats,bpr", edge_dropout=0)
     views = {m: affine(g.transform, model.modalities[m].values, g.mask) for m, g in model.graphs.items()}
     user, item = model.backbone()
     fused, _ = model.fuse(views, model.present())

@@ -54,7 +54,7 @@ def test_the_search_space_suits_the_model(name):
     for values in space.values():
         for option, choices in values.items():
             shared = declared[option].source in ("overall.yaml", "dataset/sample.yaml")
-            assert not shared or option in ("learning_rate", "weight_decay"), option
+            assert not shared or option in ("learning_rate", "relative_weight_decay"), option
             for value in choices:
                 declared[option].read(value, "in the space")
 

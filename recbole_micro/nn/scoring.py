@@ -1,0 +1,102 @@
+"""From vectors to scores: the users' own items, cosine or dot product, a temperature, a bias of the items."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.graph import Graph, take_rows
+from recbole_micro.nn.ops import propagate
+
+
+class Scoring(HoldsTensors):
+    r"""How vectors of users and items are compared.
+
+    .. math::
+        \hat x_u = \tilde x_u + \eta \, \text{norm}\Big(\sum_{j \in N_u \setminus \{i\}} \hat x_j\Big), \quad
+        s_{ui} = \frac{\hat x_u^\top \hat x_i}{\lVert \hat x_u \rVert \lVert \hat x_i \rVert} + \tau b_i
+
+    :math:`N_u` are the items of user u in training.  While the pair (u, i) is trained, i is left out of them,
+    as EASE leaves the diagonal of its item weights out: what is asked for must not be in the question.
+    `score: dot` divides by no norms; without `item_bias` there is no b.  The losses read s / tau.
+
+    `histories`: N, [n_users, n_items] of ones; `history_weight`: eta.
+    """
+
+    def __init__(
+        self, histories: Graph, score: str, score_tau: float, history_weight: float, item_bias: bool
+    ):
+        super().__init__()
+        self.histories, self.score, self.tau = histories, score, score_tau
+        self.history_weight = history_weight
+        self.bias = nn.Parameter(torch.zeros(histories.shape[1])) if item_bias else None
+
+    def own_items(self, users: Tensor) -> Graph:
+        """The training items of these `users` [n], [n, n_items] of ones."""
+        return take_rows(self.histories, users)
+
+    def with_history(
+        self, user: Tensor, own: Graph, items: Tensor, left_out: Tensor | None = None
+    ) -> Tensor:
+        """Users' vectors [n, d] with what their `own` items, [n, n_rows] of ones, add to them, [n, d].
+
+        `items` [n_rows, d]: the items' vectors; `left_out` [n, d]: those of the items that training asks for.
+        """
+        if not self.history_weight:
+            return user
+        total = propagate(own, items)
+        if left_out is not None:
+            total = total - left_out
+        return user + self.history_weight * F.normalize(total, dim=-1)
+
+    def user_end(self, user: Tensor) -> Tensor:
+        """[n, D] of users' vectors [n, d]: scores are the dot products of `user_end` and `item_end`."""
+        user = F.normalize(user, dim=-1) if self.score == "cosine" else user
+        return user if self.bias is None else torch.cat([user, user.new_ones(len(user), 1)], 1)
+
+    def item_end(self, item: Tensor, items: Tensor | None = None) -> Tensor:
+        """[n, D] of items' vectors [n, d]; `items` [n]: which items these are, all by default."""
+        item = F.normalize(item, dim=-1) if self.score == "cosine" else item
+        if self.bias is None:
+            return item
+        return self.with_bias(item, self.bias if items is None else self.bias[items])
+
+    def new_item_end(self, item: Tensor) -> Tensor:
+        """[n, D] of the vectors [n, d] of items that training never saw: no item has a smaller bias."""
+        item = F.normalize(item, dim=-1) if self.score == "cosine" else item
+        return item if self.bias is None else self.with_bias(item, self.bias.min().expand(len(item)))
+
+    def with_bias(self, item: Tensor, bias: Tensor) -> Tensor:
+        """[n, d + 1] of [n, d] and the biases [n]."""
+        return torch.cat([item, (self.tau * bias)[:, None].to(item.dtype)], 1)
+
+
+def places_in(rows: Tensor, graph: Graph, n_items: int) -> Graph:
+    """A graph [n, n_items] whose columns are all among the ascending `rows` [n_rows], as [n, n_rows]."""
+    place = torch.empty(n_items, dtype=torch.long, device=rows.device)
+    place[rows] = torch.arange(len(rows), device=rows.device)
+    return Graph(graph.crow, place[graph.col.long()], graph.val, len(rows))
+
+
+def known_pairs(own: Graph, items: Tensor) -> Tensor:
+    """Which of these distinct `items` [s] are among each user's `own`, [n, n_items] of ones: bool [n, s]."""
+    place = torch.full((own.shape[1],), -1, dtype=torch.long, device=items.device)
+    place[items] = torch.arange(len(items), device=items.device)
+    column = place[own.col.long()]
+    inside = column >= 0
+    known = torch.zeros(own.shape[0], len(items), dtype=torch.bool, device=items.device)
+    known[own.row.long()[inside], column[inside]] = True
+    return known
+
+
+def rows_of(parts: Sequence[Tensor], n_items: int, everything: bool = False) -> tuple[Tensor, list[Tensor]]:
+    """The distinct items [n] of all `parts`, ascending, and the places of every part's items among them.
+
+    `everything`: all items instead, each at its own place.
+    """
+    if everything:
+        return torch.arange(n_items, device=parts[0].device), list(parts)
+    rows, places = torch.unique(torch.cat(list(parts)), return_inverse=True)
+    return rows, list(places.split([len(part) for part in parts]))

@@ -1,6 +1,7 @@
 """`recbole-micro recommend`: top-k lists from a checkpoint."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from recbole_micro.files import write_text
 from recbole_micro.inference.allowed_items import allowed, read_ids
 from recbole_micro.inference.item_columns import ItemColumns
 from recbole_micro.inference.list_files import CSV, KINDS, list_file, with_titles
-from recbole_micro.inference.recommend import USERS_AT_ONCE, Ranker, known_users, read_new_items
+from recbole_micro.inference.recommend import PARTS, USERS_AT_ONCE, Ranker, known_users, read_new_items
 from recbole_micro.options import user_models
 from recbole_micro.options.values import parse_strings
 from recbole_micro.training.loading import load_data_and_model
@@ -30,6 +31,8 @@ where the data set has them.
   --topk=N, -k N     length of a list (default: 20)
   --out=FILE         a .csv, .json, .jsonl or .parquet file (default: CSV on the screen)
   --seen             keep items that the user has interactions with
+  --hide=PARTS       leave out the items of these interactions alone: train, valid, test (default: all three);
+                     lists to be measured with recbole-micro evaluate need --hide=train,valid
   --items=FILE       list only these items, ids one a line
   --without=FILE     never list these items, ids one a line
   --filter=TEXT      a condition on the columns of the .item file; = also means: is one of the words
@@ -40,7 +43,7 @@ where the data set has them.
 Example:
   recbole-micro recommend --checkpoint=saved/MICRO-1.pth --filter='genre == "Drama"' --out=lists.csv"""
 NAMES = (
-    "checkpoint", "users", "users_file", "topk", "out", "items", "without", "filter", "new_items",
+    "checkpoint", "users", "users_file", "topk", "out", "items", "without", "filter", "new_items", "hide",
     "data_path", "plugins",
 )  # fmt: skip
 
@@ -60,7 +63,7 @@ def main(argv: list[str]) -> int:
     source = load_data_and_model(checkpoint, own.get("data_path"), log=False)
     users = known(asked, source.dataset, out, "strict" in own)
     new = read_new_items(own["new_items"], source.dataset) if "new_items" in own else None
-    ranker = Ranker(source, "seen" not in own, new)
+    ranker = Ranker(source, hidden_parts(own), new)
     chosen, remarks = allowed(
         source.dataset, ranker.tokens, own.get("items"), own.get("without"), own.get("filter")
     )
@@ -69,6 +72,16 @@ def main(argv: list[str]) -> int:
         print(remark, file=sys.stderr)
     write(ranker, users, k, out)
     return 0
+
+
+def hidden_parts(own: Mapping[str, str]) -> list[str]:
+    """The parts of the data whose interactions hide items; UserError where `--hide` names something else."""
+    if "seen" in own and "hide" in own:
+        raise UserError("--seen hides nothing and --hide says what is hidden: keep one.")
+    parts = [] if "seen" in own else parse_strings(own.get("hide", ",".join(PARTS)))
+    if not set(parts) <= set(PARTS) or (not parts and "hide" in own):
+        raise UserError(f"--hide is {own['hide']!r}: name some of {', '.join(PARTS)}, between commas.")
+    return parts
 
 
 def known(asked: str | list[str], dataset, out: Path | None, strict: bool) -> np.ndarray:

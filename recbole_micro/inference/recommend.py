@@ -21,6 +21,7 @@ from recbole_micro.options.values import parse_strings
 from recbole_micro.training.loading import OTHER_INPUTS, Loaded, load_data_and_model
 
 USERS_AT_ONCE = 256
+PARTS = ("train", "valid", "test")
 COLUMNS = ["user_id", "rank", "item_id", "score"]
 
 
@@ -35,14 +36,15 @@ def recommend(
     source: str | Path | Loaded,
     users: str | Sequence[str] = "all",
     k: int = 20,
-    exclude_seen: bool = True,
+    exclude_seen: bool | Sequence[str] = True,
     new_items: NewItems | None = None,
     items: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """The `k` best items of each user, best first: columns user_id, rank (from 1), item_id, score.
 
     `source`: a checkpoint, or what `load` returns for one.  `users`: ids, or `all`.  `exclude_seen` leaves
-    out every item of a user's training, validation and test interactions.  `new_items` (MICRO) are ranked
+    out every item of a user's training, validation and test interactions, or of those of the parts that it
+    names (`PARTS`).  `new_items` (MICRO) are ranked
     among the others.  `items`: ids of those that may be listed (default: all).  Raises UserError for unknown
     users and for features that do not fit the model.
     """
@@ -62,7 +64,12 @@ class Ranker:
     may have, by the data sets of interactions (`seen`) and for everybody (`only`).
     """
 
-    def __init__(self, source: tuple, exclude_seen: bool = True, new_items: NewItems | None = None):
+    def __init__(
+        self,
+        source: tuple,
+        exclude_seen: bool | Sequence[str] = True,
+        new_items: NewItems | None = None,
+    ):
         _, self.model, self.dataset, *loaders = source
         check_kind(self.model)
         self.model.eval()
@@ -71,7 +78,8 @@ class Ranker:
         if new_items is not None:
             self.vectors = encode_new_items(self.model, new_items.features)
             self.tokens = np.concatenate([self.tokens, np.array(new_items.tokens, dtype=object)])
-        self.seen = [loader._dataset for loader in loaders] if exclude_seen else []
+        parts = PARTS if exclude_seen is True else exclude_seen or ()
+        self.seen = [loaders[PARTS.index(part)]._dataset for part in parts]
         self.only(np.ones(len(self.tokens), dtype=bool))
 
     def only(self, allowed: np.ndarray) -> None:

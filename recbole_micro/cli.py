@@ -4,17 +4,17 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
-from itertools import zip_longest
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_tools.progress import show_any_character
 from recbole_micro import __version__, distributed, options
+from recbole_micro.commands.arguments import config_files, positive, read_arguments, split_arguments
 from recbole_micro.errors import UserError, hint, install_command
+from recbole_micro.evaluation.metrics import with_beyond
 from recbole_micro.models.registry import MODELS
-from recbole_micro.options import user_models
-from recbole_micro.options.effects import instead
 from recbole_micro.options.values import parse_strings, read_yaml
 
 if TYPE_CHECKING:  # it would make every command start later
@@ -112,11 +112,15 @@ def compare(argv: list[str]) -> int:
         return 0
     from recbole_micro.studies import pool, report, runs
 
+    beyond, argv = "--beyond" in argv, [word for word in argv if word != "--beyond"]
     own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "title", "out"))
     given = read_arguments(argv)
     fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     if not own.get("models") or not fixed.get("dataset"):
         raise UserError("compare needs --models=NAME,NAME and --dataset=NAME.")
+    if beyond:
+        asked = options.declared("", "")["metrics"]
+        fixed["metrics"] = with_beyond(asked.read(fixed.get("metrics", asked.default), "as metrics"))
     first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
     seeds = runs.read_seeds(own.get("seeds", "1"), first)
     vary = runs.read_vary(own.get("vary", ""))
@@ -141,6 +145,7 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --vary=TEXT        settings: "knn_k=5,10; beta=0.01,0.1" runs every combination
   --workers=N        processes at a time (default: one per core, one with a CUDA device); they share the cores
   --title=TEXT       the data set's name in captions
+  --beyond           also ItemCoverage, GiniIndex, AveragePopularity and TailPercentage of the lists
   --out=DIR          folder of the study (default: results/compare-DATASET)
 
 Other options are those of recbole-micro train and hold for every run."""
@@ -259,51 +264,6 @@ The same call again goes on where an interrupted one stopped; of a finished stud
 Other options are those of recbole-micro train and hold for every run."""
 
 
-def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
-    """A subcommand's own `--name=value` and `--name value`, and the other arguments."""
-    own, rest, position = {}, [], 0
-    while position < len(argv):
-        name, equals, text = option(argv[position])
-        if name not in names:
-            rest.append(argv[position])
-        elif name in own:
-            raise UserError(f"--{name} is given twice: keep one.")
-        elif equals or position + 1 < len(argv):
-            position += not equals
-            own[name] = text if equals else argv[position]
-        else:
-            raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
-        position += 1
-    return own, rest
-
-
-def option(argument: str) -> tuple[str, str, str]:
-    """Name, `=` and value of `--name=value`, dashes in the name as underscores; else the name is empty."""
-    name, equals, text = argument.partition("=")
-    return (name[2:].replace("-", "_") if name.startswith("--") else ""), equals, text
-
-
-def positive(own: Mapping[str, str], name: str) -> int | None:
-    """A whole number above 0 among a subcommand's own arguments; None where it is not given."""
-    if name not in own:
-        return None
-    return options.Option(name, (options.parse_kind("int > 0"),)).read(own[name], "on the command line")
-
-
-def recommend(argv: list[str]) -> int:
-    """`recbole-micro recommend`: top-k lists from a checkpoint."""
-    from recbole_micro.inference import recommend as lists
-
-    if {"-h", "--help"} & set(argv):
-        print(lists.HELP)
-        return 0
-    names = ("checkpoint", "users", "topk", "out", "new_items", "data_path", "plugins")
-    own, rest = split_arguments(argv, names)
-    if rest:
-        raise UserError(f"The argument {rest[0]!r} is unknown; recbole-micro recommend --help lists them.")
-    return lists.main(own, positive(own, "topk"))
-
-
 def data(argv: list[str]) -> int:
     """`recbole-micro data`: what `python -m dataset_tools` does."""
     from dataset_tools.commands import main as data_main
@@ -314,70 +274,25 @@ def data(argv: list[str]) -> int:
         return int(left.code or 0)
 
 
+def of_module(name: str) -> Callable[[list[str]], int]:
+    """The command that a module of `recbole_micro.commands` has, imported when it is asked for."""
+    return lambda argv: import_module(f"recbole_micro.commands.{name}").main(argv)
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a model on a data set, select on validation, test once"),
-    "recommend": (recommend, "the best items of each user, from a checkpoint, with original ids"),
+    "recommend": (
+        of_module("recommend"),
+        "the best items of each user, from a checkpoint, with original ids",
+    ),
+    "similar": (of_module("similar"), "the items nearest to one, by features and by what was learned"),
+    "explain": (of_module("explain"), "why an item is recommended: its score taken apart"),
+    "evaluate": (of_module("evaluate"), "metrics of anybody's lists or scores, beside those of a comparison"),
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
     "data": (data, "make, convert, split and inspect data sets; data --help lists how"),
 }
-
-
-def read_arguments(argv: list[str]) -> dict[str, str]:
-    """The options in `--key=value`, `--key value` and (for booleans) `--key`, as strings.
-
-    Raises UserError for anything else, for unknown names, for an option given twice with different values.
-    """
-    given: dict[str, str | None] = {}
-    load_plugins(argv)
-    position = 0
-    while position < len(argv):
-        argument = argv[position]
-        if not argument.startswith("--"):
-            raise UserError(f"The argument {argument!r} belongs to no option: write --option=value.")
-        name, equals, text = option(argument)
-        check_name(name)
-        if not equals and position + 1 < len(argv) and not argv[position + 1].startswith("--"):
-            position += 1
-            equals, text = "=", argv[position]
-        value = text if equals else None
-        if given.setdefault(name, value) != value:
-            raise UserError(f"--{name} is given twice, as {given[name]!r} and {value!r}: keep one.")
-        position += 1
-    return with_flags(given)
-
-
-def load_plugins(argv: list[str]) -> None:
-    """Load the files of `--plugins` before the names of options are looked up: they bring their own."""
-    for argument, following in zip_longest(argv, argv[1:], fillvalue=""):
-        if argument == "--plugins" or argument.startswith("--plugins="):
-            user_models.load(argument.partition("=")[2] or following)
-
-
-def check_name(name: str) -> None:
-    """Raise UserError, with the nearest name, where there is no such option."""
-    if name not in options.known_names():
-        otherwise = instead(name) or hint(name, options.known_names())
-        raise UserError(f"There is no option --{name}{otherwise}")
-
-
-def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:
-    """The options with `True` for booleans without a value, `last` for resume; UserError for others."""
-    declared = options.declared(given.get("model") or "", given.get("dataset") or "")
-    given = {name: "last" if (name, value) == ("resume", None) else value for name, value in given.items()}
-    for name, value in given.items():
-        kinds = declared[name].kinds if name in declared else ()
-        if value is None and "bool" not in [kind.name for kind in kinds]:
-            raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
-    return {name: "True" if value is None else value for name, value in given.items()}
-
-
-def config_files(text: str) -> list[str]:
-    """The files of `--config_files`: one path, or several between commas or, as in RecBole, spaces."""
-    if not text or Path(text).is_file():
-        return [text] if text else []
-    return [file for part in parse_strings(text) for file in part.split()]
 
 
 def launch_options(files: list[str], given: dict[str, str]) -> dict[str, Any]:

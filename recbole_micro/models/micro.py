@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.data.cold_items import trained_items
+from recbole_micro.data.features import Modality
 from recbole_micro.models.base import ItemGraphRecommender
+from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, histories
+from recbole_micro.nn.item_graph import ModalityGraph
 from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
 
 
@@ -111,6 +114,34 @@ class MICRO(ItemGraphRecommender):
             return self.candidates
         drawn = torch.randint(len(self.candidates), (self.softmax_items,), device=self.candidates.device)
         return self.candidates[drawn.unique()]
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        if self.item_view == "none":
+            return ScoreParts()
+        user, whole = self.embeddings()
+        vectors, alone = self.vectors()[1], self.without_cold(self.backbone()[1])
+        length = self.scoring.length(vectors)
+        item = torch.cat([alone / length, whole[:, alone.shape[1] :]], 1)  # the bias is no modality's
+        fused, alpha = self.fuse(self.modality_views(), self.present())
+        weight = alpha / fused.norm(dim=1, keepdim=True).clamp(min=1e-12) / length
+        hops = self.n_item_layers if self.item_view == "graph" else 0
+        views, ids = {}, self.backbone.item_embedding.weight
+        for column, (modality, graph) in enumerate(self.graphs.items()):
+            source = ids if self.item_view == "graph" and self.item_input == "id" else graph.transformed()
+            views[modality] = View(source, weight[:, column], graph.whole_graph() if hops else None, hops)
+        return LinearParts(user, item, views, dict(zip(views, alpha.unbind(1), strict=True)))
+
+    @torch.no_grad()
+    def spaces(self) -> dict[str, Modality]:
+        found = super().spaces()
+        if self.item_view != "none":
+            present = self.present()
+            found["fused"] = Modality(self.fuse(self.modality_views(), present)[0], present.any(1))
+        return found
+
+    def item_graphs(self) -> list[ModalityGraph]:
+        return [] if self.item_view == "none" else list(self.graphs.values())
 
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, *sampled = self.batch(interaction)

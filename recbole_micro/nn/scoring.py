@@ -51,21 +51,27 @@ class Scoring(HoldsTensors):
             total = total - left_out
         return user + self.history_weight * F.normalize(total, dim=-1)
 
+    def length(self, vectors: Tensor) -> Tensor:
+        """What vectors [n, d] are divided by before they are compared, [n, 1]."""
+        if self.score == "dot":
+            return vectors.new_ones(len(vectors), 1)
+        return vectors.norm(dim=-1, keepdim=True).clamp(min=1e-12)  # as F.normalize
+
     def user_end(self, user: Tensor) -> Tensor:
         """[n, D] of users' vectors [n, d]: scores are the dot products of `user_end` and `item_end`."""
-        user = F.normalize(user, dim=-1) if self.score == "cosine" else user
+        user = user / self.length(user)
         return user if self.bias is None else torch.cat([user, user.new_ones(len(user), 1)], 1)
 
     def item_end(self, item: Tensor, items: Tensor | None = None) -> Tensor:
         """[n, D] of items' vectors [n, d]; `items` [n]: which items these are, all by default."""
-        item = F.normalize(item, dim=-1) if self.score == "cosine" else item
+        item = item / self.length(item)
         if self.bias is None:
             return item
         return self.with_bias(item, self.bias if items is None else self.bias[items])
 
     def new_item_end(self, item: Tensor) -> Tensor:
         """[n, D] of the vectors [n, d] of items that training never saw: no item has a smaller bias."""
-        item = F.normalize(item, dim=-1) if self.score == "cosine" else item
+        item = item / self.length(item)
         return item if self.bias is None else self.with_bias(item, self.bias.min().expand(len(item)))
 
     def with_bias(self, item: Tensor, bias: Tensor) -> Tensor:

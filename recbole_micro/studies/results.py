@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from recbole_micro.studies.runs import Run
 from recbole_micro.studies.worker import OPTIONS, RESULT
 
 ERROR, RESULTS = "error.txt", "results.csv"
+GIVEN = "given"  # folder of results that were added to a study, beside `runs`
 
 
 def is_finished(run: Run, out: Path) -> bool:
@@ -32,8 +34,8 @@ def read_result(run: Run, out: Path) -> dict:
 
 
 def write_results(runs: Sequence[Run], out: Path) -> pd.DataFrame:
-    """Write `results.csv`, one row per run, from what the folders hold; the table."""
-    table = pd.DataFrame([result_row(run, out) for run in runs])
+    """Write `results.csv` from what the folders hold, one row per run and added result; the table."""
+    table = pd.DataFrame([*(result_row(run, out) for run in runs), *given_rows(out)])
     write_text(out / RESULTS, table.to_csv(index=False))
     return table
 
@@ -48,13 +50,28 @@ def result_row(run: Run, out: Path) -> dict:
     if (folder / ERROR).is_file():
         cells |= {"status": "failed", "error": (folder / ERROR).read_text(encoding="utf-8")}
     if (folder / RESULT).is_file():
-        result = read_result(run, out)
-        protocol, _, note = result["protocol"].partition(", ")  # in one text before there was a note
-        cells |= {"status": "finished", "trained epochs": result["epochs"], "protocol": protocol}
-        cells |= {"note": result.get("note", note)}
-        cells |= {f"valid {name}": value for name, value in result["valid"].items()}
-        cells |= {f"test {name}": value for name, value in named_rankings(result["test"]).items()}
+        cells |= cells_of(read_result(run, out))
     return cells
+
+
+def cells_of(result: Mapping[str, Any]) -> dict:
+    """The cells of a row that come from a `result.json`."""
+    protocol, _, note = result["protocol"].partition(", ")  # in one text before there was a note
+    cells = {"status": "finished", "trained epochs": result["epochs"], "protocol": protocol}
+    cells |= {"note": result.get("note", note)}
+    cells |= {f"valid {name}": value for name, value in result["valid"].items()}
+    return cells | {f"test {name}": value for name, value in named_rankings(result["test"]).items()}
+
+
+def given_rows(out: Path) -> list[dict]:
+    """The lines of results that no run of the study has, but that were added to it (`evaluate`)."""
+    rows = []
+    for file in sorted((out / GIVEN).glob(f"*/{RESULT}")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        cells = {"label": result["label"], "model": result["label"], "seed": result["seed"]}
+        folder = file.parent.relative_to(out).as_posix()
+        rows.append(cells | {"folder": folder, "error": ""} | cells_of(result))
+    return rows
 
 
 def named_rankings(test: Mapping[str, float]) -> dict[str, float]:

@@ -47,7 +47,7 @@ class MICRO(ItemGraphRecommender):
         self.softmax_items = config["softmax_items"]
         self.candidates = trained_items(config, dataset)
         own = histories(self.train_user, self.train_item, self.n_users, self.n_items)
-        names = "score", "score_tau", "history_weight", "item_bias"
+        names = "score", "score_tau", "item_bias", "history_weight", "history_power"
         self.scoring = Scoring(own, **{name: config[name] for name in names})
         self.item_input = config["item_input"]
         self.item_view = config["item_view"] if config["knn_k"] else "none"
@@ -164,7 +164,8 @@ class MICRO(ItemGraphRecommender):
         batch = user, vectors[of_positives], vectors[of_others]
         if self.scoring.history_weight:
             own_rows = places_in(rows, own, self.n_items)
-            user = self.scoring.with_history(user, own_rows, vectors, left_out=batch[1])
+            asked = self.scoring.weight[positives, None] * batch[1]
+            user = self.scoring.with_history(user, own_rows, vectors, left_out=asked)
         user, vectors = self.scoring.user_end(user), self.scoring.item_end(vectors, rows)
         ranking = self.ranking_loss(user, vectors[of_positives], vectors[of_others], own, others)
         return ranking, contrast, self.l2_loss((users, positives, others), batch)

@@ -15,34 +15,42 @@ class Scoring(HoldsTensors):
     r"""How vectors of users and items are compared.
 
     .. math::
-        \hat x_u = \tilde x_u + \eta \, \text{norm}\Big(\sum_{j \in N_u \setminus \{i\}} \hat x_j\Big), \quad
+        \hat x_u = \tilde x_u
+        + \eta \, \text{norm}\Big(\sum_{j \in N_u \setminus \{i\}} d_j^{-\gamma} \hat x_j\Big), \quad
         s_{ui} = \frac{\hat x_u^\top \hat x_i}{\lVert \hat x_u \rVert \lVert \hat x_i \rVert} + \tau b_i
 
-    :math:`N_u` are the items of user u in training.  While the pair (u, i) is trained, i is left out of them,
-    as EASE leaves the diagonal of its item weights out: what is asked for must not be in the question.
+    :math:`N_u` are the items of user u in training, d_j is the number of users of item j.  While the pair
+    (u, i) is trained, i is left out of them, as EASE leaves the diagonal of its item weights out: what is
+    asked for must not be in the question.
     `score: dot` divides by no norms; without `item_bias` there is no b.  The losses read s / tau.
 
-    `histories`: N, [n_users, n_items] of ones; `history_weight`: eta.
+    `histories`: N, [n_users, n_items] of ones; `history_weight`: eta; `history_power`: gamma.
     """
 
     def __init__(
-        self, histories: Graph, score: str, score_tau: float, history_weight: float, item_bias: bool
+        self,
+        histories: Graph,
+        score: str,
+        score_tau: float,
+        item_bias: bool,
+        history_weight: float,
+        history_power: float,
     ):
         super().__init__()
-        self.histories, self.score, self.tau = histories, score, score_tau
-        self.history_weight = history_weight
+        items = histories.col.long()
+        self.weight = items.bincount(minlength=histories.shape[1]).clamp(min=1).float() ** -history_power
+        self.histories = histories.with_values(self.weight[items])
+        self.score, self.tau, self.history_weight = score, score_tau, history_weight
         self.bias = nn.Parameter(torch.zeros(histories.shape[1])) if item_bias else None
 
     def own_items(self, users: Tensor) -> Graph:
-        """The training items of these `users` [n], [n, n_items] of ones."""
+        """The training items of these `users` [n] with what each counts, [n, n_items]."""
         return take_rows(self.histories, users)
 
-    def with_history(
-        self, user: Tensor, own: Graph, items: Tensor, left_out: Tensor | None = None
-    ) -> Tensor:
-        """Users' vectors [n, d] with what their `own` items, [n, n_rows] of ones, add to them, [n, d].
+    def with_history(self, user: Tensor, own: Graph, items: Tensor, left_out: Tensor | None = None) -> Tensor:
+        """Users' vectors [n, d] with what their `own` items, [n, n_rows], add to them, [n, d].
 
-        `items` [n_rows, d]: the items' vectors; `left_out` [n, d]: those of the items that training asks for.
+        `items` [n_rows, d]: the items' vectors; `left_out` [n, d]: what the items that training asks for add.
         """
         if not self.history_weight:
             return user
@@ -87,7 +95,7 @@ def places_in(rows: Tensor, graph: Graph, n_items: int) -> Graph:
 
 
 def known_pairs(own: Graph, items: Tensor) -> Tensor:
-    """Which of these distinct `items` [s] are among each user's `own`, [n, n_items] of ones: bool [n, s]."""
+    """Which of these distinct `items` [s] are among each user's `own`, [n, n_items]: bool [n, s]."""
     place = torch.full((own.shape[1],), -1, dtype=torch.long, device=items.device)
     place[items] = torch.arange(len(items), device=items.device)
     column = place[own.col.long()]

@@ -10,6 +10,7 @@ OF_MODEL = {
         "score_tau": 1.0,
         "item_bias": False,
         "history_weight": 0.0,
+        "history_power": 0.0,
     }
 }
 

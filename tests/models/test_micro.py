@@ -33,6 +33,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         score_tau=1.0,
         item_bias=False,
         history_weight=0.0,
+        history_power=0.0,
         knn_k=4,
         n_ui_layers=2,
         n_item_layers=2,
@@ -62,7 +63,8 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
     }
     band = (0.35, 1.0)
     world = dict(train_batch_size=128)
-    shipped = dict(ranking_loss="softmax", score="cosine", score_tau=0.3, item_bias=True, history_weight=0.7)
+    shipped = dict(ranking_loss="softmax", score="cosine", score_tau=0.3, item_bias=True)
+    shipped |= dict(history_weight=0.7, history_power=0.5)
     cases |= {
         "softmax": dict(ranking_loss="softmax", score_tau=0.5),
         "cosine": dict(score="cosine", score_tau=0.2),
@@ -133,9 +135,14 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
             item = torch.cat([item, score_tau * model.scoring.bias[items, None]], 1)
         return user, item
 
-    def forward(self, model, history_weight, **options):
+    def own(self, model, history_power):
+        """What each user's own items count, [n_users, n_items]."""
+        r = interactions(model)
+        return r * r.sum(0).clamp(min=1) ** -history_power
+
+    def forward(self, model, history_weight, history_power, **options):
         user, item = self.vectors(model, **options)
-        user = user + history_weight * unit(interactions(model) @ item)
+        user = user + history_weight * unit(self.own(model, history_power) @ item)
         return self.score(model, user, item, slice(None), **options)
 
     def contrast(self, model, positives, contrast_scope="batch", contrast_form="paper", **options):
@@ -165,11 +172,11 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
             return -sum(per_modality)
         return -sum(sum(values) / len(values) for values in terms.values()) / len(terms)
 
-    def ranking(self, model, user, item, triples, history_weight, ranking_loss, **options):
+    def ranking(self, model, user, item, triples, history_weight, history_power, ranking_loss, **options):
         """The ranking loss, triple by triple; the positive is none of the user's own items."""
         terms = []
         for u, i, j in triples:
-            own = interactions(model)[u]
+            own = self.own(model, history_power)[u]
             others = own.clone()
             others[i] = 0
             asking = user[u] + history_weight * unit(others[None] @ item)[0]
@@ -212,12 +219,14 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         model = self.make(bench, **self.shipped)
         scoring, item = model.scoring, model.vectors()[1].detach()
         own = scoring.own_items(torch.tensor([1, 2]))
+        weight = scoring.weight[:, None].double()
         user = torch.zeros(2, item.shape[1], dtype=item.dtype)
         kept = torch.stack([own.col[own.row == row][0].long() for row in (0, 1)])
-        without = scoring.with_history(user, own, item, left_out=item[kept])
+        without = scoring.with_history(user, own, item, left_out=(weight * item)[kept])
         for row in (0, 1):
             rest = [j for j in own.col[own.row == row].tolist() if j != kept[row]]
-            assert torch.allclose(without[row], 0.7 * unit(item[rest].sum(0, keepdim=True))[0], atol=1e-6)
+            expected = 0.7 * unit((weight * item)[rest].sum(0, keepdim=True))[0]
+            assert torch.allclose(without[row], expected, atol=1e-6)
 
     def test_contrast_over_all_items_with_one_modality_equals_the_dense_reference(self, bench):
         self.agree(bench, ("visual",), dict(contrast_scope="all", knn_k=3))

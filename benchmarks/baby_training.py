@@ -24,6 +24,7 @@ class Job(NamedTuple):
     settings: dict
     seed: int = 1
     folder: str = ""
+    dataset: str = NAME
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +71,7 @@ def run_job(job: Job, data_path: Path, gpu_id: str = "", test: bool = False) -> 
     """(scores, costs) of a training in a process with one thread."""
     print(f"{job.row} {text_of(job.settings)}, seed {job.seed} ...", flush=True)
     fixed = {"data_path": str((data_path / job.folder).resolve()), "seed": job.seed, "gpu_id": gpu_id}
-    scores, costs = call(train, job.model, {**fixed, **job.settings}, test, threads=1)
+    scores, costs = call(train, job.model, job.dataset, {**fixed, **job.settings}, test, threads=1)
     return scores, costs
 
 
@@ -79,7 +80,7 @@ def columns_of(job: Job) -> dict:
     return {"row": job.row, "model": job.model, "settings": text_of(job.settings), "seed": job.seed}
 
 
-def train(model: str, options: dict, test: bool) -> tuple[dict, dict]:
+def train(model: str, dataset: str, options: dict, test: bool) -> tuple[dict, dict]:
     """(scores, costs) of one training, RecBole's models through the plugin's trainer as well.
 
     Both maskings of the test set come from one checkpoint.
@@ -91,7 +92,7 @@ def train(model: str, options: dict, test: bool) -> tuple[dict, dict]:
     from recbole_micro.evaluation import protocol
     from recbole_micro.training.experiment import build
 
-    config = Config(model, NAME, config_dict={"state": "ERROR", "show_progress": False, **options})
+    config = Config(model, dataset, config_dict={"state": "ERROR", "show_progress": False, **options})
     experiment = build(config, trainer=False)
     trainer = timed(get_trainer(config["MODEL_TYPE"], model))(config, experiment.model)
     fitting = clocked(lambda: trainer.fit(experiment.train_data, experiment.valid_data, verbose=False))

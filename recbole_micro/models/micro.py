@@ -15,7 +15,7 @@ from recbole_micro.models.base import ItemGraphRecommender
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, histories
-from recbole_micro.nn.item_graph import ModalityGraph
+from recbole_micro.nn.item_graph import ModalityGraph, supported_share
 from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
 
 
@@ -56,6 +56,16 @@ class MICRO(ItemGraphRecommender):
             self.attention = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1, bias=False))
             nn.init.xavier_uniform_(self.attention[0].weight)
             nn.init.xavier_uniform_(self.attention[2].weight)
+            self.prior = self.support() * (config["support_power"] or 0.0)
+
+    def support(self) -> Tensor:
+        """Log of the share of each modality's initial edges that training supports, [n_modalities].
+
+        That of items of which some user has both; a graph's first edge counts as supported, for the log.
+        """
+        graphs = [graph.initial for graph in self.graphs.values()]
+        shares = [max(supported_share(g, self.scoring.histories), 1 / max(len(g.col), 1)) for g in graphs]
+        return torch.tensor(shares).log()
 
     def start_epoch(self) -> None:
         self.backbone.start_epoch()
@@ -84,10 +94,11 @@ class MICRO(ItemGraphRecommender):
         """h [n, d] and the attention alpha [n, n_modalities] of items with these views [n, d] (Eq. 7-9).
 
         `present` [n, n_modalities] says which modalities they have: the softmax runs over those, and an item
-        with none gets h = 0.
+        with none gets h = 0.  Its logits begin at `support_power` times `support()`.
         """
         stacked = torch.stack(list(views.values()), 1)  # [n, n_modalities, d]
-        weight = self.attention(stacked).squeeze(-1).float().masked_fill(~present, -1e9)
+        weight = self.attention(stacked).squeeze(-1).float() + self.prior
+        weight = weight.masked_fill(~present, -1e9)
         alpha = weight.softmax(1) * present
         return (alpha[..., None] * stacked).sum(1), alpha
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
+import numpy as np
+import scipy.sparse
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ from recbole_micro.nn.graph import Graph, mix, normalize, row_sums
 from recbole_micro.nn.knn import knn
 from recbole_micro.nn.ops import edge_similarity, propagate
 from recbole_micro.nn.transform import FeatureTransform
+
+_EDGES_AT_ONCE = 1 << 16
 
 
 class SkipConnection:
@@ -168,6 +172,24 @@ class FusedGraph(SkipConnection, HoldsTensors):
 def times(graphs: Iterable[Graph], factors: Tensor) -> list[Graph]:
     """Each graph with its weights times its factor of `factors` [n_graphs]."""
     return [graph.with_values(graph.val * factor) for graph, factor in zip(graphs, factors, strict=True)]
+
+
+def supported_share(graph: Graph, histories: Graph) -> float:
+    """Share of the edges between two different items that some user has both of; 0 without such edges.
+
+    `graph` [n_items, n_items]; `histories` [n_users, n_items]: which user has what.
+    """
+    row, col = graph.row.cpu().numpy(), graph.col.cpu().numpy()
+    row, col = row[row != col], col[row != col]
+    users = (histories.t_crow, histories.t_col)
+    pointer, index = (part.cpu().numpy() for part in users)
+    shape = histories.shape[::-1]
+    of_item = scipy.sparse.csr_matrix((np.ones(len(index), dtype=np.int32), index, pointer), shape=shape)
+    both = 0
+    for start in range(0, len(row), _EDGES_AT_ONCE):
+        part = slice(start, start + _EDGES_AT_ONCE)
+        both += int(np.count_nonzero(of_item[row[part]].multiply(of_item[col[part]]).sum(axis=1)))
+    return both / len(row) if len(row) else 0.0
 
 
 def _repeat(step: Callable[[Tensor], Tensor], x: Tensor, times: int) -> Tensor:

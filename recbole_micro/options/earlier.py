@@ -11,6 +11,7 @@ OF_MODEL = {
         "item_bias": False,
         "history_weight": 0.0,
         "history_power": 0.0,
+        "support_power": 0.0,
     }
 }
 

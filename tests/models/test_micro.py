@@ -34,6 +34,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         item_bias=False,
         history_weight=0.0,
         history_power=0.0,
+        support_power=0.0,
         knn_k=4,
         n_ui_layers=2,
         n_item_layers=2,
@@ -66,6 +67,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
     shipped = dict(ranking_loss="softmax", score="cosine", score_tau=0.3, item_bias=True)
     shipped |= dict(history_weight=0.7, history_power=0.5)
     cases |= {
+        "attention with support": dict(support_power=1.5),
         "softmax": dict(ranking_loss="softmax", score_tau=0.5),
         "cosine": dict(score="cosine", score_tau=0.2),
         "bias of the items": dict(item_bias=True, score_tau=0.4),
@@ -101,13 +103,32 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
             views[name] = h
         return views
 
-    def fuse(self, model, views):
+    def prior(self, model, support_power):
+        """support_power times the log of the share of a graph's edges whose items some user has both of."""
+        logits, r = {}, interactions(model)
+        for name, graph in model.graphs.items():
+            kept = [
+                bool((r[:, i] * r[:, j]).any())
+                for i, row in enumerate(graph.initial.to_dense())
+                for j in row.nonzero()[:, 0].tolist()
+                if i != j
+            ]
+            assert kept
+            logits[name] = support_power * torch.tensor(sum(kept) / len(kept)).log()
+        return logits
+
+    def fuse(self, model, views, support_power, **options):
         """Eq. 7-9, item by item, over the modalities that the item has."""
+        prior = self.prior(model, support_power)
         linear, _, query = model.attention
         rows = []
         for i in range(model.n_items):
-            has = [view[i] for name, view in views.items() if model.graphs[name].mask[i]]
-            weight = [query.weight[0] @ torch.tanh(linear.weight @ view + linear.bias) for view in has]
+            here = [name for name in views if model.graphs[name].mask[i]]
+            has = [views[name][i] for name in here]
+            weight = [
+                query.weight[0] @ torch.tanh(linear.weight @ views[name][i] + linear.bias) + prior[name]
+                for name in here
+            ]
             share = torch.stack(weight).softmax(0) if has else ()
             nothing = torch.zeros(linear.weight.shape[1])
             rows.append(sum((a * view for a, view in zip(share, has, strict=True)), nothing))
@@ -124,7 +145,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         user, item = self.backbone(model, **options)
         if not knn_k:
             return user, item
-        return user, item + unit(self.fuse(model, self.views(model, knn_k, **options)))
+        return user, item + unit(self.fuse(model, self.views(model, knn_k, **options), **options))
 
     def score(self, model, user, item, items, score, score_tau, **options):
         """Scores [n, n_items] of users' vectors [n, d], and the vectors that they are dot products of."""
@@ -148,7 +169,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
     def contrast(self, model, positives, contrast_scope="batch", contrast_form="paper", **options):
         """Eq. 10-12 by a double loop; `official`: one direction, summed over modalities."""
         views = self.views(model, **options)
-        fused = self.fuse(model, views)
+        fused = self.fuse(model, views, **options)
         scope = range(1, model.n_items) if contrast_scope == "all" else sorted(set(positives.tolist()))
 
         def information(a, b, among):

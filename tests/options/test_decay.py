@@ -53,7 +53,7 @@ def test_a_checkpoint_of_before_keeps_its_options(given, tmp_path, monkeypatch):
     given = {**given, "preset": "bpr", "weight_decay": 1e-5, "checkpoint_dir": str(tmp_path)}
     file = run("MICRO", "tiny", config_dict=given)["checkpoint"]
     later = "relative_weight_decay", "ranking_loss", "score", "score_tau", "item_bias", "history_weight"
-    later += ("history_power",)
+    later += ("history_power", "support_power")
     import recbole_micro.options.config as module
 
     def without(path, **more):
@@ -63,4 +63,4 @@ def test_a_checkpoint_of_before_keeps_its_options(given, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "load_checkpoint", without)
     again = Config(config_dict={"resume": file, "data_path": given["data_path"], "gpu_id": ""})
     assert units(again) == (1e-5, 0.0)
-    assert [again[name] for name in later[1:]] == ["bpr", "dot", 1.0, False, 0.0, 0.0]
+    assert [again[name] for name in later[1:]] == ["bpr", "dot", 1.0, False, 0.0, 0.0, 0.0]

@@ -18,7 +18,7 @@ from tests.support.logs import plain
 def test_the_epoch_line_names_the_losses(given, caplog):
     with caplog.at_level(logging.INFO):
         run("MICRO", "tiny", config_dict={**given, "epochs": 1})
-    line = r"epoch 0 training \[time: .*s, BPR: \d+\.\d+, contrast: .*\d, L2: \d"
+    line = r"epoch 0 training \[time: .*s, softmax: \d+\.\d+, contrast: .*\d, L2: \d"
     assert re.search(line, plain(caplog.text))
 
 

@@ -191,7 +191,8 @@ class MICRO(ItemGraphRecommender):
         user = user / self.scoring.tau
         if not self.softmax:
             return self.bpr_loss(user, positive, other)
-        return losses.softmax((user * positive).sum(-1), user @ other.T, known_pairs(own, others))
+        with torch.autocast(user.device.type, enabled=False):  # a logit of 5.71 in bfloat16 is 5.72
+            return losses.softmax((user * positive).sum(-1), user @ other.T, known_pairs(own, others))
 
     def contrast(self, views: list[Tensor], fused: Tensor, present: Tensor) -> Tensor:
         """L_C (Eq. 10-12): InfoNCE between every h^m and h of the given items, [n, d] each, cosine critic.

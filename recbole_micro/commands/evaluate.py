@@ -11,8 +11,9 @@ from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics, with_beyond
 from recbole_micro.inference.given_results import evaluate_given, read_given
 from recbole_micro.options.config import Config, own_command_line
-from recbole_micro.studies.given import add_result
+from recbole_micro.studies import report
 from recbole_micro.studies.result_tables import title
+from recbole_micro.studies.results import add_result
 from recbole_micro.studies.runs import read_options
 from recbole_micro.training.experiment import build
 
@@ -72,7 +73,8 @@ def main(argv: list[str]) -> int:
         metrics = measure(Evaluator(config))
     else:
         label = own.get("label") or file.stem
-        page = add_result(Path(out), label, config, experiment.test_data, measure)
+        results = add_result(Path(out), label, config, experiment.test_data, measure)
+        page = report.write(results, out, config["dataset"])
         print((Path(out) / "table.md").read_text(encoding="utf-8"))
         print(f"Report: {page}")
     for remark in remarks:

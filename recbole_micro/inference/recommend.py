@@ -1,6 +1,6 @@
 """Top-k lists with original ids from a checkpoint, with new items among them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ from recbole_micro.training.loading import OTHER_INPUTS, Loaded, load_data_and_m
 USERS_AT_ONCE = 256
 PARTS = ("train", "valid", "test")
 COLUMNS = ["user_id", "rank", "item_id", "score"]
+# Of users (internal ids) with scores [n_users, n_items]: the scores and items [n_users, k] of their lists.
+Choice = Callable[[np.ndarray, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 
 
 class NewItems(NamedTuple):
@@ -69,11 +71,13 @@ class Ranker:
         source: tuple,
         exclude_seen: bool | Sequence[str] = True,
         new_items: NewItems | None = None,
+        rerank: Choice | None = None,
     ):
         _, self.model, self.dataset, *loaders = source
         check_kind(self.model)
         self.model.eval()
         self.tokens = np.asarray(self.dataset.field2id_token[self.dataset.iid_field], dtype=object)
+        self.choose = rerank or largest
         self.vectors = None
         if new_items is not None:
             self.vectors = encode_new_items(self.model, new_items.features)
@@ -104,8 +108,9 @@ class Ranker:
             raise UserError(f"k is {k}: ask for at least 1 item.")
         for start in range(0, len(ids), USERS_AT_ONCE):
             portion = ids[start : start + USERS_AT_ONCE]
-            scores = self.scores(portion)
-            yield best(scores, k, self.dataset.id2token(self.dataset.uid_field, portion), self.tokens)
+            values, items = self.choose(portion, self.scores(portion), k)
+            names = self.dataset.id2token(self.dataset.uid_field, portion)
+            yield as_lists(values, items, names, self.tokens)
 
 
 def check_kind(model: AbstractRecommender) -> None:
@@ -176,12 +181,18 @@ def scores_of(
     return scores.float().cpu()
 
 
-def best(scores: torch.Tensor, k: int, users: np.ndarray, tokens: np.ndarray) -> pd.DataFrame:
-    """The lists of these users [n_users] from their `scores` [n_users, n_items + n_new].
+def largest(users: np.ndarray, scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `k` largest scores and their items, [n_users, k]."""
+    return scores.topk(min(k, scores.shape[1]))
+
+
+def as_lists(
+    values: torch.Tensor, items: torch.Tensor, users: np.ndarray, tokens: np.ndarray
+) -> pd.DataFrame:
+    """The lists of these users [n_users] from scores and items [n_users, k] in their order.
 
     `tokens`: the items' ids.  Items with a score of minus infinity are left out.
     """
-    values, items = scores.topk(min(k, scores.shape[1]))
     finite = values > -torch.inf
     row, column = (part.numpy() for part in finite.nonzero(as_tuple=True))
     listed = tokens[items[finite].numpy()]

@@ -304,6 +304,24 @@ def recommend(argv: list[str]) -> int:
     return lists.main(own, positive(own, "topk"))
 
 
+def doctor(argv: list[str]) -> int:
+    """`recbole-micro doctor`: what is installed, active and on the disk, and what to do about it."""
+    from recbole_micro.doctor import command
+
+    if {"-h", "--help"} & set(argv):
+        print(command.HELP)
+        return 0
+    own, rest = split_arguments([word for word in argv if word != "--json"], ("data_path",))
+    refuse_rest("doctor", rest)
+    return command.main(own, "--json" in argv)
+
+
+def refuse_rest(name: str, rest: list[str]) -> None:
+    """Raise UserError where arguments of a subcommand are left over."""
+    if rest:
+        raise UserError(f"The argument {rest[0]!r} is unknown; recbole-micro {name} --help lists them.")
+
+
 def data(argv: list[str]) -> int:
     """`recbole-micro data`: what `python -m dataset_tools` does."""
     from dataset_tools.commands import main as data_main
@@ -320,6 +338,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
+    "doctor": (doctor, "versions, mends, devices, disk, data sets: what is wrong, and what to do"),
     "data": (data, "make, convert, split and inspect data sets; data --help lists how"),
 }
 

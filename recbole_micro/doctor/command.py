@@ -16,7 +16,7 @@ Looks at versions, the mends of RecBole, devices, threads, disk space, data sets
 says what to do about what is wrong.  Trains nothing.  The exit code is 1 where something is broken.
 
   --data_path=DIR    the folder that holds the data sets' (default: dataset)
-  --json             the same as JSON: {"sound": ..., "findings": [{"section", "name", "state", "text", "remedy"}]}
+  --json             the same as JSON: {"sound", "findings": [{"section", "name", "state", "text", "remedy"}]}
 
 Example: recbole-micro doctor --data_path=~/data"""
 

@@ -49,9 +49,9 @@ def interactions(dataset: Dataset) -> tuple[set[str], str]:
     """The items that the first rows and `<name>.item` name, and what to say; DataError for bad files."""
     parts = [part for part in PARTS if (dataset.folder / f"{dataset.name}.{part}.inter").is_file()]
     if 0 < len(parts) < len(PARTS) and not (dataset.folder / f"{dataset.name}.inter").is_file():
+        there = ", ".join(f"{dataset.name}.{part}.inter" for part in parts)
         raise DataError(
-            f"it has {', '.join(f'{dataset.name}.{part}.inter' for part in parts)} but not the other parts of a "
-            "fixed split: convert or split it again."
+            f"it has {there} but not the other parts of a fixed split: convert or split it again."
         )
     items, users, rows, more = set(dataset.listed_items), set(), 0, False
     for file in dataset.inter_files:

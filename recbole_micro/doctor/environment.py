@@ -140,7 +140,7 @@ def disk(folders: Iterable[Path]) -> Iterator[Finding]:
         text = f"{free / 2**30:.1f} GiB free"
         if free < LITTLE:
             state = BROKEN if free < VERY_LITTLE else WARNING
-            yield Finding("disk", str(folder), state, text, "free some space: checkpoints and features need it.")
+            yield Finding("disk", str(folder), state, text, "free some space.")
         else:
             yield Finding("disk", str(folder), OK, text)
 
@@ -149,7 +149,7 @@ def optional() -> Iterator[Finding]:
     """Optional packages, and what each is for."""
     for module, purpose in OPTIONAL.items():
         if importlib.util.find_spec(module) is None:
-            yield Finding("optional", module, ABSENT, purpose, f"{install_command(module)} where you want that.")
+            yield Finding("optional", module, ABSENT, purpose, f"{install_command(module)}.")
         else:
             yield Finding("optional", module, OK, f"{version_of(module)}: {purpose}")
 

@@ -7,7 +7,7 @@ OK, ABSENT, WARNING, BROKEN = "ok", "absent", "warning", "broken"
 
 @dataclass(frozen=True)
 class Finding:
-    """`state` of one thing: ok, absent (an optional package), warning, or broken; `remedy` says what to do."""
+    """`state` of one thing: ok, absent (an optional package), warning or broken; `remedy`: what to do."""
 
     section: str
     name: str

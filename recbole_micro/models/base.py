@@ -10,21 +10,20 @@ from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import InputType, ModelType
+from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_micro.data import features
 from recbole_micro.data.cold_items import without_ids
+from recbole_micro.data.features import Modality
+from recbole_micro.models.score_parts import ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import BACKBONES, Backbone
 from recbole_micro.nn.device import HoldsTensors
-from recbole_micro.nn.fixed_graphs import frozen_graph
-from recbole_micro.nn.graph import Graph, histories, take_rows
+from recbole_micro.nn.fixed_graphs import frozen_graph, frozen_graphs, shares_of
+from recbole_micro.nn.graph import Graph
 from recbole_micro.nn.item_graph import ModalityGraph
-from recbole_micro.nn.knn import knn
 from recbole_micro.nn.transform import FeatureTransform
-
-_SCORES_AT_ONCE = 1 << 24  # of pairs that need whole rows of scores
 
 
 class MultimodalRecommender(HoldsTensors, GeneralRecommender):
@@ -121,8 +120,21 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     def frozen_item_graph(self, config: RecBoleConfig) -> Graph:
         """FREEDOM's fixed graph of the items over all modalities, [n_items, n_items] (`frozen_graph`)."""
-        knn_options = {"memory": config["knn_memory"], "backend": config["knn_backend"]}
-        return frozen_graph(self.modalities, config["knn_k"], config["modality_weights"], **knn_options)
+        self.frozen_options = dict(memory=config["knn_memory"], backend=config["knn_backend"])
+        self.frozen_options["knn_k"], weights = config["knn_k"], config["modality_weights"]
+        self.frozen_shares = shares_of(self.modalities, weights)
+        return frozen_graph(self.modalities, modality_weights=weights, **self.frozen_options)
+
+    def frozen_views(self, source: Tensor, graph: Graph, hops: int) -> dict[str, View]:
+        """By modality, what the frozen graph of that method adds to the items in `hops` steps from `source`.
+
+        The modalities' own graphs are made anew: nothing but explanations asks for them.
+        """
+        parts, shares = frozen_graphs(self.modalities, **self.frozen_options), self.frozen_shares
+        return {
+            m: View(source, source.new_full((len(source),), shares[m]), part, hops, graph)
+            for m, part in parts.items()
+        }
 
     def xavier_normal(self) -> None:
         """Draw every weight matrix and table anew, Xavier normal."""
@@ -149,6 +161,15 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
             user, item = self.forward()
             self.cache = user.detach(), item.detach()
         return self.cache
+
+    def score_parts(self) -> ScoreParts:
+        """The scores taken apart, at evaluation; a model says here what comes from which modality."""
+        return ScoreParts()
+
+    @torch.no_grad()
+    def spaces(self) -> dict[str, Modality]:
+        """The items' vectors by name, in which items can be compared: features, and what was trained."""
+        return {**self.modalities, "trained": of_all(self.embeddings()[1])}
 
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of the user-item pairs, [batch] (RecBole hook)."""
@@ -188,6 +209,18 @@ class ItemGraphRecommender(MultimodalRecommender):
             backend=config["knn_backend"],
         )
 
+    @torch.no_grad()
+    def spaces(self) -> dict[str, Modality]:
+        found = super().spaces()
+        for graph, (modality, part) in zip(self.item_graphs(), self.modalities.items(), strict=False):
+            found[f"{modality}:learned"] = Modality(graph.transformed(), part.mask)
+        found["collaborative"] = of_all(self.without_cold(self.backbone()[1]))
+        return found
+
+    def item_graphs(self) -> Sequence[ModalityGraph]:
+        """The modalities' graphs in the order of the modalities; none where the model has none."""
+        raise NotImplementedError
+
     def l2_loss(self, ids: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
         """`reg_weight` times L2 of the batch's vectors, or of its ID embeddings (`reg_on`).
 
@@ -199,53 +232,8 @@ class ItemGraphRecommender(MultimodalRecommender):
         return self.reg_weight * losses.l2(*vectors)
 
 
-class WithoutEpochs(MultimodalRecommender):
-    """A recommender that learns nothing by steps: scores from the users' training items.
-
-    A model defines `scores(users [n]) -> [n, n_items]`.  RecBole gives it one epoch with a loss of 0.
-    """
-
-    type = ModelType.TRADITIONAL
-    loss_names = ("nothing",)
-
-    def __init__(self, config, dataset):
-        super().__init__(config, dataset)
-        self.unused = nn.Parameter(torch.zeros(1))  # an optimiser wants one
-        self.histories = histories(self.train_user, self.train_item, self.n_users, self.n_items)
-
-    def neighbours(self, config, modality: str) -> Graph:
-        """The `knn_k` most similar items of every item, itself not among them, [n_items, n_items]."""
-        values, mask = self.modalities[modality]
-        options = dict(memory=config["knn_memory"], backend=config["knn_backend"])
-        graph = knn(values, config["knn_k"] + 1, mask, **options)
-        others = graph.row != graph.col
-        return Graph.from_sorted(graph.row[others], graph.col[others], graph.val[others], graph.shape)
-
-    def scores(self, users: Tensor) -> Tensor:
-        """Scores of all items for these users, [n, n_items]."""
-        raise NotImplementedError
-
-    def items_of(self, users: Tensor) -> Graph:
-        """The training items of these users, [n, n_items] of ones."""
-        return take_rows(self.histories, users)
-
-    def calculate_loss(self, interaction) -> tuple[Tensor]:
-        return (0 * self.unused.sum(),)
-
-    @torch.no_grad()
-    def predict(self, interaction) -> Tensor:
-        """Scores of the user-item pairs, [batch] (RecBole hook)."""
-        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        distinct, place = torch.unique(users, return_inverse=True)
-        result = self.unused.new_empty(len(users))
-        height = max(1, _SCORES_AT_ONCE // self.n_items)
-        for start in range(0, len(distinct), height):
-            here = (place >= start) & (place < start + height)
-            scores = self.scores(distinct[start : start + height])
-            result[here] = scores[place[here] - start, items[here]]
-        return result
-
-    @torch.no_grad()
-    def full_sort_predict(self, interaction) -> Tensor:
-        """Scores of all items for each user, [batch * n_items] (RecBole hook)."""
-        return self.scores(interaction[self.USER_ID]).reshape(-1)
+def of_all(vectors: Tensor) -> Modality:
+    """Vectors [n_items, d] that every item has but the padding, row 0."""
+    mask = torch.ones(len(vectors), dtype=torch.bool, device=vectors.device)
+    mask[0] = False
+    return Modality(vectors, mask)

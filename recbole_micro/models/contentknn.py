@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from recbole_micro.models.base import WithoutEpochs
+from recbole_micro.models.without_epochs import WithoutEpochs
 from recbole_micro.nn.graph import mix
 from recbole_micro.nn.ops import propagate
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from recbole_micro.errors import UserError
-from recbole_micro.models.base import WithoutEpochs
+from recbole_micro.models.without_epochs import WithoutEpochs
 from recbole_micro.nn.ease import check_memory, ease, z_scores
 from recbole_micro.nn.graph import Graph, take_rows
 from recbole_micro.nn.ops import propagate

@@ -6,7 +6,9 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
-from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.data.features import Modality
+from recbole_micro.models.base import MultimodalRecommender, of_all
+from recbole_micro.models.score_parts import LinearParts, ScoreParts
 from recbole_micro.nn import losses
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.transform import FeatureTransform
@@ -53,6 +55,22 @@ class FREEDOM(MultimodalRecommender):
         for _ in range(self.n_item_layers):
             h = propagate(self.item_graph, h)
         return h
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        user, item = self.backbone()
+        ids = self.backbone.item_embedding.weight
+        views = self.frozen_views(ids, self.item_graph, self.n_item_layers)
+        attention = {m: view.weight for m, view in views.items()}
+        return LinearParts(user, self.without_cold(item), views, attention)
+
+    @torch.no_grad()
+    def spaces(self) -> dict[str, Modality]:
+        found = super().spaces()
+        for transform, (modality, part) in zip(self.transforms, self.modalities.items(), strict=True):
+            found[f"{modality}:learned"] = Modality(transform(), part.mask)
+        collaborative = of_all(self.without_cold(self.backbone()[1]))
+        return found | {"collaborative": collaborative, "fused": of_all(self.spread_ids())}
 
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)

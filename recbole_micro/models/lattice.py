@@ -1,5 +1,6 @@
 """LATTICE: Mining Latent Structures for Multimedia Recommendation (Zhang et al., ACM MM 2021)."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -7,8 +8,10 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 from torch.nn import functional as F
 
-from recbole_micro.models.base import ItemGraphRecommender
-from recbole_micro.nn.item_graph import FusedGraph
+from recbole_micro.data.features import Modality
+from recbole_micro.models.base import ItemGraphRecommender, of_all
+from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
+from recbole_micro.nn.item_graph import FusedGraph, ModalityGraph
 
 
 class LATTICE(ItemGraphRecommender):
@@ -44,6 +47,25 @@ class LATTICE(ItemGraphRecommender):
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.backbone()
         return user, self.without_cold(item) + F.normalize(self.spread_ids(), dim=-1)
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        user, item = self.backbone()
+        ids, hops, graph = self.backbone.item_embedding.weight, self.n_item_layers, self.item_graph
+        shares = graph.weight.softmax(0)
+        length = 1 / self.spread_ids().norm(dim=1).clamp(min=1e-12)
+        views, whole = {}, graph.whole_graph() if hops > 1 else None
+        for modality, part, share in zip(self.modalities, graph.parts(), shares, strict=True):
+            views[modality] = View(ids, length if hops else share * length, part, hops, whole)
+        attention = {m: share.expand(self.n_items) for m, share in zip(views, shares, strict=True)}
+        return LinearParts(user, self.without_cold(item), views, attention)
+
+    @torch.no_grad()
+    def spaces(self) -> dict[str, Modality]:
+        return super().spaces() | {"fused": of_all(self.spread_ids())}
+
+    def item_graphs(self) -> Sequence[ModalityGraph]:
+        return self.item_graph.graphs
 
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)

@@ -7,8 +7,11 @@ from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_micro.data.features import Modality
 from recbole_micro.models.base import ItemGraphRecommender
+from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
+from recbole_micro.nn.item_graph import ModalityGraph
 
 
 class MICRO(ItemGraphRecommender):
@@ -81,6 +84,32 @@ class MICRO(ItemGraphRecommender):
         if self.item_view != "none":
             item = item + F.normalize(self.fuse(self.modality_views(), self.present())[0], dim=-1)  # Eq. 13
         return user, item
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        user, item = self.backbone()
+        item = self.without_cold(item)
+        if self.item_view == "none":
+            return ScoreParts()
+        fused, alpha = self.fuse(self.modality_views(), self.present())
+        weight = alpha / fused.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        hops = self.n_item_layers if self.item_view == "graph" else 0
+        views, ids = {}, self.backbone.item_embedding.weight
+        for column, (modality, graph) in enumerate(self.graphs.items()):
+            source = ids if self.item_view == "graph" and self.item_input == "id" else graph.transformed()
+            views[modality] = View(source, weight[:, column], graph.whole_graph() if hops else None, hops)
+        return LinearParts(user, item, views, dict(zip(views, alpha.unbind(1), strict=True)))
+
+    @torch.no_grad()
+    def spaces(self) -> dict[str, Modality]:
+        found = super().spaces()
+        if self.item_view != "none":
+            present = self.present()
+            found["fused"] = Modality(self.fuse(self.modality_views(), present)[0], present.any(1))
+        return found
+
+    def item_graphs(self) -> list[ModalityGraph]:
+        return [] if self.item_view == "none" else list(self.graphs.values())
 
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, negatives = ids = self.batch(interaction)

@@ -25,11 +25,16 @@ def frozen_graph(
     `modality_weights` as in `shares_of`; `knn_options` (memory, backend) are arguments of `knn`.
     """
     shares = shares_of(modalities, modality_weights)
-    graphs = []
-    for modality in modalities.values():
+    return mix(frozen_graphs(modalities, knn_k, **knn_options).values(), shares.values())
+
+
+def frozen_graphs(modalities: Mapping[str, Modality], knn_k: int, **knn_options: Any) -> dict[str, Graph]:
+    """S~^m of every modality (see `frozen_graph`)."""
+    graphs = {}
+    for name, modality in modalities.items():
         graph = knn(modality.values, knn_k, modality.mask, clamp_negative=False, **knn_options)
-        graphs.append(normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric"))
-    return mix(graphs, shares.values())
+        graphs[name] = normalize(graph.with_values(torch.ones_like(graph.val)), "symmetric")
+    return graphs
 
 
 def shares_of(modalities: Iterable[str], modality_weights: Mapping[str, Any]) -> dict[str, float]:

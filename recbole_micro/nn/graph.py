@@ -104,22 +104,28 @@ def both_ways(graph: Graph, values: Tensor) -> Tensor:
     return torch.cat([values, values.index_select(0, graph.t_edge)])
 
 
-def normalize(graph: Graph, how: str) -> Graph:
+def normalize(graph: Graph, how: str, degree: Tensor | None = None) -> Graph:
     """Normalise with the row sums D; a row without edges stays empty.
 
     `symmetric`: D^-1/2 A D^-1/2 (MICRO Eq. 3, LightGCN); `mean`: D^-1 A; `mean_self_loop`: (D + I)^-1 (A +
-    I) (MICRO's published code).
+    I) (MICRO's published code).  `degree` [n_rows]: D of another graph, of which this one is a part.
     """
     if how == "mean_self_loop":
         graph, how = _add_self_loops(graph), "mean"
     if how not in NORMALIZATIONS:
         raise ValueError(f"normalisation must be one of {', '.join(NORMALIZATIONS)}, not {how!r}")
     val, row, col = graph.val, graph.row.long(), graph.col.long()
-    degree = val.new_zeros(graph.shape[0]).index_add(0, row, val)
+    if degree is None:
+        degree = row_sums(graph)
     power = -0.5 if how == "symmetric" else -1.0
     inverse = torch.where(degree > 0, degree.clamp(min=1e-12), torch.inf).pow(power)
     val = val * inverse[row]
     return graph.with_values(val * inverse[col] if how == "symmetric" else val)
+
+
+def row_sums(graph: Graph) -> Tensor:
+    """D: the sum of the weights of every row, [n_rows]."""
+    return graph.val.new_zeros(graph.shape[0]).index_add(0, graph.row.long(), graph.val)
 
 
 def _add_self_loops(graph: Graph) -> Graph:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from recbole_micro.data.features import Modality
 from recbole_micro.nn.device import HoldsTensors
-from recbole_micro.nn.graph import Graph, mix, normalize
+from recbole_micro.nn.graph import Graph, mix, normalize, row_sums
 from recbole_micro.nn.knn import knn
 from recbole_micro.nn.ops import edge_similarity, propagate
 from recbole_micro.nn.transform import FeatureTransform
@@ -33,6 +33,13 @@ class SkipConnection:
     def learned_graph(self) -> Graph:
         """A~, normalised."""
         raise NotImplementedError
+
+    def whole_graph(self) -> Graph:
+        """A as one graph, at evaluation."""
+        if self.lambda_coeff == 1:
+            return self.initial_graph()
+        shares = self.lambda_coeff, 1 - self.lambda_coeff
+        return mix([self.initial_graph(), self.learned_graph()], shares)
 
     def set_skip(self, lambda_coeff: float, graph_learning: str) -> None:
         """Set the options and forget any graph of an earlier epoch."""
@@ -145,6 +152,22 @@ class FusedGraph(SkipConnection, HoldsTensors):
     def learned_graph(self) -> Graph:
         """sum_m softmax(w)_m A^m of the learned graphs, normalised."""
         return normalize(mix([graph.learned() for graph in self.graphs], self.weight.softmax(0)), "symmetric")
+
+    def parts(self) -> list[Graph]:
+        """What each modality adds to A, at evaluation: graphs whose sum is `whole_graph()`."""
+        alpha, share = self.weight.softmax(0), self.lambda_coeff
+        initial = times([graph.initial for graph in self.graphs], alpha * share)
+        if share == 1:
+            return initial
+        learned = times([graph.learned() for graph in self.graphs], alpha)
+        degree = row_sums(mix(learned, [1.0] * len(learned)))
+        learned = [normalize(graph, "symmetric", degree) for graph in learned]
+        return [mix(both, (1.0, 1 - share)) for both in zip(initial, learned, strict=True)]
+
+
+def times(graphs: Iterable[Graph], factors: Tensor) -> list[Graph]:
+    """Each graph with its weights times its factor of `factors` [n_graphs]."""
+    return [graph.with_values(graph.val * factor) for graph, factor in zip(graphs, factors, strict=True)]
 
 
 def _repeat(step: Callable[[Tensor], Tensor], x: Tensor, times: int) -> Tensor:

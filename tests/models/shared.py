@@ -7,7 +7,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 import recbole_micro
-from recbole_micro.models import base
+from recbole_micro.models import without_epochs
 from recbole_micro.training import quick_start
 from tests.support import dense
 from tests.support import world as worlds
@@ -89,7 +89,7 @@ class WithoutEpochsTests(Shared):
         model = self.make(bench).eval()
         users, items = torch.arange(model.n_users).flip(0), torch.arange(model.n_users) % model.n_items
         expected = self.all_scores(model)[users, items]
-        monkeypatch.setattr(base, "_SCORES_AT_ONCE", 3 * model.n_items)
+        monkeypatch.setattr(without_epochs, "_SCORES_AT_ONCE", 3 * model.n_items)
         pairs = model.predict(Interaction({"user_id": users, "item_id": items}))
         assert torch.allclose(pairs, expected)
 

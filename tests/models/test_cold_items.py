@@ -6,7 +6,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_micro import Config
 from recbole_micro.evaluation import ranking as ranking_module
-from recbole_micro.models.base import WithoutEpochs
+from recbole_micro.models.without_epochs import WithoutEpochs
 from recbole_micro.training.experiment import build
 from tests.support import cold
 from tests.support.cold import options

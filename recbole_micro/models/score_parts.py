@@ -1,0 +1,97 @@
+"""What a score is made of: a collaborative part, and what reaches the item through each modality."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recbole_micro.nn.graph import Graph, take_rows
+
+
+class View(NamedTuple):
+    """What one modality adds to the items' vectors: weight_i (B A^(L - 1) X)_i, or weight_i X_i for L = 0.
+
+    `source`: X [n_items, d].  `weight`: [n_items] or [n_items, d].  `graph`: B, the step by which it arrives
+    at the item; `before`: A, the steps before that one (where they are others); `hops`: L.
+    """
+
+    source: Tensor
+    weight: Tensor
+    graph: Graph | None = None
+    hops: int = 0
+    before: Graph | None = None
+
+
+class Reached(NamedTuple):
+    """The items [n] from which something reaches an item, over how many hops at least, their shares [n]."""
+
+    items: Tensor
+    hops: Tensor
+    shares: Tensor
+
+
+class ScoreParts:
+    """How a model's scores are put together; these have no parts.
+
+    `modalities`: those that items reach each other through.  `attention` by modality, [n_items]: how much of
+    an item's multimodal part is taken from it.
+    """
+
+    modalities: Sequence[str] = ()
+    attention: Mapping[str, Tensor] = MappingProxyType({})
+
+    def collaborative(self, user: int, item: int) -> float:
+        """What is left of the score without the shares of all that `reached` finds."""
+        raise NotImplementedError
+
+    def reached(self, modality: str, user: int, item: int) -> Reached:
+        """What every item that reaches this one through a modality adds to its score for the user."""
+        raise NotImplementedError
+
+
+class LinearParts(ScoreParts):
+    """s(u, i) = x_u . (c_i + sum_m weight_i^m (B^m (A^m)^(L - 1) X^m)_i).
+
+    `user` [n_users, d], `item` [n_items, d]: x and c.  `views` by modality; `attention` as in `ScoreParts`.
+    Everything is computed in float64.
+    """
+
+    def __init__(
+        self,
+        user: Tensor,
+        item: Tensor,
+        views: Mapping[str, View],
+        attention: Mapping[str, Tensor],
+    ):
+        self.user, self.item, self.views, self.attention = user, item, views, attention
+        self.modalities = list(views)
+
+    def collaborative(self, user: int, item: int) -> float:
+        return float(self.user[user].double() @ self.item[item].double())
+
+    def reached(self, modality: str, user: int, item: int) -> Reached:
+        view = self.views[modality]
+        items, hops, values = row_of_power(view, item)
+        reader = self.user[user].double() * view.weight[item].double()
+        return Reached(items, hops, values * (view.source[items].double() @ reader))
+
+
+def row_of_power(view: View, item: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Row `item` of B A^(L - 1): columns [n], how many steps away they are, values [n] (float64)."""
+    columns = torch.tensor([item], device=view.source.device)
+    values = torch.ones(1, dtype=torch.float64, device=columns.device)
+    away = torch.full((len(view.source),), -1, dtype=torch.long, device=columns.device)
+    away[item] = 0
+    graph = view.graph
+    for hop in range(1, view.hops + 1):
+        if graph is None:
+            raise ValueError("a view with hops needs a graph")
+        rows = take_rows(graph, columns)
+        weight = rows.val.double() * values[rows.row.long()]
+        columns, place = torch.unique(rows.col.long(), return_inverse=True)
+        values = weight.new_zeros(len(columns)).index_add_(0, place, weight)
+        away[columns[away[columns] < 0]] = hop
+        graph = view.before or graph
+    return columns, away[columns], values

@@ -304,6 +304,19 @@ def recommend(argv: list[str]) -> int:
     return lists.main(own, positive(own, "topk"))
 
 
+def export(argv: list[str]) -> int:
+    """`recbole-micro export`: a checkpoint as a folder that serves without PyTorch."""
+    from recbole_micro.inference.export import command
+
+    if {"-h", "--help"} & set(argv):
+        print(command.HELP)
+        return 0
+    flags = set(command.FLAGS) & set(argv)
+    own, rest = split_arguments([word for word in argv if word not in flags], command.VALUES)
+    refuse_rest("export", rest)
+    return command.main(own, flags, positive(own, "neighbours"))
+
+
 def doctor(argv: list[str]) -> int:
     """`recbole-micro doctor`: what is installed, active and on the disk, and what to do about it."""
     from recbole_micro.doctor import command
@@ -338,6 +351,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
+    "export": (export, "a checkpoint as a folder that serves: vectors, ids, neighbours, reasons"),
     "doctor": (doctor, "versions, mends, devices, disk, data sets: what is wrong, and what to do"),
     "data": (data, "make, convert, split and inspect data sets; data --help lists how"),
 }

@@ -50,7 +50,7 @@ def read_array(path: Path, *shape: int | None) -> np.ndarray:
     if not fits:
         wanted = " x ".join("any" if n is None else str(n) for n in shape)
         raise DataError(f"{path} is {array.shape} where {wanted} was expected: export the model again.")
-    return array
+    return np.asarray(array)
 
 
 def missing(path: Path) -> DataError:

@@ -79,6 +79,11 @@ class ExportedModel:
         return details
 
     @cached_property
+    def pictures(self) -> frozenset[str]:
+        """The names of all pictures."""
+        return frozenset(filter(None, self.columns.get("picture", [])))
+
+    @cached_property
     def popularity(self) -> np.ndarray:
         """How many users had each item, [n_items]."""
         return np.bincount(np.asarray(self.seen.columns), minlength=len(self.items))

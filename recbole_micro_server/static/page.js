@@ -52,8 +52,9 @@ function picture(item, side) {
 
 function row(item, side, { rank = "", value = "", both = false } = {}) {
   const under = [item.title ? item.id : "", item.category || ""].filter(Boolean).join(" · ");
-  const button = el("button", { type: "button" },
-    picture(item, side) || el("span", { className: "rank", textContent: rank }),
+  const shown = picture(item, side), first = shown || (rank ? el("span", { className: "rank", textContent: rank }) : null);
+  const button = el("button", { type: "button", className: first ? "" : "bare" },
+    first,
     el("span", { className: "name", textContent: named(item) }),
     el("span", { className: "value", textContent: value }),
     el("span", { className: "under" }, under, both ? el("span", { className: "both", textContent: (under ? " · " : "") + "in both lists" }) : null));

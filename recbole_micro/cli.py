@@ -5,12 +5,14 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_tools.progress import show_any_character
 from recbole_micro import __version__, distributed, options
+from recbole_micro.commands.arguments import name_and_value, positive, split_arguments
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.models.registry import MODELS
 from recbole_micro.options import user_models
@@ -259,82 +261,6 @@ The same call again goes on where an interrupted one stopped; of a finished stud
 Other options are those of recbole-micro train and hold for every run."""
 
 
-def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
-    """A subcommand's own `--name=value` and `--name value`, and the other arguments."""
-    own, rest, position = {}, [], 0
-    while position < len(argv):
-        name, equals, text = option(argv[position])
-        if name not in names:
-            rest.append(argv[position])
-        elif name in own:
-            raise UserError(f"--{name} is given twice: keep one.")
-        elif equals or position + 1 < len(argv):
-            position += not equals
-            own[name] = text if equals else argv[position]
-        else:
-            raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
-        position += 1
-    return own, rest
-
-
-def option(argument: str) -> tuple[str, str, str]:
-    """Name, `=` and value of `--name=value`, dashes in the name as underscores; else the name is empty."""
-    name, equals, text = argument.partition("=")
-    return (name[2:].replace("-", "_") if name.startswith("--") else ""), equals, text
-
-
-def positive(own: Mapping[str, str], name: str) -> int | None:
-    """A whole number above 0 among a subcommand's own arguments; None where it is not given."""
-    if name not in own:
-        return None
-    return options.Option(name, (options.parse_kind("int > 0"),)).read(own[name], "on the command line")
-
-
-def recommend(argv: list[str]) -> int:
-    """`recbole-micro recommend`: top-k lists from a checkpoint."""
-    from recbole_micro.inference import recommend as lists
-
-    if {"-h", "--help"} & set(argv):
-        print(lists.HELP)
-        return 0
-    names = ("checkpoint", "users", "topk", "out", "new_items", "data_path", "plugins")
-    own, rest = split_arguments(argv, names)
-    if rest:
-        raise UserError(f"The argument {rest[0]!r} is unknown; recbole-micro recommend --help lists them.")
-    return lists.main(own, positive(own, "topk"))
-
-
-def export(argv: list[str]) -> int:
-    """`recbole-micro export`: a checkpoint as a folder that serves without PyTorch."""
-    from recbole_micro.inference.export import command
-
-    if {"-h", "--help"} & set(argv):
-        print(command.HELP)
-        return 0
-    flags = set(command.FLAGS) & set(argv)
-    own, rest = split_arguments([word for word in argv if word not in flags], command.VALUES)
-    refuse_rest("export", rest)
-    return command.main(own, flags, positive(own, "neighbours"))
-
-
-def doctor(argv: list[str]) -> int:
-    """`recbole-micro doctor`: what is installed, active and on the disk, and what to do about it."""
-    from recbole_micro.doctor import command
-
-    if {"-h", "--help"} & set(argv):
-        print(command.HELP)
-        return 0
-    own, rest = split_arguments([word for word in argv if word != "--json"], ("data_path",))
-    refuse_rest("doctor", rest)
-    return command.main(own, "--json" in argv)
-
-
-def refuse_rest(name: str, rest: list[str]) -> None:
-    """Raise UserError where arguments of a subcommand are left over."""
-    if rest:
-        raise UserError(f"The argument {rest[0]!r} is unknown; recbole-micro {name} --help lists them.")
-
-
 def data(argv: list[str]) -> int:
     """`recbole-micro data`: what `python -m dataset_tools` does."""
     from dataset_tools.commands import main as data_main
@@ -345,14 +271,24 @@ def data(argv: list[str]) -> int:
         return int(left.code or 0)
 
 
+def of_module(name: str) -> Callable[[list[str]], int]:
+    """The command that a module of `recbole_micro.commands` has, imported when it is asked for."""
+    return lambda argv: import_module(f"recbole_micro.commands.{name}").main(argv)
+
+
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "train": (train, "train a model on a data set, select on validation, test once"),
-    "recommend": (recommend, "the best items of each user, from a checkpoint, with original ids"),
+    "recommend": (
+        of_module("recommend"),
+        "the best items of each user, from a checkpoint, with original ids",
+    ),
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
-    "export": (export, "a checkpoint as a folder that serves: vectors, ids, neighbours, reasons"),
-    "doctor": (doctor, "versions, mends, devices, disk, data sets: what is wrong, and what to do"),
+    "export": (of_module("export"), "a checkpoint as a folder that serves: vectors, neighbours, reasons"),
+    "serve": (of_module("serve"), "an exported folder as an HTTP service, with a page"),
+    "explore": (of_module("explore"), "the page as one file, with what some users had and get"),
+    "doctor": (of_module("doctor"), "versions, mends, devices, disk, data sets: what is wrong, what to do"),
     "data": (data, "make, convert, split and inspect data sets; data --help lists how"),
 }
 
@@ -369,7 +305,7 @@ def read_arguments(argv: list[str]) -> dict[str, str]:
         argument = argv[position]
         if not argument.startswith("--"):
             raise UserError(f"The argument {argument!r} belongs to no option: write --option=value.")
-        name, equals, text = option(argument)
+        name, equals, text = name_and_value(argument)
         check_name(name)
         if not equals and position + 1 < len(argv) and not argv[position + 1].startswith("--"):
             position += 1

@@ -18,10 +18,20 @@ LOCK = "lock"
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` at the end; a failure leaves `path` as it was."""
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")  # others may write it at the same time
     try:
-        part.write_text(text, encoding="utf-8")
+        yield part
         os.replace(part, path)
+    except OSError as error:  # a full disk is reported without the file's name
+        error.filename = error.filename or str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -69,12 +69,14 @@ def serve(arguments: argparse.Namespace) -> None:
         listener = socket.create_server((arguments.host, arguments.port), family=family, backlog=2048)
     except OSError as error:
         raise DataError(
-            f"Nobody can listen at {arguments.host}, port {arguments.port} ({error.strerror or error}): choose "
-            "another --port or --host."
+            f"Nobody can listen at {arguments.host}, port {arguments.port} ({error.strerror or error}): "
+            "choose another --port or --host."
         ) from None
     where = f"[{arguments.host}]" if family == socket.AF_INET6 else arguments.host
     address = f"http://{where}:{listener.getsockname()[1]}/"
-    print(f"{model.manifest['model']} on {model.manifest['dataset']} at {address}  (Ctrl+C ends it)", flush=True)
+    print(
+        f"{model.manifest['model']} on {model.manifest['dataset']} at {address}  (Ctrl+C ends it)", flush=True
+    )
     config = uvicorn.Config(
         make_app(model, beside), log_level="warning", access_log=False, server_header=False
     )

@@ -26,7 +26,7 @@ class Near(Item):
 
 
 class Neighbour(BaseModel):
-    """What an item adds to another one's score through a modality, `hops` steps away; whether the user had it."""
+    """What an item adds to another one's score, `hops` steps away; `chosen`: the user had it."""
 
     modality: str
     item: str

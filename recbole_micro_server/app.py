@@ -75,9 +75,7 @@ def routes(model: ExportedModel, beside: ExportedModel | None) -> APIRouter:
         return Answer(model.item_details(id))
 
     @router.get("/users", response_model=list[str])
-    async def users(
-        query: Annotated[str, Query(max_length=LONGEST)] = "", limit: Count = 20
-    ) -> Response:
+    async def users(query: Annotated[str, Query(max_length=LONGEST)] = "", limit: Count = 20) -> Response:
         """Ids of users that begin with a text, then ids that have it elsewhere."""
         return Answer(model.find_users(query, limit))
 

@@ -17,6 +17,8 @@ STATIC = Path(__file__).with_name("static")
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
 # What page.js asks for; an answer that is kept in a file is found by the same words.
 LISTED, REASONS, NEAR, HAD, SUGGESTED = 20, 12, 6, 50, 20
+STYLE, SCRIPT = '<link rel="stylesheet" href="page.css">', '<script src="page.js" defer></script>'
+END = "</body>"
 LARGEST_PICTURE = 200 << 10  # bytes of one that goes into a file
 
 
@@ -46,26 +48,18 @@ def self_contained(models: Sequence[ExportedModel], users: Sequence[str]) -> str
         there = [user for user in users if not number or user in model.user_row]
         kept |= {f"{prefix}{question}": answer for question, answer in answers(model, there).items()}
     style, script = text("page.css"), text("page.js")
-    policy = (
-        f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data:"
-    )
+    allowed = f"script-src {digest(script)}; style-src {digest(style)}; img-src data:"
+    policy = html.escape(f"default-src 'none'; {allowed}")
     data = json.dumps(kept, ensure_ascii=False).replace("<", "\\u003c")  # ends no element
-    return (
-        text("page.html")
-        .replace(
-            '<link rel="stylesheet" href="page.css">',
-            f'<meta http-equiv="Content-Security-Policy" content="{html.escape(policy)}">'
-            f"<style>{style}</style>",
-        )
-        .replace(
-            '<script src="page.js" defer></script>',
-            "",
-        )
-        .replace(
-            "</body>",
-            f'<script type="application/json" id="answers">{data}</script>\n<script>{script}</script>\n</body>',
-        )
-    )
+    inside = {
+        STYLE: f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style>',
+        SCRIPT: "",
+        END: f'<script type="application/json" id="answers">{data}</script><script>{script}</script>{END}',
+    }
+    whole = text("page.html")
+    for element, replacement in inside.items():
+        whole = whole.replace(element, replacement)
+    return whole
 
 
 def digest(source: str) -> str:

@@ -39,12 +39,13 @@ class Condition:
     """A condition that was read; `columns` are those that it looks at, and a call decides about a row.
 
     Texts are compared with texts only by `=` and `!=`; a comparison of a number with what is none, such as an
-    empty cell, is false.
+    empty cell, is false.  `option`: what the text was given to, for the sentence about a mistake in it.
     """
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, option: str = "--where"):
+        self._option = option
         self.text, self.columns = text, list[str]()
-        self._tokens, self._place, self._depth = _tokens(text), 0, 0
+        self._tokens, self._place, self._depth = _tokens(text, option), 0, 0
         self._decide = self._either()
         if self._place < len(self._tokens):
             raise self._wrong(f"{self._tokens[self._place].text!r} is not expected there")
@@ -54,7 +55,7 @@ class Condition:
         return bool(self._decide(row))
 
     def _wrong(self, reason: str) -> DataError:
-        return _wrong(self.text, reason)
+        return _wrong(self.text, reason, self._option)
 
     def _taken(self, *texts: str) -> str:
         """The next token where it is one of these marks or words, else ""."""
@@ -156,19 +157,19 @@ class Condition:
         return part
 
 
-def _wrong(text: str, reason: str) -> DataError:
+def _wrong(text: str, reason: str, option: str) -> DataError:
     return DataError(
-        f"--where {text[:80]!r}: {reason}; write comparisons such as 'rating >= 4 and kind = \"like\"', "
+        f"{option} {text[:80]!r}: {reason}; write comparisons such as 'rating >= 4 and kind = \"like\"', "
         "columns with odd names in backticks."
     )
 
 
-def _tokens(text: str) -> list[Token]:
+def _tokens(text: str, option: str) -> list[Token]:
     found, place = [], 0
     while text[place:].strip():
         match = _TOKEN.match(text, place)
         if match is None:
-            raise _wrong(text, f"{text[place:].strip()[:20]!r} is not understood")
+            raise _wrong(text, f"{text[place:].strip()[:20]!r} is not understood", option)
         kind = str(match.lastgroup)
         found.append(Token(kind, match[kind]))
         place = match.end()

@@ -19,8 +19,13 @@ class ItemColumns:
     def __init__(self, dataset: Dataset):
         self.field = dataset.iid_field
         self.path = Path(dataset.config["data_path"]) / f"{dataset.dataset_name}.item"
-        names = [name for name, _ in read_header(self.path)] if self.path.is_file() else []
-        self.names = names if self.field in names else []
+        kinds = dict(read_header(self.path)) if self.path.is_file() else {}
+        self.kinds = kinds if self.field in kinds else {}
+
+    @property
+    def names(self) -> list[str]:
+        """The columns, that of ids among them."""
+        return list(self.kinds)
 
     def rows(self, *columns: str) -> Iterator[list[str]]:
         """Id and these columns of every item, as text; UserError where the file has no such column."""

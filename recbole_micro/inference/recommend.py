@@ -1,8 +1,6 @@
 """Top-k lists with original ids from a checkpoint, with new items among them."""
 
-import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +17,8 @@ from dataset_tools.features.join import ItemIndex, join
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
-from recbole_micro.options import user_models
 from recbole_micro.options.values import parse_strings
-from recbole_micro.training.loading import Loaded, load_data_and_model
+from recbole_micro.training.loading import OTHER_INPUTS, Loaded, load_data_and_model
 
 USERS_AT_ONCE = 256
 COLUMNS = ["user_id", "rank", "item_id", "score"]
@@ -40,54 +37,101 @@ def recommend(
     k: int = 20,
     exclude_seen: bool = True,
     new_items: NewItems | None = None,
+    items: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """The `k` best items of each user, best first: columns user_id, rank (from 1), item_id, score.
 
     `source`: a checkpoint, or what `load` returns for one.  `users`: ids, or `all`.  `exclude_seen` leaves
     out every item of a user's training, validation and test interactions.  `new_items` (MICRO) are ranked
-    among the others.  Raises UserError for unknown users and for features that do not fit the model.
+    among the others.  `items`: ids of those that may be listed (default: all).  Raises UserError for unknown
+    users and for features that do not fit the model.
     """
     if not isinstance(source, tuple):
         source = load_data_and_model(source, log=False)
-    _, model, dataset, *loaders = source  # RecBole's plain tuple does as well
-    if k < 1:
-        raise UserError(f"k is {k}: ask for at least 1 item.")
-    ids = user_ids(dataset, users)
-    tokens = np.asarray(dataset.field2id_token[dataset.iid_field], dtype=object)
-    vectors = None
-    if new_items is not None:
-        vectors = encode_new_items(model, new_items.features)
-        tokens = np.concatenate([tokens, np.array(new_items.tokens, dtype=object)])
-    seen = seen_items([loader._dataset for loader in loaders], ids) if exclude_seen else None
-    model.eval()
-    parts = []
-    for start in range(0, len(ids), USERS_AT_ONCE):
-        portion = ids[start : start + USERS_AT_ONCE]
-        scores = scores_of(model, dataset, portion, vectors)
-        scores[:, 0] = -torch.inf  # the padding item
-        if seen is not None:
-            hidden = seen[(seen[:, 0] >= start) & (seen[:, 0] < start + len(portion))]
-            scores[hidden[:, 0] - start, hidden[:, 1]] = -torch.inf
-        parts.append(best(scores, k, dataset.id2token(dataset.uid_field, portion), tokens))
-    return pd.concat(parts, ignore_index=True)
+    ids = user_ids(source[2], users)  # RecBole's plain tuple does as well
+    ranker = Ranker(source, exclude_seen, new_items)
+    if items is not None:
+        ranker.only(np.isin(ranker.tokens, list(items)))
+    return pd.concat(ranker.lists(ids, k), ignore_index=True)
+
+
+class Ranker:
+    """Makes top-k lists from a loaded checkpoint, some users at a time.
+
+    `tokens`: ids of what is ranked, [n_items + n_new] with the padding first; `hidden`: items that no list
+    may have, by the data sets of interactions (`seen`) and for everybody (`only`).
+    """
+
+    def __init__(self, source: tuple, exclude_seen: bool = True, new_items: NewItems | None = None):
+        _, self.model, self.dataset, *loaders = source
+        check_kind(self.model)
+        self.model.eval()
+        self.tokens = np.asarray(self.dataset.field2id_token[self.dataset.iid_field], dtype=object)
+        self.vectors = None
+        if new_items is not None:
+            self.vectors = encode_new_items(self.model, new_items.features)
+            self.tokens = np.concatenate([self.tokens, np.array(new_items.tokens, dtype=object)])
+        self.seen = [loader._dataset for loader in loaders] if exclude_seen else []
+        self.only(np.ones(len(self.tokens), dtype=bool))
+
+    def only(self, allowed: np.ndarray) -> None:
+        """Rank these items alone, bool [n_items + n_new]; UserError where there is none."""
+        self.allowed = torch.from_numpy(allowed).clone()
+        self.allowed[0] = False  # the padding item
+        if not self.allowed.any():
+            raise UserError("No item is left to recommend: allow more of them.")
+
+    def scores(self, ids: np.ndarray) -> torch.Tensor:
+        """Scores [n_users, n_items + n_new], minus infinity for what these users may not get."""
+        scores = scores_of(self.model, self.dataset, ids, self.vectors)
+        scores[:, ~self.allowed] = -torch.inf
+        if self.seen:
+            hidden = seen_items(self.seen, ids)
+            scores[hidden[:, 0], hidden[:, 1]] = -torch.inf
+        return scores
+
+    def lists(self, ids: np.ndarray, k: int) -> Iterator[pd.DataFrame]:
+        """The lists of these users (internal ids), `USERS_AT_ONCE` at a time; columns as of `recommend`."""
+        if k < 1:
+            raise UserError(f"k is {k}: ask for at least 1 item.")
+        for start in range(0, len(ids), USERS_AT_ONCE):
+            portion = ids[start : start + USERS_AT_ONCE]
+            scores = self.scores(portion)
+            yield best(scores, k, self.dataset.id2token(self.dataset.uid_field, portion), self.tokens)
+
+
+def check_kind(model: AbstractRecommender) -> None:
+    """Raise UserError for the kinds of model whose scores need more than a user and an item."""
+    if model.type in OTHER_INPUTS:
+        name, needs = type(model).__name__, OTHER_INPUTS[model.type]
+        raise UserError(
+            f"{name} scores {needs} rather than a user and an item, which is not served here: take a "
+            "general, context-aware or knowledge-based model."
+        )
 
 
 def user_ids(dataset: Dataset, users: str | Sequence[str]) -> np.ndarray:
     """Internal ids of these users, or of `all`; UserError where one is unknown."""
-    field = dataset.uid_field
-    if isinstance(users, str):
-        if users == "all":
-            return np.arange(1, dataset.user_num)
-        users = parse_strings(users)
-    known = dataset.field2token_id[field]
-    unknown = [str(user) for user in users if str(user) not in known]
-    if unknown or not len(users):
+    ids, unknown = known_users(dataset, users)
+    if unknown or not len(ids):
         first = ", ".join(unknown[:3]) or "(none asked for)"
         raise UserError(
             f"The data set {dataset.dataset_name} has no user {first}: "
             "give ids as in its .inter file, or `all`."
         )
-    return np.array([known[str(user)] for user in users])
+    return ids
+
+
+def known_users(dataset: Dataset, users: str | Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Internal ids of those of these users, or of `all`, that the data set has; the ids of the others."""
+    if isinstance(users, str):
+        if users == "all":
+            return np.arange(1, dataset.user_num), []
+        users = parse_strings(users)
+    known, padding = dataset.field2token_id[dataset.uid_field], "[PAD]"
+    there = [str(user) in known and user != padding for user in users]
+    ids = [known[str(user)] for user, found in zip(users, there, strict=True) if found]
+    return np.array(ids, dtype=int), [str(u) for u, found in zip(users, there, strict=True) if not found]
 
 
 def seen_items(datasets: Sequence[Dataset], ids: np.ndarray) -> torch.Tensor:
@@ -166,52 +210,3 @@ def feature_files(folder: Path) -> Iterator[tuple[Path, str]]:
     """(path, modality) of each feature file."""
     for path in sorted(folder.glob("*.*.parquet")):
         yield path, path.name.removesuffix(".parquet").rsplit(".", 1)[1]
-
-
-def write(lists: pd.DataFrame, path: str | Path) -> None:
-    """Write what `recommend` returns as `.csv`, or as `.json` with one entry per user."""
-    path = Path(path)
-    if path.suffix == ".csv":
-        lists.to_csv(path, index=False)
-    elif path.suffix == ".json":
-        entries = [
-            {"user_id": user, "items": rows[["item_id", "score"]].to_dict("records")}
-            for user, rows in lists.groupby("user_id", sort=False)
-        ]
-        path.write_text(json.dumps(entries, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    else:
-        raise UserError(f"{path} is neither a .csv nor a .json file: choose one of the two.")
-
-
-HELP = """\
-usage: recbole-micro recommend --checkpoint=FILE [--users=ID,ID|all] [--topk=N] [--out=FILE]
-
-The best items of each user that the user has no interaction with, with the data set's own ids.
-
-  --checkpoint=FILE  the .pth file that training wrote
-  --users=A,B        ids as in the .inter file, or all (the default)
-  --topk=N           length of a list (default: 20)
-  --out=FILE         a .csv or .json file (default: CSV on the screen)
-  --new_items=DIR    also rank new items, those of the feature files DIR/*.<modality>.parquet (MICRO)
-  --data_path=DIR    the folder that holds the data set's, if it has moved since the training
-  --plugins=FILE     the Python file of a model of your own"""
-
-
-def main(own: dict[str, str], k: int | None) -> int:
-    """`recbole-micro recommend`: `own` are its arguments by name, `k` is `topk`; the exit code."""
-    if "checkpoint" not in own:
-        raise UserError("recommend needs a trained model: write --checkpoint=FILE.")
-    out = own.get("out")
-    if out and Path(out).suffix not in (".csv", ".json"):
-        raise UserError(f"--out is {out}: choose a .csv or a .json file.")
-    if out and not Path(out).parent.is_dir():
-        raise UserError(f"There is no folder {Path(out).parent} for --out={out}: make it first.")
-    user_models.load(own.get("plugins"))
-    source = load_data_and_model(own["checkpoint"], own.get("data_path"), log=False)
-    new = read_new_items(own["new_items"], source.dataset) if "new_items" in own else None
-    lists = recommend(source, own.get("users", "all"), k or 20, new_items=new)
-    if out:
-        write(lists, out)
-    else:
-        lists.to_csv(sys.stdout, index=False)
-    return 0

@@ -1,6 +1,7 @@
 """Trained models from their checkpoints, and trainings that go on from one."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from logging import getLogger
@@ -12,7 +13,7 @@ from recbole.data.dataloader import AbstractDataLoader
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import Trainer
-from recbole.utils import init_logger
+from recbole.utils import ModelType, init_logger
 
 from recbole_micro.checkpoint import check_ids, last_file, load_checkpoint, restore
 from recbole_micro.distributed import from_first
@@ -21,6 +22,12 @@ from recbole_micro.options import user_models
 from recbole_micro.options.stored import config_from_plain
 from recbole_micro.training.experiment import Experiment, build
 from recbole_micro.training.last_state import as_metrics
+
+# What models score that want more than a user and an item: commands that recommend cannot serve these.
+OTHER_INPUTS = {
+    ModelType.SEQUENTIAL: "a sequence of items",
+    ModelType.DECISIONTREE: "a table of features",
+}
 
 
 class Loaded(NamedTuple):
@@ -125,3 +132,14 @@ def how_to_resume(trainer: Trainer) -> str:
     if not os.path.isfile(file):
         return "No checkpoint was written yet."
     return f"The best epoch so far is in {file}: go on from there with --resume={file}."
+
+
+def how_to_recommend(config: RecBoleConfig, checkpoint: str) -> str | None:
+    """The command that lists what a trained model recommends, for a shell; None where it cannot."""
+    if config["MODEL_TYPE"] in OTHER_INPUTS:
+        return None
+    asked = [f"--checkpoint={checkpoint}", "--users=all", "--topk=20", "--out=lists.csv"]
+    if config["plugins"]:
+        plugins = config["plugins"]
+        asked.append(f"--plugins={plugins if isinstance(plugins, str) else ','.join(plugins)}")
+    return shlex.join(["recbole-micro", "recommend", *asked])

@@ -19,7 +19,7 @@ from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.options.config import Config
 from recbole_micro.training.experiment import build, missing_columns
 from recbole_micro.training.launch import TrainingArguments, spawn
-from recbole_micro.training.loading import how_to_resume, resume
+from recbole_micro.training.loading import how_to_recommend, how_to_resume, resume
 
 # The launch options of a single process.
 ALONE = {"nproc": 1, "world_size": -1, "ip": "localhost", "port": 5678, "offset": 0}
@@ -117,6 +117,9 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     logger.info(set_color("best valid ", "yellow") + f": {valid_result}")
     logger.info(set_color("test result", "yellow") + f": {test_result}")
+    command = how_to_recommend(config, trainer.saved_model_file) if saved else None
+    if command:
+        logger.info(f"What it recommends:\n{command}")
     if not config["single_spec"]:
         dist.destroy_process_group()
     return {

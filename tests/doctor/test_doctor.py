@@ -14,7 +14,8 @@ import torch
 from packaging.requirements import Requirement
 
 from recbole_micro import cli
-from recbole_micro.doctor import command, environment
+from recbole_micro.commands import doctor as command
+from recbole_micro.doctor import environment
 from recbole_micro.doctor.data_sets import data_sets
 from recbole_micro.doctor.finding import ABSENT, BROKEN, OK, WARNING
 from recbole_micro.recbole_patches import table

@@ -1,7 +1,4 @@
-"""Top-k lists: against brute force, new items among them, files, the command."""
-
-import csv
-import json
+"""Top-k lists: against brute force, new items among them."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +8,7 @@ import pytest
 import torch
 
 from dataset_tools.features.feature_file import FeatureWriter
-from recbole_micro import cli, load, run
+from recbole_micro import load, run
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
@@ -137,48 +134,31 @@ def test_feature_files_of_new_items_are_read_as_those_of_the_data_set(micro, tmp
         read_new_items(tmp_path, micro[2])
 
 
-def test_the_command_writes_csv_and_json(checkpoints, tmp_path, capsys):
-    for modality, width in WIDTHS.items():
-        with FeatureWriter(tmp_path / f"more.{modality}.parquet", modality, width) as writer:
-            writer.write(["fresh"], np.ones((1, width), dtype=np.float32))
-    table, tree = tmp_path / "lists.csv", tmp_path / "lists.json"
-    same = ["recommend", f"--checkpoint={checkpoints['MICRO']}", "--users", "u1,u5", "--topk=30"]
-    for out in (table, tree):
-        assert cli.main([*same, f"--out={out}", f"--new_items={tmp_path}"]) == 0
-    with open(table, newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["user_id"] for row in rows] == ["u1"] * 7 + ["u5"] * 7  # 6 unseen, 1 new
-    assert sum(row["item_id"] == "fresh" for row in rows) == 2
-    entries = json.loads(tree.read_text())
-    assert [entry["user_id"] for entry in entries] == ["u1", "u5"]
-    assert [item["item_id"] for entry in entries for item in entry["items"]] == [r["item_id"] for r in rows]
-    capsys.readouterr()
-    assert cli.main(same) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "user_id,rank,item_id,score"
-
-
-@pytest.mark.parametrize(
-    ("argv", "sentence"),
-    [
-        ([], "--checkpoint=FILE"),
-        (["--checkpoint=none.pth"], "no checkpoint none.pth"),
-        (["--checkpoint=F", "--out=x.txt"], "x.txt: choose a .csv or a .json"),
-        (["--checkpoint=F", "--out=nowhere/x.csv"], "no folder nowhere for --out"),
-        (["--checkpoint=F", "--data_path=nowhere"], "data set tiny is not in nowhere"),
-        (["--checkpoint=F", "--users=u1,zz"], "tiny has no user zz"),
-        (["--checkpoint=F", "--topk=0"], "topk is '0'"),
-        (["--checkpoint=F", "--model=MICRO"], "'--model=MICRO' is unknown"),
-        (["--checkpoint=F", "--new_items=."], "no feature file"),
-    ],
-)
-def test_mistakes_are_one_sentence(checkpoints, argv, sentence, capsys):
-    argv = [argument.replace("=F", f"={checkpoints['MICRO']}") for argument in argv]
-    assert cli.main(["recommend", *argv]) == 2
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ") and sentence in error
-
-
 def test_only_micro_ranks_new_items(checkpoints):
     one = Modality(torch.ones(1, 6), torch.ones(1, dtype=torch.bool))
     with pytest.raises(UserError, match="NeuMF cannot encode new items"):
         recommend(checkpoints["NeuMF"], new_items=NewItems(["a"], {"textual": one}))
+
+
+def test_only_the_items_asked_for_are_listed(micro):
+    found = recommend(micro, ["u3"], k=100, exclude_seen=False, items=["i1", "i2", "i15", "unknown"])
+    assert sorted(found["item_id"]) == ["i1", "i15", "i2"]
+    with pytest.raises(UserError, match="No item is left"):
+        recommend(micro, ["u3"], items=["unknown"])
+
+
+def test_models_of_sequences_are_refused(tiny_data, tmp_path):
+    write_tiny_with_times(tmp_path)
+    given = {**QUICK, "data_path": str(tmp_path), "checkpoint_dir": str(tmp_path / "saved"), "epochs": 1}
+    given |= {"train_neg_sample_args": None, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
+    checkpoint = run("GRU4Rec", "timed", config_dict=given)["checkpoint"]
+    with pytest.raises(UserError, match="GRU4Rec scores a sequence of items rather than"):
+        recommend(checkpoint)
+
+
+def write_tiny_with_times(folder):
+    """A data set whose interactions have times."""
+    (folder / "timed").mkdir()
+    rows = [f"u{u}\ti{(u + step) % 12}\t{step}" for u in range(10) for step in range(6)]
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (folder / "timed" / "timed.inter").write_text("\n".join([header, *rows]) + "\n")

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -156,8 +157,6 @@ def put(near: Similar, items: np.ndarray, cosines: np.ndarray) -> None:
 
 def describe(source: Loaded, checkpoint: str | Path, vectors: Vectors) -> dict[str, Any]:
     """The manifest: what was exported, from what, with which versions."""
-    from recbole_micro import __version__  # the package itself is above this room
-
     state: Mapping[str, Any] = load_checkpoint(checkpoint)
     settings = plain_config(source.config)
     return {
@@ -174,7 +173,7 @@ def describe(source: Loaded, checkpoint: str | Path, vectors: Vectors) -> dict[s
         "epoch": int(state.get("epoch", -1)) + 1,
         "metrics": {f"valid {settings.get('valid_metric')}": state.get("best_valid_score")},
         "versions": {
-            "recbole_micro": __version__,
+            "recbole_micro": sys.modules[__name__.partition(".")[0]].__version__,
             **{name: version(name) for name in PACKAGES},
             "python": platform.python_version(),
         },

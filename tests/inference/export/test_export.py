@@ -262,7 +262,7 @@ def test_the_command(checkpoints, tmp_path, capsys):
         (["--to", "y", "--category=colour"], "no column 'colour' (they have title, genre)"),
         (["--to", "y", "--images=nowhere"], "no folder nowhere"),
         (["--to", "y", "--faist"], "'--faist' is unknown"),
-        ([], "--to is missing"),
+        ([], "write --to=DIR"),
     ):
         assert cli.main([*words[:2], *more]) == 2
         assert sentence in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from recbole_micro.commands.arguments import read_own
 from recbole_micro.doctor import environment
 from recbole_micro.doctor.data_sets import data_sets
 from recbole_micro.doctor.finding import ABSENT, BROKEN, OK, WARNING, Finding
@@ -49,11 +50,15 @@ def lines(findings: list[Finding]) -> list[str]:
     return [*text, "", f"{counts[BROKEN]} broken, {counts[WARNING]} to look at."]
 
 
-def main(own: dict[str, str], as_json: bool) -> int:
-    """`own` are the command's arguments by name; the exit code."""
+def main(argv: list[str]) -> int:
+    """The exit code: 1 where something is broken."""
+    if {"-h", "--help"} & set(argv):
+        print(HELP)
+        return 0
+    own = read_own("doctor", argv, ("data_path",), ("json",))
     findings = examine(Path(own.get("data_path", "dataset")).expanduser())
     sound = all(finding.state != BROKEN for finding in findings)
-    if as_json:
+    if "json" in own:
         print(json.dumps({"sound": sound, "findings": [asdict(finding) for finding in findings]}, indent=1))
     else:
         print("\n".join(lines(findings)))

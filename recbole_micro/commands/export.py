@@ -1,12 +1,12 @@
 """`recbole-micro export`: a checkpoint as a folder that serves."""
 
-from recbole_micro.errors import UserError
+from recbole_micro.commands.arguments import needed, positive, read_own
 from recbole_micro.inference.export.folder import NEIGHBOURS, export
 from recbole_micro.options import user_models
 from recbole_micro.options.values import parse_strings
 
 VALUES = ("checkpoint", "to", "format", "neighbours", "images", "category", "data_path", "plugins")
-FLAGS = ("--faiss", "--onnx", "--overwrite")
+FLAGS = ("faiss", "onnx", "overwrite")
 HELP = f"""\
 usage: recbole-micro export --checkpoint=FILE --to=DIR [--format=parquet,npz,safetensors] [--faiss] [--onnx]
 
@@ -30,23 +30,22 @@ Example: recbole-micro export --checkpoint=saved/MICRO-....pth --to=exported/mic
 Then:    recbole-micro serve exported/micro"""
 
 
-def main(own: dict[str, str], flags: set[str], neighbours: int | None) -> int:
-    """`own` are the command's arguments by name, `flags` those without a value; the exit code."""
-    for name in ("checkpoint", "to"):
-        if name not in own:
-            raise UserError(f"export needs --checkpoint=FILE and --to=DIR, and --{name} is missing.")
+def main(argv: list[str]) -> int:
+    """The exit code."""
+    if {"-h", "--help"} & set(argv):
+        print(HELP)
+        return 0
+    own = read_own("export", argv, VALUES, FLAGS)
+    checkpoint = needed("export", own, "checkpoint", "a trained model: write --checkpoint=FILE")
+    to = needed("export", own, "to", "a folder to make: write --to=DIR")
     user_models.load(own.get("plugins"))
     folder = export(
-        own["checkpoint"],
-        own["to"],
+        checkpoint,
+        to,
         parse_strings(own.get("format", "")),
-        faiss="--faiss" in flags,
-        onnx="--onnx" in flags,
-        neighbours=neighbours or NEIGHBOURS,
-        images=own.get("images"),
-        category=own.get("category"),
-        overwrite="--overwrite" in flags,
-        data_path=own.get("data_path"),
+        **{name: name in own for name in FLAGS},
+        neighbours=positive(own, "neighbours") or NEIGHBOURS,
+        **{name: own.get(name) for name in ("images", "category", "data_path")},
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 2**20:.1f} MiB.  Serve it with: recbole-micro serve {folder}")

@@ -7,15 +7,16 @@ import sys
 from collections.abc import Sequence
 
 from dataset_tools.errors import DataError
+from recbole_micro_server.arguments import Parser
 
 HOST, PORT = "127.0.0.1", 8000
 # One thread of the numerical library per process: an answer is one small product, and threads only wait.
 SINGLE = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def parser(prog: str | None = None) -> argparse.ArgumentParser:
+def parser(prog: str | None = None) -> Parser:
     """The arguments of `serve`."""
-    found = argparse.ArgumentParser(
+    found = Parser(
         prog=prog,
         description="Serve an exported model over HTTP, with a page at / and documentation at /docs.",
         epilog="Example: recbole-micro serve exported/micro --port 8000 --beside exported/lightgcn",
@@ -68,10 +69,8 @@ def serve(arguments: argparse.Namespace) -> None:
         family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
         listener = socket.create_server((arguments.host, arguments.port), family=family, backlog=2048)
     except OSError as error:
-        raise DataError(
-            f"Nobody can listen at {arguments.host}, port {arguments.port} ({error.strerror or error}): "
-            "choose another --port or --host."
-        ) from None
+        where, why = f"{arguments.host}, port {arguments.port}", os.strerror(error.errno or 0)
+        raise DataError(f"Nobody can listen at {where} ({why}): choose another --port or --host.") from None
     where = f"[{arguments.host}]" if family == socket.AF_INET6 else arguments.host
     address = f"http://{where}:{listener.getsockname()[1]}/"
     print(

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from dataset_tools.errors import DataError
 from recbole_micro_server import page
+from recbole_micro_server.arguments import Parser
 from recbole_micro_server.model import ExportedModel, UnknownId
 
 MOST = 50  # users of a file: each takes some hundred kilobytes
 
 
-def parser(prog: str) -> argparse.ArgumentParser:
+def parser(prog: str) -> Parser:
     """The arguments of `explore`."""
-    found = argparse.ArgumentParser(
+    found = Parser(
         prog=prog,
         description="Write the page of recbole-micro serve as one file that opens anywhere, with the lists, "
         "neighbours and reasons of some users inside.",

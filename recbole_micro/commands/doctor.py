@@ -38,7 +38,8 @@ def examine(data_path: Path) -> list[Finding]:
 def lines(findings: list[Finding]) -> list[str]:
     """The findings for people, then what is to be done."""
     width = max(len(finding.name) for finding in findings)
-    text, section = [], ""
+    text: list[str] = []
+    section = ""
     for finding in findings:
         if finding.section != section:
             section = finding.section

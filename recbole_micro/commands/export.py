@@ -43,9 +43,13 @@ def main(argv: list[str]) -> int:
         checkpoint,
         to,
         parse_strings(own.get("format", "")),
-        **{name: name in own for name in FLAGS},
+        faiss="faiss" in own,
+        onnx="onnx" in own,
         neighbours=positive(own, "neighbours") or NEIGHBOURS,
-        **{name: own.get(name) for name in ("images", "category", "data_path")},
+        images=own.get("images"),
+        category=own.get("category"),
+        overwrite="overwrite" in own,
+        data_path=own.get("data_path"),
     )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 2**20:.1f} MiB.  Serve it with: recbole-micro serve {folder}")

@@ -162,11 +162,11 @@ async function showNear() {
   const kinds = (state.side ? state.health.beside : state.health).by;
   if (!kinds.includes(state.by)) state.by = kinds[0];
   $("by").replaceChildren(...kinds.map((by) => el("option", { value: by, textContent: by, selected: by === state.by })));
-  const question = `similar?item=${word(state.item)}&k=${NEAR}&by=${word(state.by)}`;
-  const rows = await orSentence(ask(question, state.side), (found) => found.length
-    ? found.map((item) => row(item, state.side, { value: item.cosine.toFixed(3) }))
+  const { item, side, by } = state, question = `similar?item=${word(item)}&k=${NEAR}&by=${word(by)}`;
+  const rows = await orSentence(ask(question, side), (found) => found.length
+    ? found.map((item) => row(item, side, { value: item.cosine.toFixed(3) }))
     : [el("li", { className: "note", textContent: "It has none by this." })]);
-  $("near").replaceChildren(...rows);
+  if (item === state.item && side === state.side && by === state.by) $("near").replaceChildren(...rows);
 }
 
 function shade(share) { // dark blue to yellow, readable on both backgrounds

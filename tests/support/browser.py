@@ -1,6 +1,7 @@
 """A headless Chromium, driven through the pipe of its DevTools protocol."""
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -25,12 +26,16 @@ class Browser:
 
     def __enter__(self) -> "Browser":
         assert PROGRAM
-        (read, to_child), (from_child, write) = os.pipe(), os.pipe()
+        (read, to_child), (from_child, write) = map(high, (os.pipe(), os.pipe()))
         words = [PROGRAM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
         words += ["--no-first-run", "--disable-dev-shm-usage", f"--user-data-dir={self.profile}"]
-        shell = ["sh", "-c", f'exec "$@" 3<&{read} 4>&{write}', "sh", *words]
+
+        def connect() -> None:  # Chromium reads commands from 3 and writes answers to 4
+            os.dup2(read, 3)
+            os.dup2(write, 4)
+
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(shell, pass_fds=(read, write), **quiet)
+        self.process = subprocess.Popen(words, pass_fds=(3, 4), preexec_fn=connect, **quiet)
         os.close(read)
         os.close(write)
         self.to_child, self.from_child, self.session = to_child, from_child, None
@@ -117,3 +122,11 @@ class Browser:
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         found = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(found["data"]))
+
+
+def high(pipe: tuple[int, int]) -> tuple[int, int]:
+    """A pipe whose numbers are none of those that Chromium uses."""
+    ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in pipe]
+    for end in pipe:
+        os.close(end)
+    return ends[0], ends[1]

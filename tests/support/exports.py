@@ -28,6 +28,6 @@ def train(folder: Path, model: str, **options) -> str:
     return run(model, "tiny", config_dict={**given, **options})["checkpoint"]
 
 
-def exported(folder: Path, model: str = "MICRO", name: str = "exported", **options) -> Path:
+def exported(folder: Path, model: str, name: str, images: Path | None = None) -> Path:
     """An exported folder of a model trained on the data set in `folder`."""
-    return export(train(folder, model, **options), folder / name)
+    return export(train(folder, model), folder / name, images=images)

@@ -57,8 +57,11 @@ def export(
     with whole_folder(Path(to), is_export if overwrite else None) as part:
         source = load_data_and_model(checkpoint, data_path, log=False)
         user, item, difference = score_vectors(source.model, source.dataset)
-        tokens = [source.dataset.field2id_token[field] for field in ids_of(source.dataset)]
-        vectors = Vectors(*([str(one) for one in names[1:]] for names in tokens), user[1:], item[1:])
+        users, items = (
+            [str(token) for token in source.dataset.field2id_token[field][1:]]
+            for field in ids_of(source.dataset)
+        )
+        vectors = Vectors(users, items, user[1:], item[1:])
         write_vectors(vectors, part)
         write_seen(source, part)
         columns = item_table(source.dataset, vectors.items, category)

@@ -35,8 +35,13 @@ def write_parquet(vectors: Vectors, folder: Path) -> None:
 
 def write_npz(vectors: Vectors, folder: Path) -> None:
     """`vectors.npz`: arrays `user_ids`, `users`, `item_ids`, `items`; it opens without pickle."""
-    ids = {"user_ids": np.array(vectors.users, dtype=str), "item_ids": np.array(vectors.items, dtype=str)}
-    np.savez(folder / "vectors.npz", users=vectors.user, items=vectors.item, **ids)
+    np.savez(
+        folder / "vectors.npz",
+        users=vectors.user,
+        items=vectors.item,
+        user_ids=np.array(vectors.users, dtype=str),
+        item_ids=np.array(vectors.items, dtype=str),
+    )
 
 
 def write_safetensors(vectors: Vectors, folder: Path) -> None:

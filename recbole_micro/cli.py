@@ -282,6 +282,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
         of_module("recommend"),
         "the best items of each user, from a checkpoint, with original ids",
     ),
+    "similar": (of_module("similar"), "the items nearest to one, by features and by what was learned"),
+    "explain": (of_module("explain"), "why an item is recommended: its score taken apart"),
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),

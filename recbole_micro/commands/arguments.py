@@ -43,8 +43,9 @@ def read_own(
 ) -> dict[str, str]:
     """Arguments of a command that has no others: `--name=value`, and `flags` without a value.
 
-    Raises UserError for any other argument.
+    `-k N` is `--topk N`.  Raises UserError for any other argument.
     """
+    argv = ["--topk" if argument == "-k" else argument for argument in argv]
     given = [
         name_and_value(argument)[0] for argument in argv if argument.startswith("--") and "=" not in argument
     ]

@@ -27,7 +27,7 @@ where the data set has them.
   --users=A,B        ids as in the .inter file, or all (the default)
   --users_file=FILE  ids, one a line
   --strict           end where a user is unknown; otherwise FILE.unknown.txt lists them, beside --out=FILE
-  --topk=N           length of a list (default: 20)
+  --topk=N, -k N     length of a list (default: 20)
   --out=FILE         a .csv, .json, .jsonl or .parquet file (default: CSV on the screen)
   --seen             keep items that the user has interactions with
   --items=FILE       list only these items, ids one a line

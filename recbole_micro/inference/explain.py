@@ -55,6 +55,20 @@ class Explanation:
         known = asdict(self)
         return {name: known[name] for name in FIELDS}
 
+    def through(self) -> dict[str, float]:
+        """By modality, what all neighbours together add to the score."""
+        total = dict.fromkeys([*self.modalities, *(one.modality for one in self.neighbours)], 0.0)
+        for one in self.neighbours:
+            total[one.modality] += one.share
+        return total
+
+    def by_choice(self) -> dict[str, list[Neighbour]]:
+        """The neighbours under a heading for people: the user's own training items, then the others."""
+        own = [one for one in self.neighbours if one.chosen]
+        others = [one for one in self.neighbours if not one.chosen]
+        found = {"Because of what this user chose": own, "Because of this item and others": others}
+        return {heading: items for heading, items in found.items() if items}
+
 
 FIELDS = ("user", "item", "score", "collaborative", "modalities", "neighbours")
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from recbole_micro.files import replacing
 
 KINDS = (".csv", ".json", ".jsonl", ".parquet")
-SCHEMA = {"user_id": pa.string(), "rank": pa.int32(), "item_id": pa.string(), "score": pa.float32()}
+NUMBERS = {"rank": pa.int32(), "score": pa.float32(), "cosine": pa.float32()}  # columns that are no texts
 
 
 class CSV:
@@ -71,7 +71,7 @@ class Parquet:
 
     def add(self, lists: pd.DataFrame) -> None:
         """Write the lists of some users."""
-        schema = pa.schema([(name, SCHEMA.get(name, pa.string())) for name in lists])
+        schema = pa.schema([(name, NUMBERS.get(name, pa.string())) for name in lists])
         if self.writer is None:
             self.writer = pq.ParquetWriter(self.path, schema)
         self.writer.write_table(pa.Table.from_pandas(lists, schema, preserve_index=False))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError, hint
+from recbole_micro.inference.recommend import scores_of
 from recbole_micro.models.base import MultimodalRecommender, of_all
 from recbole_micro.nn.knn import nearest
 
@@ -37,6 +39,7 @@ def spaces(model: AbstractRecommender, dataset: Dataset) -> dict[str, Modality]:
     model.eval()
     if isinstance(model, MultimodalRecommender):
         return model.spaces()
+    scores_of(model, dataset, np.array([1]), None)  # several keep what they score with
     vectors = item_vectors(model)
     if vectors is None or len(vectors) != dataset.item_num:
         name = type(model).__name__

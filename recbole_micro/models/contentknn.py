@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from recbole_micro.models.score_parts import OwnItems, ScoreParts
 from recbole_micro.models.without_epochs import WithoutEpochs
 from recbole_micro.nn.graph import mix
 from recbole_micro.nn.ops import propagate
@@ -25,9 +26,16 @@ class ContentKNN(WithoutEpochs):
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
-        graph = mix([self.neighbours(config, m) for m in self.modalities], [1.0] * len(self.modalities))
         n_modalities = torch.stack([modality.mask for modality in self.modalities.values()]).sum(0)
-        self.similarity = graph.with_values(graph.val / n_modalities[graph.row.long()])
+        self.graphs = {m: self.neighbours(config, m) for m in self.modalities}
+        for modality, graph in self.graphs.items():
+            self.graphs[modality] = graph.with_values(graph.val / n_modalities[graph.row.long()])
+        self.similarity = mix(self.graphs.values(), [1.0] * len(self.graphs))
+
+    def score_parts(self) -> ScoreParts:
+        return OwnItems(
+            self.histories, self.graphs, lambda user: dict.fromkeys(self.graphs, 1.0), self.score_of
+        )
 
     def scores(self, users: Tensor) -> Tensor:
         return propagate(self.similarity, self.items_of(users).to_dense().T).T

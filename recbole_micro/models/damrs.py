@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.fixed_graphs import common_users, consistent_knn
 from recbole_micro.nn.graph import Graph, block, normalize
@@ -62,6 +63,14 @@ class DAMRS(MultimodalRecommender):
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.backbone()
         return user, self.without_cold(item) + self.mean_of(self.views())
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        user, item = self.backbone()
+        ids, names = self.backbone.item_embedding.weight, [*self.modalities, "sessions"]
+        share = dict(zip(names, self.share.to(ids.dtype).unbind(1), strict=True))
+        views = {m: View(ids, share[m], graph, 1) for m, graph in zip(names, self.graphs, strict=True)}
+        return LinearParts(user, self.without_cold(item), views, share)
 
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from recbole_micro.errors import UserError
+from recbole_micro.models.score_parts import OwnItems, ScoreParts
 from recbole_micro.models.without_epochs import WithoutEpochs
-from recbole_micro.nn.ease import check_memory, ease, z_scores
+from recbole_micro.nn.ease import check_memory, deviations, ease, z_scores
 from recbole_micro.nn.graph import Graph, take_rows
 from recbole_micro.nn.ops import propagate
 
@@ -73,6 +74,23 @@ class EASEKNN(WithoutEpochs):
         if self.item_weights is None:
             self.item_weights = ease(self.solved_histories, self.reg_weight)
         return self.item_weights
+
+    def score_parts(self) -> ScoreParts:
+        everywhere = {
+            m: Graph.from_sorted(
+                self.have[m][graph.row.long()], graph.col.long(), graph.val, (self.n_items, self.n_items)
+            )
+            for m, graph in self.graphs.items()
+        }
+        return OwnItems(self.histories, everywhere, self.scales_of, self.score_of)
+
+    def scales_of(self, user: int) -> dict[str, float]:
+        """By modality, what a cosine with one of the user's items adds to a score: w_m by the deviation."""
+        history = self.items_of(torch.tensor([user], device=self.unused.device)).to_dense().T.contiguous()
+        return {
+            m: self.weights[m] / float(deviations(propagate(graph, history))[0])
+            for m, graph in self.graphs.items()
+        }
 
     def scores(self, users: Tensor) -> Tensor:
         history = self.items_of(users).to_dense().T.contiguous()  # items first: rows are quick to add to

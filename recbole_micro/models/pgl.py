@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.score_parts import LinearParts, ScoreParts
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import Convolution
 from recbole_micro.nn.ops import propagate
@@ -64,6 +65,14 @@ class PGL(MultimodalRecommender):
             spread = propagate(self.item_graph, spread)
         user, item = mean.split([self.n_users, self.n_items])
         return user, item + spread
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        x = self.features()
+        mean = self.backbone(torch.cat([self.user_embedding.weight, x]))
+        user, item = mean.split([self.n_users, self.n_items])
+        views = self.frozen_views(x, self.item_graph, self.n_item_layers)
+        return LinearParts(user, item, views, {m: view.weight for m, view in views.items()})
 
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)

@@ -1,6 +1,6 @@
 """What a score is made of: a collaborative part, and what reaches the item through each modality."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -76,6 +76,41 @@ class LinearParts(ScoreParts):
         items, hops, values = row_of_power(view, item)
         reader = self.user[user].double() * view.weight[item].double()
         return Reached(items, hops, values * (view.source[items].double() @ reader))
+
+
+class OwnItems(ScoreParts):
+    """s(u, i) = rest + sum_m scale_u^m sum_{j in N_u} S^m_ij: what a user's own items say of another one.
+
+    `histories`: N, [n_users, n_items].  `graphs`: S^m [n_items, n_items] by modality.  `scales(user)`: by
+    modality.  `score(user, item)`: s, of which `collaborative` is what S does not explain.
+    """
+
+    def __init__(
+        self,
+        histories: Graph,
+        graphs: Mapping[str, Graph],
+        scales: Callable[[int], Mapping[str, float]],
+        score: Callable[[int, int], float],
+    ):
+        self.histories, self.graphs, self.scales, self.score = histories, graphs, scales, score
+        self.modalities = list(graphs)
+
+    def collaborative(self, user: int, item: int) -> float:
+        explained = [float(self.reached(m, user, item).shares.sum()) for m in self.modalities]
+        return self.score(user, item) - sum(explained)
+
+    def reached(self, modality: str, user: int, item: int) -> Reached:
+        own, graph = of_row(self.histories, user), self.graphs[modality]
+        near = of_row(graph, item)
+        items = graph.col[near].long()
+        chosen = torch.isin(items, self.histories.col[own].long())
+        items, values = items[chosen], graph.val[near][chosen].double()
+        return Reached(items, torch.ones_like(items), self.scales(user)[modality] * values)
+
+
+def of_row(graph: Graph, row: int) -> slice:
+    """Where the edges of a row are."""
+    return slice(int(graph.crow[row]), int(graph.crow[row + 1]))
 
 
 def row_of_power(view: View, item: int) -> tuple[Tensor, Tensor, Tensor]:

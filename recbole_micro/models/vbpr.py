@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 
 
@@ -58,6 +59,20 @@ class VBPR(MultimodalRecommender):
         everyone = torch.arange(self.n_users, device=self.feature_map.weight.device)
         everything = torch.arange(self.n_items, device=everyone.device)
         return self.user_vectors(everyone), self.item_vectors(everything)
+
+    @torch.no_grad()
+    def score_parts(self) -> ScoreParts:
+        user, item = self.forward()
+        size = self.item_embedding.embedding_dim
+        views = {}
+        weight = torch.cat([self.feature_map.weight] + ([self.feature_bias] if self.use_bias else []))
+        everything = torch.ones(self.n_items, device=item.device, dtype=item.dtype)
+        parts = weight.split(self.widths, 1)
+        for (name, modality), part in zip(self.modalities.items(), parts, strict=True):
+            source = torch.zeros_like(item)
+            source[:, size : size + len(weight)] = F.linear(modality.values, part)
+            views[name] = View(source, everything)
+        return LinearParts(user, item - sum(view.source for view in views.values()), views, {})
 
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor]:
         users, positives, negatives = self.batch(interaction)

@@ -41,6 +41,11 @@ class WithoutEpochs(MultimodalRecommender):
     def spaces(self) -> dict[str, Modality]:
         return dict(self.modalities)
 
+    @torch.no_grad()
+    def score_of(self, user: int, item: int) -> float:
+        """The score of one pair."""
+        return float(self.scores(torch.tensor([user], device=self.unused.device))[0, item])
+
     def items_of(self, users: Tensor) -> Graph:
         """The training items of these users, [n, n_items] of ones."""
         return take_rows(self.histories, users)

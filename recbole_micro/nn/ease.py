@@ -69,5 +69,15 @@ def z_scores(scores: Tensor) -> Tensor:
     """Every column [n_items, n_users] less its mean, by its standard deviation; 0 where all are equal."""
     mean = scores.mean(0)
     scores = scores - mean
-    deviation = (scores.square().sum(0) / len(scores)).sqrt()
-    return scores.mul_(1 / torch.where(deviation > _EQUAL * mean.abs(), deviation, torch.inf))
+    return scores.mul_(1 / _spread(scores, mean))
+
+
+def deviations(scores: Tensor) -> Tensor:
+    """The standard deviation of every column [n_items, n_users]; infinite where all are equal."""
+    mean = scores.mean(0)
+    return _spread(scores - mean, mean)
+
+
+def _spread(centred: Tensor, mean: Tensor) -> Tensor:
+    deviation = (centred.square().sum(0) / len(centred)).sqrt()
+    return torch.where(deviation > _EQUAL * mean.abs(), deviation, torch.inf)

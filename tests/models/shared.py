@@ -58,6 +58,20 @@ class Shared:
             shuffled = worlds.build(tmp_path / "shuffled", shuffled=True)
             assert worlds.recall_on_withheld(shuffled, self.trained(shuffled)) < low / 2 + CHANCE / 2
 
+    def parts_sum_to_scores(self, model, bench):
+        """What a model says of its scores holds, in float64; that of the items without features too."""
+        parts = model.eval().score_parts()
+        lacking = [bench.item(dense.LACKS_VISUAL), bench.item(dense.LACKS_ALL)]
+        for user, item in [(1, 1), (5, 40), *((7, item) for item in lacking)]:
+            score = model.predict(
+                Interaction({"user_id": torch.tensor([user]), "item_id": torch.tensor([item])})
+            )
+            reached = [parts.reached(m, user, item) for m in parts.modalities]
+            if reached:
+                total = parts.collaborative(user, item) + sum(float(one.shares.sum()) for one in reached)
+                assert total == pytest.approx(score.item(), abs=1e-6)
+                assert all(one.items.min() > 0 and one.hops.min() >= 0 for one in reached if len(one.items))
+
     def trained(self, world):
         """Scores of a checkpoint that the plugin's own run wrote and its own loader read."""
         options = world.config(**self.world)
@@ -78,6 +92,7 @@ class WithoutEpochsTests(Shared):
         model = self.make(bench, modalities, **options).eval()
         expected = self.scores(model, **{**self.small, **options})
         assert torch.allclose(self.all_scores(model), expected.to(torch.float64), atol=1e-5)
+        self.parts_sum_to_scores(model, bench)
 
     def test_options_equal_the_dense_reference(self, bench, case):
         self.agree(bench, NUMBERS["two"], self.cases.get(case, {}))
@@ -134,6 +149,7 @@ class ModelTests(Shared):
             lambda batch: self.losses(model, batch, **options),
             bench.batch(model),
         )
+        self.parts_sum_to_scores(model, bench)
 
     def test_options_equal_the_dense_reference(self, bench, case):
         self.agree(bench, NUMBERS["two"], self.cases.get(case, {}))

@@ -26,7 +26,7 @@ class Reasons:
 
     `users` [n_users, d] is x, `collaborative` [n_items, d] c, and by modality `sources` [n_items, d] X,
     `weights` [n_items, 1 or d] w, `paths` the sparse P, `hops` how many steps of a graph each entry of P is.
-    `attention` [n_items, n_modalities].
+    `attention` [n_items, n], to the modalities `attended`, none in some models.
     """
 
     def __init__(self, folder: Path, n_users: int, n_items: int):
@@ -34,7 +34,8 @@ class Reasons:
         self.modalities: list[str] = list(index["sources"])
         self.users = read_array(folder / index["users"], n_users, None)
         width = self.users.shape[1]
-        self.attention = read_array(folder / ATTENTION, n_items, len(self.modalities))
+        self.attended: list[str] = index["attention"]
+        self.attention = read_array(folder / ATTENTION, n_items, len(self.attended))
         self.collaborative = read_array(folder / COLLABORATIVE, n_items, width)
         files = {name: read_array(folder / name, n_items, width) for name in set(index["sources"].values())}
         self.sources = {m: files[name] for m, name in index["sources"].items()}
@@ -65,9 +66,9 @@ class Reasons:
 
     def attention_of(self, item: int) -> dict[str, float]:
         """The attention of an item to each modality."""
-        return dict(zip(self.modalities, self.attention[item].tolist(), strict=True))
+        return dict(zip(self.attended, self.attention[item].tolist(), strict=True))
 
     def attention_by_modality(self) -> dict[str, list[float]]:
         """The attention of all items, by modality."""
         columns = np.round(self.attention.astype(float), 3).T
-        return dict(zip(self.modalities, columns.tolist(), strict=True))
+        return dict(zip(self.attended, columns.tolist(), strict=True))

@@ -67,6 +67,7 @@ def test_mistakes_on_the_command_line(words, sentence, capsys):
     assert not Path("y.html").exists()
 
 
+@pytest.mark.slow
 def test_the_command_becomes_a_light_server_and_ends_quietly(folders):
     words = ("-c", "import sys; from recbole_micro.cli import main; sys.exit(main())")
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -30,7 +30,9 @@ def write_reasons(parts: LinearParts, folder: Path) -> None:
     The padding's row is left out everywhere.
     """
     folder.mkdir()
-    attention = np.stack([array(values) for values in parts.attention.values()], 1)
+    attention = np.empty((len(parts.item), len(parts.attention)), np.float32)  # some models have none
+    for column, values in enumerate(parts.attention.values()):
+        attention[:, column] = array(values)
     np.save(folder / ATTENTION, np.nan_to_num(attention[1:]))  # an item without modalities attends to none
     np.save(folder / COLLABORATIVE, array(parts.item)[1:])
     users, user = SAME, array(parts.user)[1:]
@@ -48,7 +50,8 @@ def write_reasons(parts: LinearParts, folder: Path) -> None:
         weight = array(view.weight)[1:]
         np.save(folder / f"{modality}.weights.npy", weight if weight.ndim == 2 else weight[:, None])
         write_paths(view, modality, folder)
-    (folder / INDEX).write_text(json.dumps({"users": users, "sources": names}), encoding="utf-8")
+    index = {"users": users, "attention": list(parts.attention), "sources": names}
+    (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
 def write_paths(view: View, modality: str, folder: Path) -> None:

@@ -21,7 +21,7 @@ from recbole_micro_server.model import ExportedModel
 from tests.support.exports import TITLES, train, write_data
 from tests.support.processes import ROOT, run_python
 
-DOTS = ("MICRO", "LATTICE", "FREEDOM", "BPR", "LightGCN")
+DOTS = ("MICRO", "FREEDOM", "VBPR", "DAMRS", "BPR", "LightGCN")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,8 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def checkpoints(data):
-    return {model: train(data, model) for model in (*DOTS, "NeuMF", "ContentKNN")}
+    options = {"FREEDOM": {"n_item_layers": 2}}  # neighbours of neighbours
+    return {model: train(data, model, **options.get(model, {})) for model in (*DOTS, "NeuMF", "ContentKNN")}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_the_neighbours_are_those_of_similar(model, checkpoints, folders):
             assert np.allclose([one["cosine"] for one in found], near.cosine, atol=1e-6)
 
 
-@pytest.mark.parametrize("model", ["MICRO", "LATTICE", "FREEDOM"])
+@pytest.mark.parametrize("model", ["MICRO", "FREEDOM", "VBPR", "DAMRS"])
 def test_the_reasons_are_those_of_explain(model, checkpoints, folders):
     source, served = load(checkpoints[model]), ExportedModel(folders[model])
     explainer = Explainer(source.model, source.dataset)
@@ -287,4 +288,6 @@ def test_the_example_needs_numpy_alone(folders, tmp_path):
     served = ExportedModel(folders["MICRO"])
     expected = [[one["id"], f"{one['score']:.6f}", one.get("title", "")] for one in served.recommend("u3", 4)]
     assert [line.split("\t") for line in done.stdout.splitlines()] == expected
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= 21
+    code = script.read_text(encoding="utf-8")
+    assert len(code.splitlines()) <= 21
+    assert f"```python\n{code}```" in (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")

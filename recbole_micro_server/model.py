@@ -10,6 +10,8 @@ from recbole_micro_server import layout
 from recbole_micro_server.layout import Rows, read_array, read_json
 from recbole_micro_server.reasons import Reasons
 
+MOST_POINTS = 20_000  # of the map: a browser draws no more at once, nor does anybody see more
+
 
 class UnknownId(LookupError):
     """A user, an item or a kind of neighbours that the folder does not have; its text is one sentence."""
@@ -158,12 +160,18 @@ class ExportedModel:
         return begins[:limit]
 
     def map(self) -> dict[str, Any]:
-        """The 2-D map of the items: ids, titles, `x`, `y`, categories, and attention by modality."""
+        """The 2-D map of the items: ids, titles, `x`, `y`, categories, and attention by modality.
+
+        Of more than `MOST_POINTS` items every second, third, ... one.
+        """
         points = self.array(layout.MAP, len(self.items), 2)
-        found: dict[str, Any] = {"id": self.items, "x": rounded(points[:, 0]), "y": rounded(points[:, 1])}
-        found |= {name: self.columns[name] for name in ("title", "category") if name in self.columns}
+        step = -(-len(self.items) // MOST_POINTS) or 1
+        names = [name for name in ("id", "title", "category") if name in self.columns]
+        found: dict[str, Any] = {name: self.columns[name][::step] for name in names}
+        found |= {axis: rounded(points[::step, column]) for column, axis in enumerate("xy")}
         if self.reasons is not None:
-            found["attention"] = self.reasons.attention_by_modality()
+            attention = self.reasons.attention_by_modality()
+            found["attention"] = {m: values[::step] for m, values in attention.items()}
         return found
 
 

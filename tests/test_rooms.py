@@ -88,8 +88,9 @@ def test_a_room_holds_about_ten_files():
             assert len(held) - 1 <= SIZE.get(name, 11), f"{name} has {len(held) - 1} files"
 
 
-def test_converters_import_no_torch():
-    for path in (ROOT / "dataset_tools").rglob("*.py"):
+@pytest.mark.parametrize("package", ["dataset_tools", "recbole_micro_server"])
+def test_converters_and_the_server_import_no_torch(package):
+    for path in (ROOT / package).rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             names = (

@@ -106,3 +106,13 @@ def test_lists_are_cut_at_ties_by_the_order_of_items(folders):
     model = ExportedModel(folders["LightGCN"])
     model.item_vectors = np.ones_like(model.item_vectors)
     assert [one["id"] for one in model.recommend("u3", 4, keep_seen=True)] == model.items[:4]
+
+
+def test_a_map_of_very_many_items_is_a_sample(folders, monkeypatch):
+    model = ExportedModel(folders["MICRO"])
+    whole = model.map()
+    assert whole["id"] == model.items and len(whole["x"]) == 16
+    monkeypatch.setattr("recbole_micro_server.model.MOST_POINTS", 6)
+    some = model.map()
+    assert some["id"] == model.items[::3] and some["title"] == whole["title"][::3]
+    assert some["y"] == whole["y"][::3] and some["attention"]["visual"] == whole["attention"]["visual"][::3]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dataset_tools.errors import DataError
 from recbole_micro_server import layout
 from recbole_micro_server.layout import Rows, read_array, read_json
 from recbole_micro_server.reasons import Reasons
@@ -27,6 +28,15 @@ class ExportedModel:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.manifest: dict[str, Any] = layout.read_manifest(self.folder)
+        try:
+            self._read()
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{self.folder} is damaged, or of another version ({error!r}): export again."
+            ) from error
+
+    def _read(self) -> None:
+        """Read ids and columns, map the arrays."""
         self.users: list[str] = read_json(self.folder / layout.USERS)
         self.columns: dict[str, list[str]] = read_json(self.folder / layout.ITEMS)
         self.items = self.columns["id"]

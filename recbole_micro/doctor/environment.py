@@ -21,9 +21,9 @@ NAME = "recbole_micro"
 OPTIONAL = {
     "ray": "parallel tuning: tune --engine=ray",
     "faiss": "neighbour graphs of very many items (knn_backend: faiss), export --faiss, RecBole's NCL",
-    "wordllama": "quick text features: data encode --encoder=wordllama",
-    "sentence_transformers": "text features: data encode --encoder=sentence-transformers:...",
-    "transformers": "image and text features by CLIP",
+    "wordllama": "quick text features: data encode --text wordllama",
+    "sentence_transformers": "text features: data encode --text sentence-transformers/...",
+    "transformers": "image features: data encode --image clip/...",
     "PIL": "reading pictures for their features",
     "safetensors": "feature files and exports in that format",
     "fastapi": "recbole-micro serve",

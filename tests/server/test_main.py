@@ -32,6 +32,8 @@ def test_folders_that_are_no_export_are_refused(folders, tmp_path, capsys):
     assert "has the format 99" in refused(capsys, copy)
     (copy / "manifest.json").write_text(json.dumps(manifest)[:50])
     assert "manifest.json is damaged" in refused(capsys, copy)
+    (copy / "manifest.json").write_text(json.dumps({"format": manifest["format"]}))
+    assert "is damaged, or of another version (KeyError('neighbours'))" in refused(capsys, copy)
     (copy / "manifest.json").write_text(json.dumps(manifest))
     vectors = np.load(copy / "item_vectors.npy")
     np.save(copy / "item_vectors.npy", vectors[:-1])

@@ -100,6 +100,7 @@ def test_it_fits_phones_and_desks_in_light_and_dark(browser, server, width, dark
         "Math.max(...[...document.querySelectorAll('main *')].map(one => one.getBoundingClientRect().right))"
     )
     assert browser.value(far) <= width + 1
+    assert browser.value(BROKEN) == 0
     light = browser.value("getComputedStyle(document.body).backgroundColor")
     assert (light == "rgb(255, 255, 255)") != dark
     assert browser.value(CONTRAST) >= 4.5
@@ -159,6 +160,14 @@ NAMELESS = """
 [...document.querySelectorAll("button, input, select, canvas, [role=region]")].filter(one =>
   !(one.textContent.trim() && one.tagName === "BUTTON") && !one.labels?.length && !one.ariaLabel &&
   !one.getAttribute("aria-labelledby")).length
+"""
+# How many headings and numbers of the table are broken over several lines.
+BROKEN = """
+[...document.querySelectorAll("th, td:last-child")].filter(one => {
+  const inside = document.createRange();
+  inside.selectNodeContents(one);
+  return inside.getClientRects().length > 1;
+}).length
 """
 # The least contrast of any text that is shown with what is behind it (WCAG 2.2, 1.4.3).
 CONTRAST = """(() => {

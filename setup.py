@@ -23,6 +23,7 @@ CORE = [
     "requests>=2.28",  # what pooch downloads through
     "kmeans-pytorch>=0.3",  # RecBole 1.2.0 imports it with every general model, undeclared
     "psutil>=5.9",  # RecBole 1.2.0 reads the machine's state after training, undeclared
+    "packaging>=22",  # the doctor compares versions with what is asked for
     'setuptools; python_version >= "3.12"',  # thop, which RecBole needs, imports distutils
 ]
 
@@ -36,10 +37,17 @@ EXTRAS = {
         "pillow>=10",
         "safetensors>=0.4",  # feature files in that format
     ],
+    "serve": ["fastapi>=0.110", "uvicorn>=0.27"],  # the HTTP service on an exported folder
+    "onnx": ["onnx>=1.15", "onnxruntime>=1.17"],  # the scorer as an ONNX graph, and its check
     "test": [  # the test suite
         "pytest>=8",
         "hypothesis>=6.100",
         "setuptools>=77",  # it builds a wheel
+        "fastapi>=0.110",  # the service
+        "uvicorn>=0.27",
+        'onnxruntime>=1.17; python_version < "3.15"',  # it runs the exported scorer
+        'onnx>=1.15; python_version < "3.15"',
+        "safetensors>=0.4",
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
     "dev": ["ruff>=0.6", "mypy>=1.10", "build>=1.2"],  # lint, types and packaging
@@ -68,6 +76,7 @@ setup(
     package_data={
         "recbole_micro.properties": ["*.yaml", "*/*.yaml"],
         **dict.fromkeys(("recbole_micro", "dataset_tools"), ["py.typed"]),
+        "recbole_micro_server": ["py.typed", "static/*"],
     },
     install_requires=CORE,
     extras_require=EXTRAS,

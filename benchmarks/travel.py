@@ -5,10 +5,12 @@
 
 Every row trains with one set of settings on every data set: Baby (reconstructed features, random split), the
 artists of Last.fm (lfm2k, real vectors, random split), MicroLens (reconstructed features and titles, the last
-item of each user is tested) and MovieLens 100K (titles and genres, random split).  Prints validation Recall@20, by which settings are chosen, the test metrics
-under the paper's mask, and the epoch.  Reads ../shared/data and converts it once into --data-path; trainings
-are kept in benchmarks/results/travel_runs.csv.  A training takes 10 seconds (EASEKNN) to an hour (FREEDOM on
-MicroLens) of one CPU thread.
+item of each user is tested) and MovieLens 100K (titles and genres, random split).  Prints validation
+Recall@20, by which settings are chosen, the test metrics under the paper's mask, and the epoch.
+
+Reads ../shared/data and converts it once into --data-path; trainings are kept in
+benchmarks/results/travel_runs.csv.  A training takes 10 seconds (EASEKNN) to an hour (FREEDOM on MicroLens)
+of one CPU thread.
 """
 
 import subprocess

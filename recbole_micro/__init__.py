@@ -8,9 +8,9 @@ register()
 from recbole_micro.errors import UserError  # noqa: E402
 from recbole_micro.evaluation.metrics import Metrics  # noqa: E402
 from recbole_micro.inference.explain import explain  # noqa: E402
-from recbole_micro.inference.new_items import encode_new_items  # noqa: E402
 from recbole_micro.inference.recommend import recommend  # noqa: E402
 from recbole_micro.models.base import MultimodalRecommender  # noqa: E402
+from recbole_micro.models.new_items import encode_new_items  # noqa: E402
 from recbole_micro.options.config import Config  # noqa: E402
 from recbole_micro.training.loading import load  # noqa: E402
 from recbole_micro.training.quick_start import objective, run  # noqa: E402

@@ -291,6 +291,10 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
+    "export": (of_module("export"), "a checkpoint as a folder that serves: vectors, neighbours, reasons"),
+    "serve": (of_module("serve"), "an exported folder as an HTTP service, with a page"),
+    "explore": (of_module("explore"), "the page as one file, with what some users had and get"),
+    "doctor": (of_module("doctor"), "versions, mends, devices, disk, data sets: what is wrong, what to do"),
     "data": (data, "make, convert, split and inspect data sets; data --help lists how"),
 }
 

@@ -1,9 +1,10 @@
 """Files that are written whole or not at all, and folders that one process holds."""
 
 import os
+import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +34,30 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, replaces: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+    """A hidden folder beside `path` that takes its place when this closes cleanly, and vanishes otherwise.
+
+    A folder that is there already is refused with UserError, but for one that `replaces` agrees to: it is
+    moved away and removed once the new one is in its place.
+    """
+    path = Path(os.path.abspath(path))  # "." and ".." have no name to put others beside
+    if (path.exists() or path.is_symlink()) and not (replaces and replaces(path)):
+        raise UserError(f"{path} is there already: choose another folder, or replace it with --overwrite.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mark = uuid.uuid4().hex
+    part, old = (path.with_name(f".{path.name}.{mark}.{end}") for end in ("part", "old"))
+    part.mkdir()
+    try:
+        yield part
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager

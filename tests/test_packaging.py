@@ -13,8 +13,8 @@ from tests.support.processes import ROOT, run_python
 from tests.support.tiny import write_tiny
 
 TOP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md", "CHANGELOG.md")
-SHIPPED = ("recbole_micro", "dataset_tools", "properties")
-KINDS = (".py", ".yaml", ".typed")
+SHIPPED = ("recbole_micro", "recbole_micro_server", "dataset_tools", "properties")
+KINDS = (".py", ".yaml", ".typed", ".html", ".css", ".js")
 
 TRAIN = """
 import importlib.resources, pathlib, sys
@@ -107,7 +107,7 @@ def test_metadata_lists_needs_and_extras(wheel):
     needs = ("recbole==1.2.0", "kmeans-pytorch", "psutil", "pyarrow", 'setuptools; python_version >= "3.12"')
     for need in needs:
         assert f"Requires-Dist: {need}" in metadata
-    for extra in ("ray", "faiss", "encoders", "test", "dev", "docs"):
+    for extra in ("ray", "faiss", "encoders", "serve", "onnx", "test", "dev", "docs"):
         assert f"Provides-Extra: {extra}" in metadata
     assert "Requires-Python: >=3.10" in metadata
 

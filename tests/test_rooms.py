@@ -10,7 +10,7 @@ from tests.support.processes import ROOT
 # From the lowest room to the highest.  Modules beside the rooms count as rooms of their own.
 ORDER = (
     "errors", "mixing", "files", "distributed", "checkpoint", "data", "nn", "evaluation", "models", "options",
-    "training", "inference", "recbole_patches", "studies", "tuning", "commands", "cli",
+    "training", "inference", "recbole_patches", "studies", "tuning", "doctor", "commands", "cli",
 )  # fmt: skip
 # Most files of a room: about ten, but of the models, where one file each is the rule.
 SIZE = {"recbole_micro.models": 24}  # one file per model is the rule there
@@ -88,8 +88,9 @@ def test_a_room_holds_about_ten_files():
             assert len(held) - 1 <= SIZE.get(name, 12), f"{name} has {len(held) - 1} files"
 
 
-def test_converters_import_no_torch():
-    for path in (ROOT / "dataset_tools").rglob("*.py"):
+@pytest.mark.parametrize("package", ["dataset_tools", "recbole_micro_server"])
+def test_converters_and_the_server_import_no_torch(package):
+    for path in (ROOT / package).rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
             names = (

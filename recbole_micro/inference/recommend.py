@@ -16,7 +16,7 @@ from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile
 from dataset_tools.features.join import ItemIndex, join
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
-from recbole_micro.inference.new_items import encode_new_items
+from recbole_micro.models.new_items import encode_new_items
 from recbole_micro.options.values import parse_strings
 from recbole_micro.training.loading import OTHER_INPUTS, Loaded, load_data_and_model
 

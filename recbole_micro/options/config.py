@@ -23,7 +23,12 @@ from recbole_micro.options.earlier import completed
 from recbole_micro.options.values import Loader, read_yaml
 
 ARGUMENTS = "among the program's arguments"  # where an option stands, for messages
-OWN_NAMES = ("plugins", "preset", "resume")  # RecBole lacks them, so another program may mean something else
+OWN_NAMES = (
+    "plugins",
+    "preset",
+    "resume",
+    "init_from",
+)  # RecBole lacks them, so another program may mean something else
 SPLIT_PARTS = ["train", "valid", "test"]
 PACKAGES = ("recbole", "recbole_micro")  # whose models have no options that their YAML files do not name
 
@@ -44,8 +49,8 @@ def own_command_line(values: dict[str, str]) -> Iterator[None]:
 def command_line() -> dict[str, str]:
     """Our own command's options; in another program its `--key=value` arguments, as RecBole reads them.
 
-    Arguments of other forms belong to that program, and so do `--plugins`, `--preset` and `--resume`, which
-    RecBole does not have; names that are no options may belong to it, hence only a warning.
+    Arguments of other forms belong to that program, and so do those of `OWN_NAMES`, which RecBole does not
+    have; names that are no options may belong to it, hence only a warning.
     """
     if _own_command_line is not None:
         return dict(_own_command_line)
@@ -78,6 +83,7 @@ class Config(RecBoleConfig):
     layers: dict[str, dict]  # RecBole's own files of defaults by name, while they are merged
     given: dict[str, Any] = {}  # the user's options
     resumed: dict  # the options of the checkpoint that the run continues
+    inherited: dict  # those, or of the checkpoint that it starts from
     notices: list[str]  # sentences about the settings that the log shows at the end
 
     def _build_yaml_loader(self):
@@ -117,23 +123,42 @@ class Config(RecBoleConfig):
             names = (getattr(name, "__name__", name) for name in asked)
             external["resume"] = newest_last(external.get("checkpoint_dir") or "saved", *names)
         resumed = load_checkpoint(external["resume"])["config"] if external.get("resume") else {}
-        model = model or external.get("model") or resumed.get("model")
-        dataset = dataset or external.get("dataset") or resumed.get("dataset")
+        started = self._started_from()
+        stored = resumed or started
+        model = model or external.get("model") or stored.get("model")
+        dataset = dataset or external.get("dataset") or stored.get("dataset")
         for name, value in (("model", model), ("dataset", dataset)):
             if value is None or value == "":
                 raise UserError(
                     f"No {name} is chosen: pass --{name}=NAME, or set it in a file or a dictionary."
                 )
-            if resumed and getattr(value, "__name__", str(value)) != resumed[name]:
+            differs = bool(stored) and getattr(value, "__name__", str(value)) != stored[name]
+            if differs and (resumed or name == "model"):
+                file = external.get("resume") or external["init_from"]
                 raise UserError(
-                    f"The checkpoint {external['resume']} was trained with {name} {resumed[name]}, not "
-                    f"{value}: leave the option out, or train anew."
+                    f"The checkpoint {file} was trained with {name} {stored[name]}, not {value}: leave the "
+                    "option out, or train anew."
                 )
         self.resumed = resumed_options(resumed)
+        self.inherited = self.resumed or resumed_options(stored)
+        if stored and not resumed and str(dataset) != stored["dataset"]:
+            of_data = (*checks.DATA_OPTIONS, "eval_args")
+            self.inherited = {name: self.inherited[name] for name in self.inherited if name not in of_data}
         check_dataset_name(str(dataset))
         if isinstance(model, type):
             return model.__name__, model, str(dataset)
         return str(model), find_model(str(model)), str(dataset)
+
+    def _started_from(self) -> dict[str, Any]:
+        """The stored options of the checkpoint that `init_from` names."""
+        external = self.external_config_dict
+        if not external.get("init_from"):
+            return {}
+        if external.get("resume"):
+            raise UserError(
+                "resume continues a training, init_from starts one from its weights: give one of the two."
+            )
+        return load_checkpoint(external["init_from"])["config"]
 
     def _update_internal_config_dict(self, file):
         """Read one of RecBole's own files and remember it as a layer."""
@@ -155,7 +180,7 @@ class Config(RecBoleConfig):
             overlay(merged, values)
         merged.pop("models", None)
         overlay(merged, copy.deepcopy(defaults.data_defaults(model, dataset)))
-        overlay(merged, self.resumed)
+        overlay(merged, self.inherited)
         self.notices = []
         family = {base.__name__ for base in model_class.__mro__}
         for name, values in copy.deepcopy(defaults.presets(self.external_config_dict.get("preset"))).items():

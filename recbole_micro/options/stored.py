@@ -20,7 +20,8 @@ def config_from_plain(values: dict[str, Any]) -> RecBoleConfig:
     options that came after the checkpoint was written have theirs.  Files that `plugins` names are not run.
     """
     values = copy.deepcopy(values)
-    values.pop("resume", None)  # of another run; the file is not needed
+    for name in ("resume", "init_from"):  # of another run; the files are not needed
+        values.pop(name, None)
     values = as_given(completed(values))
     user_models.refuse_unknown(values)
     files = values.pop("plugins", None)

@@ -102,8 +102,9 @@ def read_options(files: Sequence[str], given: Mapping) -> dict:
     for file in files:
         values.update(read_yaml(file))
     values.update(given)
-    if values.get("resume"):
-        raise UserError("resume continues one training: give it to recbole-micro train.")
+    for name in ("resume", "init_from"):
+        if values.get(name):
+            raise UserError(f"{name} belongs to one training: give it to recbole-micro train.")
     if isinstance(values.get("data_path"), str):
         values["data_path"] = os.path.abspath(values["data_path"])
     if values.get("plugins"):

@@ -20,6 +20,7 @@ from recbole_micro.options.config import Config
 from recbole_micro.training.experiment import build, missing_columns
 from recbole_micro.training.launch import TrainingArguments, spawn
 from recbole_micro.training.loading import how_to_recommend, how_to_resume, resume
+from recbole_micro.training.warm_start import start_from
 
 # The launch options of a single process.
 ALONE = {"nproc": 1, "world_size": -1, "ip": "localhost", "port": 5678, "offset": 0}
@@ -102,6 +103,8 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     trainer, progress = experiment.trainer, config["show_progress"]
     if config["resume"]:
         resume(experiment, config["resume"])
+    if config["init_from"]:
+        start_from(experiment, config["init_from"])
     try:
         with missing_columns(config):
             score, valid_result = trainer.fit(

@@ -21,7 +21,7 @@ from torch.optim import Adam
 from tqdm import tqdm
 
 from recbole_micro import mixing
-from recbole_micro.checkpoint import fingerprint, load_checkpoint, restore
+from recbole_micro.checkpoint import fingerprint, load_checkpoint, restore, tokens
 from recbole_micro.distributed import from_first, same_draws
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
@@ -74,6 +74,7 @@ class PluginTrainer(RecBoleTrainer):
         config = self.config
         self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
         self.ids: str | None = None  # which users and items the rows of the model stand for
+        self.tokens: dict[str, list[str]] | None = None  # their names
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.epoch, self.step = 0, 0
@@ -105,7 +106,7 @@ class PluginTrainer(RecBoleTrainer):
 
         Where the best state is saved, so is the last one (`save_last`), by which a training goes on.
         """
-        self.ids = fingerprint(train_data._dataset)
+        self.ids, self.tokens = fingerprint(train_data._dataset), tokens(train_data._dataset)
         if self.config["relative_weight_decay"]:
             for group in self.optimizer.param_groups:
                 group["weight_decay"] = per_step(self.config, train_data._dataset.inter_num)

@@ -11,8 +11,8 @@ from dataset_tools.features.feature_file import FeatureWriter
 from recbole_micro import load, run
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
-from recbole_micro.inference.new_items import encode_new_items
 from recbole_micro.inference.recommend import NewItems, read_new_items, recommend
+from recbole_micro.models.new_items import encode_new_items
 from tests.support.tiny import QUICK, WIDTHS
 
 

@@ -6,7 +6,7 @@ import torch
 
 from recbole_micro import Config
 from recbole_micro.errors import UserError
-from recbole_micro.inference.new_items import encode_new_items
+from recbole_micro.models.new_items import encode_new_items
 from recbole_micro.nn.graph import Graph, normalize
 from recbole_micro.nn.knn import knn
 from recbole_micro.training.experiment import build

@@ -1,0 +1,77 @@
+"""What explanations are made of: the parts of every score, by modality and by the items that add to it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from recbole_micro_server.layout import Rows, read_array, read_json
+
+INDEX, ATTENTION, COLLABORATIVE = "reasons.json", "attention.npy", "collaborative.npy"
+
+
+class Found(NamedTuple):
+    """The parts of one score; `neighbours`: (modality, row of the item, hops, share), largest shares first.
+
+    `rest`: the sum of the shares that are not listed.
+    """
+
+    collaborative: float
+    neighbours: list[tuple[str, int, int, float]]
+    rest: float
+
+
+class Reasons:
+    """s(u, i) = x_u . (c_i + sum_m w^m_i * sum_j P^m_ij X^m_j), as `ScoreParts` of recbole_micro has it.
+
+    `users` [n_users, D] is x, `collaborative` [n_items, D] c, and by modality `sources` [n_items, d] X, which
+    meet the first d columns of x (behind them may stand a bias), `weights` [n_items, 1 or d] w, `paths` the
+    sparse P, `hops` how many steps of a graph each entry of P is.
+    `attention` [n_items, n], to the modalities `attended`, none in some models.
+    """
+
+    def __init__(self, folder: Path, n_users: int, n_items: int):
+        index = read_json(folder / INDEX)
+        self.modalities: list[str] = list(index["sources"])
+        self.users = read_array(folder / index["users"], n_users, None)
+        width = self.users.shape[1]
+        self.attended: list[str] = index["attention"]
+        self.attention = read_array(folder / ATTENTION, n_items, len(self.attended))
+        self.collaborative = read_array(folder / COLLABORATIVE, n_items, width)
+        files = {name: read_array(folder / name, n_items, None) for name in set(index["sources"].values())}
+        self.sources = {m: files[name] for m, name in index["sources"].items()}
+        self.weights, self.paths, self.hops = {}, {}, {}
+        for m in self.modalities:
+            self.weights[m] = read_array(folder / f"{m}.weights.npy", n_items, None)
+            starts = read_array(folder / f"{m}.starts.npy", n_items + 1)
+            entries = int(starts[-1])
+            items, values, hops = (
+                read_array(folder / f"{m}.{part}.npy", entries) for part in ("items", "values", "hops")
+            )
+            self.paths[m], self.hops[m] = Rows(starts, items, values), Rows(starts, items, hops)
+
+    def of(self, user: int, item: int, limit: int | None) -> Found:
+        """The parts of the score of an item for a user, both by their rows; at most `limit` neighbours."""
+        vector = self.users[user].astype(np.float64)
+        found = []
+        for m in self.modalities:
+            items, values = self.paths[m].row(item)
+            source = self.sources[m]
+            reader = vector[: source.shape[1]] * self.weights[m][item]
+            shares = values * (source[items].astype(np.float64) @ reader)
+            rows = zip(items.tolist(), self.hops[m].row(item)[1].tolist(), shares.tolist(), strict=True)
+            found += [(m, j, hops, share) for j, hops, share in rows]
+        found.sort(key=lambda entry: -abs(entry[3]))
+        limit = len(found) if limit is None else limit
+        rest = sum(entry[3] for entry in found[limit:])
+        collaborative = float(self.collaborative[item].astype(np.float64) @ vector)
+        return Found(collaborative, found[:limit], rest)
+
+    def attention_of(self, item: int) -> dict[str, float]:
+        """The attention of an item to each modality."""
+        return dict(zip(self.attended, self.attention[item].tolist(), strict=True))
+
+    def attention_by_modality(self) -> dict[str, list[float]]:
+        """The attention of all items, by modality."""
+        columns = np.round(self.attention.astype(float), 3).T
+        return dict(zip(self.attended, columns.tolist(), strict=True))

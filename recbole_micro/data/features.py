@@ -50,6 +50,22 @@ def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
         raise UserError(str(error)) from error
 
 
+def widths(config: RecBoleConfig, dataset: Dataset) -> dict[str, int]:
+    """How many numbers an item has in each modality that `load` would read; errors as there."""
+    paths = choose(Path(config["data_path"]), dataset.dataset_name, config["modalities"])
+    try:
+        return {m: opened(path, m, dataset.iid_field).width for m, path in paths.items()}
+    except DataError as error:
+        raise UserError(str(error)) from error
+
+
+def opened(path: Path, modality: str, iid_field: str) -> FeatureFile | TextFeatureFile:
+    """A feature file in either form; DataError where it is none."""
+    if path.suffix == ".parquet":
+        return FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
+    return TextFeatureFile(path, modality)
+
+
 def find(folder: Path, name: str) -> dict[str, Path]:
     """Feature files of the data set `name` by modality, sorted; Parquet goes before RecBole's text form."""
     found = {}
@@ -96,11 +112,8 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
 
 
 def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str) -> Modality:
-    file: FeatureFile | TextFeatureFile
-    if path.suffix == ".parquet":
-        file = FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
-    else:
-        file = TextFeatureFile(path, modality)
+    file = opened(path, modality, iid_field)
+    if isinstance(file, TextFeatureFile):
         logger.warning(
             f"{path} is RecBole's text form, which reads slowly; convert it with "
             f"python -m dataset_tools features --input {path} --modality {modality} --name {path.stem}."

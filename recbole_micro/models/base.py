@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from recbole_micro.data import features
 from recbole_micro.data.cold_items import without_ids
+from recbole_micro.models import memory_check
+from recbole_micro.models.memory import FLOAT, DescribesMemory, Sizes, sampled_graph
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import BACKBONES, Backbone
 from recbole_micro.nn.device import HoldsTensors
@@ -27,7 +29,7 @@ from recbole_micro.nn.transform import FeatureTransform
 _SCORES_AT_ONCE = 1 << 24  # of pairs that need whole rows of scores
 
 
-class MultimodalRecommender(HoldsTensors, GeneralRecommender):
+class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
     """A recommender whose score is the dot product of a user and an item embedding.
 
     A model defines `__init__`, `forward() -> (user_embeddings [n_users, D], item_embeddings [n_items, D])`
@@ -58,6 +60,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)
+        memory_check.check(config, dataset, type(self))
         self.modalities = features.load(config, dataset)
         interactions = dataset.inter_matrix(form="coo")
         self.train_user = torch.from_numpy(interactions.row).long()
@@ -164,6 +167,17 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 class ItemGraphRecommender(MultimodalRecommender):
     """What MICRO and LATTICE share: a chosen backbone, options of the item graphs, the L2 term."""
 
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        graphs = super().graph_sizes(config, sizes) | sampled_graph(config, sizes)
+        if config["cf_model"] == "MF":
+            graphs |= {"user-item graph": 0, "sampled edges": 0}
+        if config["graph_learning"] != "off" and config["lambda_coeff"] < 1:
+            # The last search, its weights with their gradients, and what it joins with the initial graph.
+            features = len(sizes.chosen(config)) * sizes.n_items * config["embedding_size"] * FLOAT
+            graphs["learned item graphs"] = 3 * graphs["item graphs"] + features
+        return graphs
+
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)
         self.n_item_layers = config["n_item_layers"]
@@ -207,6 +221,26 @@ class WithoutEpochs(MultimodalRecommender):
 
     type = ModelType.TRADITIONAL
     loss_names = ("nothing",)
+
+    score_copies = 6  # histories, their products, sums
+
+    @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        graphs = super().graph_sizes(config, sizes)
+        graphs["user-item graph"] = Graph.n_bytes(sizes.n_interactions, sizes.n_users, sizes.n_items)
+        return graphs
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

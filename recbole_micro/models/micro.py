@@ -1,6 +1,9 @@
 """MICRO: Latent Structure Mining with Contrastive Modality Fusion (Zhang et al., TKDE 2022)."""
 
+import math
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from recbole.data.interaction import Interaction
@@ -8,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.models.base import ItemGraphRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
 
 
@@ -23,6 +27,20 @@ class MICRO(ItemGraphRecommender):
     """
 
     loss_names = ("BPR", "contrast", "L2")
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        reads = config["item_view"] != "none" and config["knn_k"]
+        return super().n_feature_weights(config, sizes) if reads else 0
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        share = 1 - math.exp(-config["train_batch_size"] / sizes.n_items)  # of the items, in a batch
+        scores = round(share * sizes.n_items) ** 2
+        if config["contrast_scope"] == "all":
+            scores = min(sizes.n_items, losses.BLOCK) * sizes.n_items
+        contrast = 4 * scores if config["beta"] and config["item_view"] != "none" else 0
+        return super().n_step(config, sizes) + contrast
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

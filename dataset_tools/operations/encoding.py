@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dataset_tools.dataset import provenance, summary
+from dataset_tools.dataset.folder import being_written
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoded import write_encoded
@@ -125,16 +126,17 @@ def _encode(
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose a --modality.")
     shards = Shards(dataset.folder / f".{dataset.name}.{modality}.shards", options, inputs)
-    try:
-        missing = write_encoded(
-            lambda width: FeatureWriter(target, modality, width, options["half"]),
-            dataset.items,
-            shards.encoded(load),
-        )
-    except DataError:  # a mistake, nothing to go on with
+    with being_written(target):
+        try:
+            missing = write_encoded(
+                lambda width: FeatureWriter(target, modality, width, options["half"]),
+                dataset.items,
+                shards.encoded(load),
+            )
+        except DataError:  # a mistake, nothing to go on with
+            shards.remove()
+            raise
         shards.remove()
-        raise
-    shards.remove()
     return missing
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dataset_tools.dataset import provenance, summary
+from dataset_tools.dataset.folder import being_written
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
@@ -53,7 +54,7 @@ def add_features(
     given = Rows(ids, ids_key if ids else None, mapping, row_order)
     matrix = open_source(source, modality, key, bad, column, None if ids else ids_key)
     whose = row_ids(matrix, dataset, given)
-    with FeatureWriter(target, modality, matrix.width, half) as writer:
+    with being_written(target), FeatureWriter(target, modality, matrix.width, half) as writer:
         skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped
         if not writer.rows:
             if bad.skipped:
@@ -74,9 +75,8 @@ def export_text(dataset: Dataset, modality: str, force: bool = False) -> Path:
     target = dataset.folder / f"{dataset.name}.{modality}"
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force.")
-    partial = target.with_name(f".{target.name}.partial")
-    write_text(partial, source)
-    partial.replace(target)
+    with being_written(target):
+        write_text(target, source)
     return target
 
 

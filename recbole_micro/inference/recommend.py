@@ -16,6 +16,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile
 from dataset_tools.features.join import ItemIndex, join
+from dataset_tools.files import replacing, write_text
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.new_items import encode_new_items
@@ -172,13 +173,14 @@ def write(lists: pd.DataFrame, path: str | Path) -> None:
     """Write what `recommend` returns as `.csv`, or as `.json` with one entry per user."""
     path = Path(path)
     if path.suffix == ".csv":
-        lists.to_csv(path, index=False)
+        with replacing(path) as part:
+            lists.to_csv(part, index=False)
     elif path.suffix == ".json":
         entries = [
             {"user_id": user, "items": rows[["item_id", "score"]].to_dict("records")}
             for user, rows in lists.groupby("user_id", sort=False)
         ]
-        path.write_text(json.dumps(entries, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(entries, ensure_ascii=False, indent=1) + "\n")
     else:
         raise UserError(f"{path} is neither a .csv nor a .json file: choose one of the two.")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from dataset_tools.files import write_text
 from recbole_micro import options
 from recbole_micro.errors import UserError
-from recbole_micro.files import write_text
 from recbole_micro.studies import epoch_cost, paper_figures, report
 from recbole_micro.studies.forecast import duration
 from recbole_micro.studies.pool import Pool, forecast_of, run_all, share_cores

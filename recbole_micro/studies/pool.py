@@ -19,7 +19,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from recbole_micro.files import alone_in, write_text
+from dataset_tools.files import write_text
+from recbole_micro.files import alone_in
 from recbole_micro.studies.forecast import Forecast, duration
 from recbole_micro.studies.results import ERROR, is_finished, read_result, write_results
 from recbole_micro.studies.runs import Run

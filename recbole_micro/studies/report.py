@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dataset_tools.files import write_text
 from recbole_micro.evaluation import significance
-from recbole_micro.files import write_text
 from recbole_micro.studies import plots, result_tables
 from recbole_micro.studies.worker import EPOCHS, RESULT, USERS
 

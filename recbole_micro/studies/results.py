@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dataset_tools.files import write_text
 from recbole_micro.errors import UserError
-from recbole_micro.files import write_text
 from recbole_micro.studies.runs import Run
 from recbole_micro.studies.worker import OPTIONS, RESULT
 

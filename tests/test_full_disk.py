@@ -57,7 +57,7 @@ WRITERS = {
     "lists as JSON": ("lists.json", lambda path, n: recommend.write(lists(n), path)),
     "a plot": ("bars.png", picture),
     "trials": ("trials.jsonl", trial),
-    "epochs": ("epochs.csv", lambda path, n: worker.write_epochs(path, dict.fromkeys(range(2 * n), 0.25), {})),
+    "epochs": ("epochs.csv", lambda path, n: worker.write_epochs(path, dict.fromkeys(range(n), 0.12345), {})),
     "a table of results": (
         "results.csv",
         lambda path, n: write_results([Run("BPR", seed, {}, {}) for seed in range(n // 3)], path.parent),

@@ -131,7 +131,7 @@ for _ in range(int(sys.argv[2])):
 
 def test_a_lock_is_one_process_s_at_a_time_and_leaves_no_file(tmp_path):
     started = [start("-c", HOLDING, tmp_path, 40, stderr=subprocess.PIPE) for _ in range(3)]
-    ended = [process.communicate(timeout=60)[1] for process in started]
+    ended = [process.communicate(timeout=300)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0, 0], ended
     assert list(tmp_path.iterdir()) == []
 
@@ -203,7 +203,7 @@ for number in range(15):
 
 def test_no_step_of_two_commands_at_a_time_is_lost(tmp_path):
     runs = [start("-c", RECORDING, tmp_path, name) for name in ("features", "encode")]
-    assert [run.wait(timeout=60) for run in runs] == [0, 0]
+    assert [run.wait(timeout=300) for run in runs] == [0, 0]
     steps = provenance.read_steps(tmp_path, "toy")
     for command in ("features", "encode"):
         mine = [step["options"]["number"] for step in steps if step["command"] == command]

@@ -54,18 +54,19 @@ def add_features(
     given = Rows(ids, ids_key if ids else None, mapping, row_order)
     matrix = open_source(source, modality, key, bad, column, None if ids else ids_key)
     whose = row_ids(matrix, dataset, given)
-    with being_written(target), FeatureWriter(target, modality, matrix.width, half) as writer:
-        skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped
-        if not writer.rows:
-            if bad.skipped:
-                raise bad.nothing(source)
-            raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
     lists = [Path(path) for path in (ids, mapping) if path]
     files = [_matrix_record(Path(source)), *lists]
     options = {"modality": modality, "row_order": row_order, "key": key, "half": half, "skip_bad": skip_bad}
     options |= {"column": column, "ids_key": ids_key}
-    counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
-    provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
+    with being_written(target):
+        with FeatureWriter(target, modality, matrix.width, half) as writer:
+            skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped
+            if not writer.rows:
+                if bad.skipped:
+                    raise bad.nothing(source)
+                raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
+        counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
+        provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
     return target
 
 

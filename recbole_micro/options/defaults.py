@@ -20,7 +20,7 @@ from recbole_micro.options.schema import (
     parse_declarations,
     read_declarations,
 )
-from recbole_micro.options.values import parse_strings
+from recbole_micro.options.values import load_yaml, parse_strings
 
 if TYPE_CHECKING:  # Python 3.10 has it elsewhere
     from importlib.resources.abc import Traversable

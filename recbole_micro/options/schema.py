@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from recbole_micro.errors import UserError, hint
-from recbole_micro.options.values import parse, parse_strings, without_tuples
+from recbole_micro.options.values import load_yaml, parse, parse_strings, without_tuples
 
 DECLARATION = re.compile(
     r"(?P<indent> *)(?P<name>[A-Za-z_][\w-]*) *:(?:.*?\s# *\((?P<kind>[^)]*)\)\s*(?P<help>.*))?"

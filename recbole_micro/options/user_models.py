@@ -15,7 +15,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import register_metric
 from recbole_micro.models.registry import ALIAS_PACKAGE, MODELS
 from recbole_micro.options import defaults, schema
-from recbole_micro.options.values import parse_strings
+from recbole_micro.options.values import load_yaml, parse_strings
 
 KINDS = {bool: "bool", int: "int or float", float: "float"}
 _loaded: dict[Path, tuple[str, tuple[str, ...]]] = {}  # file -> (digest of its text, its models)

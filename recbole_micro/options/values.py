@@ -31,7 +31,7 @@ for tag, pattern, first in (
 
 def load_yaml(text: str) -> Any:
     """What a YAML text says: plain values alone, `None` for an empty one; yaml.YAMLError where it is none."""
-    return yaml.load(text, Loader=Loader)  # nosec B506: a SafeLoader, which makes no objects
+    return yaml.load(text, Loader=Loader)  # nosec B506 # a SafeLoader, which makes no objects
 
 
 def parse(text: str) -> Any:
@@ -71,7 +71,7 @@ def parse_strings(text: str) -> list[str]:
     if stripped[:1] + stripped[-1:] in ("[]", "()"):
         stripped = stripped[1:-1]
     try:
-        items = yaml.load(f"[{stripped}]", Loader=yaml.BaseLoader)  # nosec B506: it makes strings alone
+        items = yaml.load(f"[{stripped}]", Loader=yaml.BaseLoader)  # nosec B506 # it makes strings alone
     except yaml.YAMLError:
         items = None
     if items is None or not all(isinstance(item, str) for item in items):

@@ -135,7 +135,7 @@ def start_run(run: Run, out: Path, command: Sequence[str], threads: int) -> subp
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     with open(folder / LOG, "wb") as log:
-        return subprocess.Popen(  # nosec B603: this Python and a module of ours, without a shell
+        return subprocess.Popen(  # nosec B603 # this Python and a module of ours, without a shell
             [*command, str(folder)],
             cwd=folder,
             env=environment,

@@ -14,7 +14,7 @@ from recbole_micro.data import missing
 from recbole_micro.errors import UserError
 from recbole_micro.options import declared, hint, known_names, user_models
 from recbole_micro.options.config import Config, own_command_line
-from recbole_micro.options.values import parse, parse_strings, read_yaml
+from recbole_micro.options.values import load_yaml, parse, parse_strings, read_yaml
 
 
 @dataclass(frozen=True)

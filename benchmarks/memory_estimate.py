@@ -83,7 +83,7 @@ def measure(model: str, folder: str, options: list[str]) -> dict:
 
     chosen = {option: parse(value) for option, _, value in (text.partition("=") for text in options)}
     quick = {"data_path": folder, "epochs": 1, "eval_step": 1, "show_progress": False, "state": "ERROR"}
-    quick |= {"train_batch_size": 8192, **chosen}
+    quick |= chosen
     recbole_micro.run(model, SMALL, config_dict=quick)  # what libraries load with their first use
     found: dict = {}
     usual = memory_check.estimate

@@ -44,11 +44,13 @@ class MGCN(MultimodalRecommender):
     def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
         parts = len(sizes.chosen(config))
         per_part = (8 + 3 * config["n_item_layers"]) * sizes.n_items + 4 * sizes.n_users
-        return (6 * sizes.n_nodes + per_part * parts) * config["embedding_size"]
+        rows = 3 * config["train_batch_size"] * (10 + 12 * parts)  # of the batch's nodes
+        pairs = 3 * min(config["train_batch_size"] ** 2, losses.ENTRIES) if config["cl_weight"] else 0
+        return pairs + (6 * sizes.n_nodes + per_part * parts + rows) * config["embedding_size"]
 
     @classmethod
     def n_forward(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
-        return (4 + 6 * len(sizes.chosen(config))) * sizes.n_nodes * config["embedding_size"]
+        return (6 + 9 * len(sizes.chosen(config))) * sizes.n_nodes * config["embedding_size"]
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

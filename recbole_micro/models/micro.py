@@ -36,11 +36,11 @@ class MICRO(ItemGraphRecommender):
     @classmethod
     def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
         share = 1 - math.exp(-config["train_batch_size"] / sizes.n_items)  # of the items, in a batch
-        scores = round(share * sizes.n_items) ** 2
-        if config["contrast_scope"] == "all":
-            scores = min(sizes.n_items, losses.BLOCK) * sizes.n_items
-        contrast = 4 * scores if config["beta"] and config["item_view"] != "none" else 0
-        return super().n_step(config, sizes) + contrast
+        anchors = sizes.n_items if config["contrast_scope"] == "all" else round(share * sizes.n_items)
+        scores = min(anchors, losses.BLOCK) * anchors
+        matrices = 2 + 2 * len(sizes.chosen(config))  # of pairs: within the fused view and every other one
+        contrasts = config["beta"] and config["item_view"] != "none"
+        return super().n_step(config, sizes) + (matrices * scores if contrasts else 0)
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

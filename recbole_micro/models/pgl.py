@@ -45,7 +45,8 @@ class PGL(MultimodalRecommender):
 
     @classmethod
     def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
-        return 8 * sizes.n_nodes * config["embedding_size"] * len(sizes.chosen(config))
+        pairs = 3 * min(config["train_batch_size"] ** 2, losses.ENTRIES) if config["cl_weight"] else 0
+        return pairs + 8 * sizes.n_nodes * config["embedding_size"] * len(sizes.chosen(config))
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)

@@ -78,7 +78,7 @@ class PluginTrainer(RecBoleTrainer):
         self.resumed: Mapping[str, Any] | None = None  # what a resumed training restores with its first epoch
         # RecBole names it by the second: runs that start together, on whatever machines, would share it.
         stem, suffix = os.path.splitext(self.saved_model_file)
-        self.saved_model_file = f"{stem}-{uuid.uuid4().hex[:8]}{suffix}"
+        self.saved_model_file = f"{stem}-{uuid.uuid4().int % 10**8:08}{suffix}"
         if isinstance(self, TraditionalTrainer):  # validated, and so saved, after its only epoch
             self.eval_step = min(self.eval_step, 1)
         if config["device"].type == "cpu":

@@ -35,9 +35,8 @@ def encode_texts(
     columns = list(columns or _text_columns(dataset))
     texts = list(dataset.texts(columns))
     options = {"text": spec, "columns": columns, "modality": modality, "half": half}
-    missing = _encode(dataset, modality, texts, lambda: text_encoder(spec, texts), options, force)
-    _record(dataset, options, [dataset.item_file])
-    return missing
+    sources = [dataset.item_file]
+    return _encode(dataset, modality, texts, lambda: text_encoder(spec, texts), options, force, sources)
 
 
 def encode_images(
@@ -65,10 +64,8 @@ def encode_images(
             f"column image of {dataset.item_file.name} says."
         )
     options = {"image": spec, "modality": modality, "half": half}
-    missing = _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force)
-    files = sorted({Path(path) for path in paths if path})
-    _record(dataset, options, [hash_files(folder, files)])
-    return missing
+    sources = [hash_files(folder, sorted({Path(path) for path in paths if path}))]
+    return _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force, sources)
 
 
 def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
@@ -121,7 +118,9 @@ def _encode(
     load: Callable[[], Encoder],
     options: dict,
     force: bool,
+    sources: list,
 ) -> list[str]:
+    """Encode the items' `inputs` into a feature file and record the step; ids of items left without."""
     target = feature_path(dataset.folder, dataset.name, modality)
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose a --modality.")
@@ -137,6 +136,7 @@ def _encode(
             shards.remove()
             raise
         shards.remove()
+        _record(dataset, options, sources)
     return missing
 
 

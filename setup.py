@@ -50,7 +50,7 @@ EXTRAS = {
         "safetensors>=0.4",
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
-    "dev": ["ruff>=0.6", "mypy>=1.10", "build>=1.2"],  # lint, types and packaging
+    "dev": ["ruff>=0.6", "mypy>=1.10", "build>=1.2", "bandit[toml]>=1.8"],  # lint, types, packaging, security
     "docs": ["mkdocs-material>=9.5"],  # the pages of docs/ as a site; it brings MkDocs
 }
 

@@ -60,7 +60,7 @@ def run_child(
     if threads is not None:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     before = cpu_of_children()
-    done = subprocess.run(
+    done = subprocess.run(  # nosec B603 # what a script of this folder asks for, without a shell
         command, cwd=folder, env=environment, input=text, capture_output=True, text=True, preexec_fn=limit
     )
     ended_by = signal.Signals(-done.returncode).name if done.returncode < 0 else ""

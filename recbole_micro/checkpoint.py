@@ -7,18 +7,18 @@ plain values, SciPy and NumPy objects are tensors, and `torch.load(weights_only=
 import hashlib
 import os
 import pickle
-import uuid
 from collections.abc import Mapping
 from enum import Enum
 from logging import getLogger
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch.nn import Module
 
+from dataset_tools.files import replacing
 from recbole_micro.errors import UserError
 
 if TYPE_CHECKING:  # this module is imported before RecBole is mended
@@ -171,16 +171,39 @@ def trainer_state(trainer: "AbstractTrainer", epoch: int, **more: Any) -> dict[s
 
 
 def write(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write a checkpoint through a temporary file, so that nobody ever reads half of one."""
-    part = Path(f"{path}.{uuid.uuid4().hex}.part")  # machines that share a folder write at the same time
-    try:
-        with open(part, "wb") as file:  # so that a bad path is an OSError, not an error of torch
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write a checkpoint through a temporary file, so that nobody ever reads half of one.
+
+    OSError, which names the path, where the disk is full; then the old one stays.
+    """
+    with replacing(path) as part, open(part, "wb") as file:
+        watched = Watched(file)
+        try:
+            torch.save(state, cast(IO[bytes], watched))
+        except RuntimeError:  # PyTorch's, in place of what the system said
+            if watched.error is not None:
+                raise watched.error from None
+            raise
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class Watched:
+    """A file to write to that remembers what the system refused."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write to the file."""
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed at the end."""
 
 
 def load_checkpoint(path: str | os.PathLike[str], map_location: str | torch.device = "cpu") -> dict[str, Any]:

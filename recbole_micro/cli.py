@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataset_tools.files import FULL, sentence
 from dataset_tools.progress import show_any_character
 from recbole_micro import __version__, distributed, options
 from recbole_micro.commands.arguments import config_files, positive, read_arguments, split_arguments
@@ -52,9 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in FULL:
             raise
-        return refuse(f"{error.filename}: {error.strerror}; choose a path that you may read and write.")
+        return refuse(sentence(error))
     except ModuleNotFoundError as error:
         if error.name is None:
             return refuse(error)

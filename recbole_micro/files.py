@@ -1,39 +1,16 @@
-"""Files that are written whole or not at all, and folders that one process holds."""
+"""Folders that are written whole or not at all, and the folder of a study, which one process holds."""
 
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from dataset_tools.files import PARTIAL, held
 from recbole_micro.errors import UserError
 
-if sys.platform != "win32":
-    import fcntl
-
 LOCK = "lock"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` at the end; a failure leaves `path` as it was."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")  # others may write it at the same time
-    try:
-        yield part
-        os.replace(part, path)
-    except OSError as error:  # a full disk is reported without the file's name
-        error.filename = error.filename or str(path)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -67,14 +44,18 @@ def alone_in(out: Path) -> Iterator[None]:
     UserError where another process holds it: this one would remove the runs of that one.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / LOCK, "w", encoding="utf-8") as file:
-        if sys.platform != "win32":  # no protection there
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"Another process is at work in {out}: wait for it, or choose another --out."
-                ) from None
-        for part in out.glob("*.part"):  # of a process that was killed
-            part.unlink()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(out / LOCK, out, wait=False))
+        except BlockingIOError:
+            raise UserError(
+                f"Another process is at work in {out}: wait for it, or choose another --out."
+            ) from None
+        remove_partial(out)
         yield
+
+
+def remove_partial(out: Path) -> None:
+    """Remove what a process that was killed had not finished writing."""
+    for part in out.glob(f".*{PARTIAL}"):
+        part.unlink()

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tiny, option, tmp_path, capsys
         argv[argv.index("--dataset=tiny")] = "--dataset=ml-100k"  # which is prepared there
     assert cli.main(argv) == 2
     problem = capsys.readouterr().err.splitlines()[-1]
-    assert problem.startswith(f"error: {tmp_path / 'file'}") and "choose a path that you may" in problem
+    assert problem.startswith(f"error: {tmp_path / 'file'}") and "check the path and its" in problem
 
 
 def test_an_absent_package_is_one_line(monkeypatch, capsys):

@@ -9,8 +9,8 @@ from tests.support.processes import ROOT
 
 # From the lowest room to the highest.  Modules beside the rooms count as rooms of their own.
 ORDER = (
-    "errors", "mixing", "files", "distributed", "checkpoint", "data", "nn", "evaluation", "models", "options",
-    "training", "inference", "recbole_patches", "studies", "tuning", "doctor", "commands", "cli",
+    "errors", "mixing", "files", "logs", "distributed", "checkpoint", "data", "nn", "evaluation", "models",
+    "options", "training", "inference", "recbole_patches", "studies", "tuning", "doctor", "commands", "cli",
 )  # fmt: skip
 # Most files of a room: about ten, but of the models, where one file each is the rule.
 SIZE = {"recbole_micro.models": 24}  # one file per model is the rule there

@@ -1,7 +1,6 @@
 """The command line of all commands: what it takes, and how a mistake ends."""
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,12 +17,12 @@ from dataset_tools.commands import (
 from dataset_tools.commands.arguments import Parser
 from dataset_tools.commands.plugins import load_plugins
 from dataset_tools.errors import DataError
+from dataset_tools.files import sentence
 from dataset_tools.progress import show_any_character
 
 PROGRAM = "python -m dataset_tools"
 WHAT = "Make RecBole data sets with modality features: prepare, convert, add features, inspect, export."
 COMMANDS = (prepare, convert, add_features, encode, split, inspect_dataset, export_dataset)
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None, prog: str = PROGRAM) -> int:
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None, prog: str = PROGRAM) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _failed(_sentence(error))
+        return _failed(sentence(error))
     except UnicodeEncodeError as error:  # a file's name: contents are UTF-8 always
         return _failed(
             f"this locale cannot name a file {ascii(error.object)[:80]}; set LC_ALL=C.UTF-8 or PYTHONUTF8=1."
@@ -72,12 +71,3 @@ def parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
 def _failed(reason: object) -> int:
     print(f"error: {reason}", file=sys.stderr)
     return 2
-
-
-def _sentence(error: OSError) -> str:
-    """What the system refused, where, and that nothing was changed."""
-    where = f"{error.filename}: " if error.filename else ""
-    what = error.strerror or " ".join(str(error).split())
-    full = error.errno in FULL or "No space left" in what or "File too large" in what
-    advice = "free some space" if full else "check the path and its permissions"
-    return f"{where}{what}; what was there before is unchanged: {advice}."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_tools.errors import DataError
+from dataset_tools.files import held, write_text
 from dataset_tools.formats.hashing import hash_file
 from dataset_tools.progress import byte_bar
 
@@ -33,6 +34,12 @@ def fetch(base: str, paths: Sequence[str], folder: str | Path) -> list[Path]:
 
 
 def _fetch_one(pooch: Any, url: str, folder: Path) -> Path:
+    """One at a time in a folder, whose records they share; others wait, and find the file there."""
+    with held(folder / f".{RECORDS}.lock", folder):
+        return _fetch_alone(pooch, url, folder)
+
+
+def _fetch_alone(pooch: Any, url: str, folder: Path) -> Path:
     name = url.rsplit("/", 1)[1]
     target, known = folder / name, _read(folder).get(name)
     if target.is_file() and known:
@@ -121,6 +128,4 @@ def _read(folder: Path) -> dict[str, dict]:
 
 
 def _write(folder: Path, records: dict[str, dict]) -> None:
-    partial = folder / f".{RECORDS}.partial"
-    partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, folder / RECORDS)
+    write_text(folder / RECORDS, json.dumps(records, indent=1, sort_keys=True) + "\n")

@@ -1,16 +1,15 @@
 """A data set's folder, written beside its final place and moved there whole."""
 
+import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-if sys.platform != "win32":
-    import fcntl
 
 from dataset_tools.dataset import provenance, summary
 from dataset_tools.dataset.catalog import KnownDataset
@@ -19,7 +18,10 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.encoded import in_shards, write_encoded
 from dataset_tools.features.encoders.registry import text_encoder
 from dataset_tools.features.feature_file import FeatureWriter
+from dataset_tools.files import held
 from dataset_tools.formats.atomic import check_tokens, quote, write_table
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's fcntl.h and fs.h
 
 
 class DatasetFolder:
@@ -32,7 +34,7 @@ class DatasetFolder:
     def __init__(self, data_path: str | Path, name: str, force: bool = False, foreign: bool = False):
         """`foreign`: the caller carries over what else the old folder holds, which is refused otherwise."""
         check_name(name)
-        self.name, self._force, self._foreign, self._lock = name, force, foreign, -1
+        self.name, self._force, self._foreign = name, force, foreign
         self.target = Path(data_path) / name
         self.path = self.target.with_name(f".{name}.partial")
         self._old = self.target.with_name(f".{name}.old")
@@ -41,8 +43,9 @@ class DatasetFolder:
         self._notes: dict[str, int] = {}
         self._remarks: list[str] = []
         self._item_order = ""
-        if self._old.exists() and not self.target.exists():
-            self._old.rename(self.target)
+        if self._old.exists():
+            with suppress(BlockingIOError), held(lock_of(self.target), self.target, wait=False):
+                self._undo()
         self._refuse_existing()
 
     def _refuse_existing(self) -> None:
@@ -64,34 +67,31 @@ class DatasetFolder:
             )
 
     def __enter__(self) -> "DatasetFolder":
-        self._lock = _lock(self.path)
-        try:
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            stack.enter_context(held(lock_of(self.target), self.target))
+            self._undo()
             self._refuse_existing()
-            for leftover in self.path.iterdir():
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        except BaseException:
-            self._give_up()
-            raise
+            shutil.rmtree(self.path, ignore_errors=True)  # of a run that was killed
+            self.path.mkdir()
+            self._holding = stack.pop_all()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is not None:
-            self._give_up()
-            return
-        shutil.rmtree(self._old, ignore_errors=True)
-        if self.target.exists():
-            self.target.rename(self._old)
-        os.rename(self.path, self.target)
-        self._unlock()
-        shutil.rmtree(self._old, ignore_errors=True)
+        with self._holding:
+            try:
+                if kind is None:
+                    shutil.rmtree(self._old, ignore_errors=True)
+                    put_in_place(self.path, self.target, self._old)
+            finally:
+                shutil.rmtree(self.path, ignore_errors=True)
+                if self.target.exists():
+                    shutil.rmtree(self._old, ignore_errors=True)
 
-    def _give_up(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
+    def _undo(self) -> None:
+        """Put back what a run that was killed between two renames had moved away."""
+        if self._old.exists() and not self.target.exists():
+            self._old.rename(self.target)
 
     def write_interactions(self, interactions: Interactions) -> None:
         """`<name>.inter`, or one file per part for interactions with a split; DataError without any."""
@@ -179,21 +179,44 @@ class DatasetFolder:
         provenance.record_step(self.path, self.name, command, options, sources, counts)
 
 
-def _lock(folder: Path) -> int:
-    """Make the folder and wait until no other process works in it; what to close when done, -1 if nothing."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        if sys.platform == "win32":  # no protection against a second process
-            return -1
-        try:
-            lock = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # the process that had the folder has moved it to its place or removed it
-        if folder.exists() and os.path.samestat(os.stat(folder), os.fstat(lock)):
-            return lock
-        os.close(lock)
+def lock_of(target: Path) -> Path:
+    """The lock of a data set's folder: held by who replaces it, shared by who writes files into it."""
+    return target.with_name(f".{target.name}.lock")
+
+
+@contextmanager
+def being_written(path: Path) -> Iterator[None]:
+    """Write a file into a data set's folder while nobody replaces the folder or writes the same file."""
+    folder, own = path.parent, path.with_name(f".{path.name}.lock")
+    with held(lock_of(folder), folder, shared=True), held(own, path):
+        yield
+
+
+def put_in_place(new: Path, target: Path, old: Path) -> None:
+    """Put the folder `new` in the place of `target`, whose folder, where there is one, becomes `old`.
+
+    At once where the system can exchange two folders (Linux, but for NFS); else `target` is away between two
+    renames.
+    """
+    if target.exists() and exchanged(new, target):
+        new.rename(old)
+        return
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+
+
+def exchanged(one: Path, other: Path) -> bool:
+    """Exchange two folders at once, by Linux's renameat2; False where that is not possible."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    paths = os.fsencode(one.absolute()), os.fsencode(other.absolute())
+    return rename is not None and rename(AT_FDCWD, paths[0], AT_FDCWD, paths[1], RENAME_EXCHANGE) == 0
 
 
 def refuse_foreign(target: Path, belongs: Callable[[str], bool]) -> None:

@@ -1,13 +1,13 @@
 """Where a data set came from: `<name>.source.json`, one step per command that wrote into its folder."""
 
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dataset_tools.files import held, write_text
 from dataset_tools.formats.hashing import hash_file
 
 PACKAGES = ("recbole_micro", "numpy", "pyarrow", "scikit-learn")
@@ -32,19 +32,16 @@ def record_step(
     The versions of `packages` are recorded beside those of the usual ones, where they are installed.
     """
     path = source_path(folder, name)
-    steps = read_steps(folder, name)
-    steps.append(
-        {
-            "command": command,
-            "options": dict(options),
-            "sources": [hash_file(source) if isinstance(source, Path) else source for source in sources],
-            "versions": {"python": platform.python_version(), **_versions(PACKAGES + tuple(packages))},
-            "summary": dict(summary),
-        }
-    )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({"name": name, "steps": steps}, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    step = {
+        "command": command,
+        "options": dict(options),
+        "sources": [hash_file(source) if isinstance(source, Path) else source for source in sources],
+        "versions": {"python": platform.python_version(), **_versions(PACKAGES + tuple(packages))},
+        "summary": dict(summary),
+    }
+    with held(path.with_name(f".{path.name}.lock"), path):  # or of two steps at a time one would be lost
+        steps = [*read_steps(folder, name), step]
+        write_text(path, json.dumps({"name": name, "steps": steps}, indent=1) + "\n")
 
 
 def read_steps(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -4,18 +4,20 @@ Columns `item_id:token` (string) and `<modality>:float_seq` (fixed-size list of 
 Rows are joined to items by id, never by position.
 """
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
+from dataset_tools.files import replacing
 from dataset_tools.formats.matrix_checks import check_finite
 from dataset_tools.formats.tables.parquet import whole
 
@@ -52,7 +54,6 @@ class FeatureWriter:
         if width < 1:
             raise DataError(f"The features for {modality!r} have no columns.")
         self.path, self.modality, self.width = Path(path), modality, width
-        self._partial = self.path.with_name(self.path.name + ".partial")
         self._dtype = np.dtype(np.float16 if half else np.float32)
         value = pa.field("element", pa.float16() if half else pa.float32(), nullable=False)
         self._schema = pa.schema(
@@ -69,29 +70,35 @@ class FeatureWriter:
         self._writing: Future[None] | None = None
 
     def __enter__(self) -> "FeatureWriter":
-        self._file = pq.ParquetWriter(
-            self._partial,
-            self._schema,
-            compression="none",
-            use_dictionary=False,
-            write_statistics=False,
-            data_page_size=PAGE_BYTES,
-        )
+        with ExitStack() as stack:
+            part = stack.enter_context(replacing(self.path))
+            self._file = pq.ParquetWriter(
+                part,
+                self._schema,
+                compression="none",
+                use_dictionary=False,
+                write_statistics=False,
+                data_page_size=PAGE_BYTES,
+            )
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def _finish(self, kind: object, error: object, trace: object) -> None:
+        """Write what is left, unless something went wrong, and close the file."""
         try:
             if kind is None:
                 self._flush()
             self._thread.shutdown()
             if kind is None:
                 self._wait()
-            self._file.close()
-            if kind is None:
-                os.replace(self._partial, self.path)
         finally:
             self._thread.shutdown()
-            self._partial.unlink(missing_ok=True)
+            with suppress(OSError) if kind is not None else nullcontext():
+                self._file.close()
 
     @property
     def rows(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_tools.errors import DataError
+from dataset_tools.files import replacing
 from dataset_tools.formats.text_file import reading
 
 # pandas' default missing values: RecBole reads these as "no token", quoted or not
@@ -76,7 +77,7 @@ def finite(value: Any) -> float:
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a header of `name:type` fields and rows of fields that `quote` or `number` made."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
         file.write("\t".join(header) + "\n")
         for row in rows:
             file.write("\t".join(row) + "\n")

@@ -6,6 +6,7 @@ import numpy as np
 
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from dataset_tools.files import replacing
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -45,6 +46,7 @@ def save_plot(dataset: Dataset, path: str | Path) -> Path:
     coverage.set(xlim=(0, 115), xlabel=f"items with features (% of {len(dataset.items):,})")
     coverage.set_title("Coverage")
     figure.suptitle(f"{dataset.name}: {len(found):,} interactions")
-    figure.savefig(path, dpi=120)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=120, format=Path(path).suffix[1:] or "png")
     plt.close(figure)
     return Path(path)

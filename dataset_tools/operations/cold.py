@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset_tools.dataset.interactions import Interactions
+from dataset_tools.files import write_text
 from dataset_tools.operations import splits
 
 
@@ -42,4 +43,4 @@ def withheld(interactions: Interactions) -> dict:
 def write(folder: Path, name: str, record: dict) -> None:
     """Write `<name>.cold.json`."""
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    (folder / f"{name}.cold.json").write_text(text + "\n", encoding="utf-8")
+    write_text(folder / f"{name}.cold.json", text + "\n")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dataset_tools.dataset import provenance, summary
+from dataset_tools.dataset.folder import being_written
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoded import write_encoded
@@ -34,9 +35,8 @@ def encode_texts(
     columns = list(columns or _text_columns(dataset))
     texts = list(dataset.texts(columns))
     options = {"text": spec, "columns": columns, "modality": modality, "half": half}
-    missing = _encode(dataset, modality, texts, lambda: text_encoder(spec, texts), options, force)
-    _record(dataset, options, [dataset.item_file])
-    return missing
+    sources = [dataset.item_file]
+    return _encode(dataset, modality, texts, lambda: text_encoder(spec, texts), options, force, sources)
 
 
 def encode_images(
@@ -64,10 +64,8 @@ def encode_images(
             f"column image of {dataset.item_file.name} says."
         )
     options = {"image": spec, "modality": modality, "half": half}
-    missing = _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force)
-    files = sorted({Path(path) for path in paths if path})
-    _record(dataset, options, [hash_files(folder, files)])
-    return missing
+    sources = [hash_files(folder, sorted({Path(path) for path in paths if path}))]
+    return _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force, sources)
 
 
 def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
@@ -120,21 +118,25 @@ def _encode(
     load: Callable[[], Encoder],
     options: dict,
     force: bool,
+    sources: list,
 ) -> list[str]:
+    """Encode the items' `inputs` into a feature file and record the step; ids of items left without."""
     target = feature_path(dataset.folder, dataset.name, modality)
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose a --modality.")
     shards = Shards(dataset.folder / f".{dataset.name}.{modality}.shards", options, inputs)
-    try:
-        missing = write_encoded(
-            lambda width: FeatureWriter(target, modality, width, options["half"]),
-            dataset.items,
-            shards.encoded(load),
-        )
-    except DataError:  # a mistake, nothing to go on with
+    with being_written(target):
+        try:
+            missing = write_encoded(
+                lambda width: FeatureWriter(target, modality, width, options["half"]),
+                dataset.items,
+                shards.encoded(load),
+            )
+        except DataError:  # a mistake, nothing to go on with
+            shards.remove()
+            raise
         shards.remove()
-        raise
-    shards.remove()
+        _record(dataset, options, sources)
     return missing
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dataset_tools.dataset import provenance, summary
+from dataset_tools.dataset.folder import being_written
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureWriter, feature_path
@@ -53,18 +54,19 @@ def add_features(
     given = Rows(ids, ids_key if ids else None, mapping, row_order)
     matrix = open_source(source, modality, key, bad, column, None if ids else ids_key)
     whose = row_ids(matrix, dataset, given)
-    with FeatureWriter(target, modality, matrix.width, half) as writer:
-        skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped
-        if not writer.rows:
-            if bad.skipped:
-                raise bad.nothing(source)
-            raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
     lists = [Path(path) for path in (ids, mapping) if path]
     files = [_matrix_record(Path(source)), *lists]
     options = {"modality": modality, "row_order": row_order, "key": key, "half": half, "skip_bad": skip_bad}
     options |= {"column": column, "ids_key": ids_key}
-    counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
-    provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
+    with being_written(target):
+        with FeatureWriter(target, modality, matrix.width, half) as writer:
+            skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped
+            if not writer.rows:
+                if bad.skipped:
+                    raise bad.nothing(source)
+                raise DataError(f"{source} has no row for any item of {dataset.name}; check the ids.")
+        counts = summary.of_dataset(dataset, {"rows left out": skipped} if skipped else None)
+        provenance.record_step(dataset.folder, dataset.name, "features", options, files, counts)
     return target
 
 
@@ -74,9 +76,8 @@ def export_text(dataset: Dataset, modality: str, force: bool = False) -> Path:
     target = dataset.folder / f"{dataset.name}.{modality}"
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force.")
-    partial = target.with_name(f".{target.name}.partial")
-    write_text(partial, source)
-    partial.replace(target)
+    with being_written(target):
+        write_text(target, source)
     return target
 
 

@@ -9,6 +9,7 @@ from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import PARTS
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from dataset_tools.files import PARTIAL
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.operations import cold, splits
 
@@ -76,9 +77,10 @@ def _take_along(dataset: Dataset, folder: DatasetFolder, everything: bool) -> No
     parts = {f"{dataset.name}.{part}.inter" for part in PARTS}
     parts |= {f"{dataset.name}.inter", f"{dataset.name}.cold.json"}
     for path in dataset.folder.iterdir():
-        unfinished = path.suffix == ".partial"  # what a killed run left behind
+        if path.suffix in (PARTIAL, ".lock"):  # what a killed run left behind
+            continue
         mine = path.is_file() and path.name.startswith(f"{dataset.name}.")
-        if mine and path.name not in parts and not unfinished:
+        if mine and path.name not in parts:
             _link(path, folder.path / (folder.name + path.name[len(dataset.name) :]))
         elif not mine and everything and path.is_dir():
             shutil.copytree(path, folder.path / path.name, symlinks=True, copy_function=_link)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dataset_tools.features.encoded import SHARD
 from dataset_tools.features.encoders.contract import Encoder
+from dataset_tools.files import replacing, write_text
 from dataset_tools.progress import progress
 
 
@@ -28,7 +29,7 @@ class Shards:
         if not key.is_file() or key.read_text(encoding="utf-8") != self._key:
             self.remove()
             self._folder.mkdir()
-            key.write_text(self._key, encoding="utf-8")
+            write_text(key, self._key)
         encode = None
         starts = range(0, len(self._inputs), SHARD)
         for start in progress(starts, "encoding", len(starts), "shard"):
@@ -36,9 +37,8 @@ class Shards:
             if not path.is_file():
                 encode = encode or load()
                 values, ok = encode(self._inputs[start : start + SHARD])
-                partial = self._folder / "partial.npz"
-                np.savez(partial, values=values, ok=ok)
-                os.replace(partial, path)
+                with replacing(path) as part, open(part, "wb") as file:
+                    np.savez(file, values=values, ok=ok)
             with np.load(path, allow_pickle=False) as shard:
                 yield shard["values"], shard["ok"]
 

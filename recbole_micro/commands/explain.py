@@ -2,9 +2,9 @@
 
 import json
 
+from dataset_tools.files import write_text
 from recbole_micro.commands.arguments import needed, out_file, positive, read_own
 from recbole_micro.commands.card import card
-from recbole_micro.files import write_text
 from recbole_micro.inference.explain import Explainer, Explanation, Neighbour
 from recbole_micro.options import user_models
 from recbole_micro.training.loading import load_data_and_model

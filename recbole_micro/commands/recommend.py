@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dataset_tools.files import write_text
 from dataset_tools.progress import progress
 from recbole_micro import options
 from recbole_micro.commands.arguments import needed, out_file, positive, read_own
 from recbole_micro.errors import UserError
-from recbole_micro.files import write_text
 from recbole_micro.inference.allowed_items import allowed, read_ids
 from recbole_micro.inference.item_columns import ItemColumns
 from recbole_micro.inference.list_files import CSV, KINDS, list_file, with_titles

@@ -133,10 +133,31 @@ def create(config: RecBoleConfig, checked: bool) -> RecBoleDataset:
     )
     own_file = os.path.join(config["checkpoint_dir"], f"{config['dataset']}-{base.__name__}.pth")
     warn_of_pickle(config["dataset_save_path"] or own_file)
+    place = folder_of(config)
     dataset = (extended(base, CheckedFiles) if checked else base)(config)
+    dataset.place = place or folder_of(config)  # it may just have been made
+    check_in_place(config, dataset)
     if config["save_dataset"]:
         dataset.save()
     return dataset
+
+
+def folder_of(config: RecBoleConfig) -> tuple[int, int] | None:
+    """What tells the data set's folder from one that takes its place; None where there is none."""
+    try:
+        found = os.stat(config["data_path"])
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_in_place(config: RecBoleConfig, dataset: RecBoleDataset) -> None:
+    """Raise UserError where another process has replaced the data set's folder since it was first read."""
+    if getattr(dataset, "place", None) not in (None, folder_of(config)):
+        raise UserError(
+            f"Another process has replaced the data set {config['dataset']} in {config['data_path']} while "
+            "it was read: start again."
+        )
 
 
 def warn_of_pickle(file: str) -> None:

@@ -14,6 +14,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column, feature_path
 from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.features.join import ItemIndex, Joined, join
+from recbole_micro.data.dataset import check_in_place
 from recbole_micro.errors import UserError
 
 # Files of a data set that are no features in text form.
@@ -43,11 +44,29 @@ def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
     paths = choose(folder, name, config["modalities"])
     config["modalities"] = list(paths)  # so a checkpoint knows them, whatever files come later
     try:
-        return {
+        loaded = {
             modality: _load(path, modality, tokens, dataset.iid_field) for modality, path in paths.items()
         }
     except DataError as error:
         raise UserError(str(error)) from error
+    check_in_place(config, dataset)
+    return loaded
+
+
+def widths(config: RecBoleConfig, dataset: Dataset) -> dict[str, int]:
+    """How many numbers an item has in each modality that `load` would read; errors as there."""
+    paths = choose(Path(config["data_path"]), dataset.dataset_name, config["modalities"])
+    try:
+        return {m: opened(path, m, dataset.iid_field).width for m, path in paths.items()}
+    except DataError as error:
+        raise UserError(str(error)) from error
+
+
+def opened(path: Path, modality: str, iid_field: str) -> FeatureFile | TextFeatureFile:
+    """A feature file in either form; DataError where it is none."""
+    if path.suffix == ".parquet":
+        return FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
+    return TextFeatureFile(path, modality)
 
 
 def find(folder: Path, name: str) -> dict[str, Path]:
@@ -96,11 +115,8 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
 
 
 def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str) -> Modality:
-    file: FeatureFile | TextFeatureFile
-    if path.suffix == ".parquet":
-        file = FeatureFile(path, modality, (ID_COLUMN, f"{iid_field}:token"))
-    else:
-        file = TextFeatureFile(path, modality)
+    file = opened(path, modality, iid_field)
+    if isinstance(file, TextFeatureFile):
         logger.warning(
             f"{path} is RecBole's text form, which reads slowly; convert it with "
             f"python -m dataset_tools features --input {path} --modality {modality} --name {path.stem}."

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataset_tools.files import replacing
 from recbole_micro.errors import UserError
-from recbole_micro.files import replacing
 
 KINDS = (".csv", ".json", ".jsonl", ".parquet")
 NUMBERS = {"rank": pa.int32(), "score": pa.float32(), "cosine": pa.float32()}  # columns that are no texts

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from recbole_micro.data import features
 from recbole_micro.data.cold_items import without_ids
 from recbole_micro.data.features import Modality
+from recbole_micro.models import memory_check
+from recbole_micro.models.memory import FLOAT, DescribesMemory, Sizes, sampled_graph
 from recbole_micro.models.score_parts import ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import BACKBONES, Backbone
@@ -26,7 +28,7 @@ from recbole_micro.nn.item_graph import ModalityGraph
 from recbole_micro.nn.transform import FeatureTransform
 
 
-class MultimodalRecommender(HoldsTensors, GeneralRecommender):
+class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
     """A recommender whose score is the dot product of a user and an item embedding.
 
     A model defines `__init__`, `forward() -> (user_embeddings [n_users, D], item_embeddings [n_items, D])`
@@ -58,6 +60,7 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)
+        memory_check.check(config, dataset, type(self))
         self.modalities = features.load(config, dataset)
         interactions = dataset.inter_matrix(form="coo")
         self.train_user = torch.from_numpy(interactions.row).long()
@@ -185,6 +188,17 @@ class MultimodalRecommender(HoldsTensors, GeneralRecommender):
 
 class ItemGraphRecommender(MultimodalRecommender):
     """What MICRO and LATTICE share: a chosen backbone, options of the item graphs, the L2 term."""
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        graphs = super().graph_sizes(config, sizes) | sampled_graph(config, sizes)
+        if config["cf_model"] == "MF":
+            graphs |= {"user-item graph": 0, "sampled edges": 0}
+        if config["graph_learning"] != "off" and config["lambda_coeff"] < 1:
+            # The last search, its weights with their gradients, and what it joins with the initial graph.
+            features = len(sizes.chosen(config)) * sizes.n_items * config["embedding_size"] * FLOAT
+            graphs["learned item graphs"] = 3 * graphs["item graphs"] + features
+        return graphs
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)

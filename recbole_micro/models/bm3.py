@@ -1,11 +1,15 @@
 """BM3: Bootstrap Latent Representations for Multi-modal Recommendation (Zhou et al., WWW 2023)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
 
 
@@ -25,6 +29,11 @@ class BM3(MultimodalRecommender):
 
     loss_names = ("user-item", "modalities", "L2")
     needs_negatives = False
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        rows = 2 * config["train_batch_size"] * sum(sizes.chosen(config).values())
+        return rows + 8 * sizes.n_nodes * config["embedding_size"]
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,5 +1,8 @@
 """DA-MRS: Denoising and Aligning Multi-modal Content and User Feedback (Xv et al., KDD 2024)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
@@ -8,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.fixed_graphs import common_users, consistent_knn
@@ -38,6 +42,23 @@ class DAMRS(MultimodalRecommender):
 
     loss_names = ("BPR", "alignment", "neighbours")
     ranks_cold_items = True
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        k = config["knn_k"] * len(sizes.chosen(config)) + config["session_k"] + 1
+        graphs = sizes.item_graph(k)
+        return super().graph_sizes(config, sizes) | {"item graphs": graphs, "shares of neighbours": graphs}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        graphs = len(sizes.chosen(config)) + 1
+        pairs = min(config["train_batch_size"] * sizes.n_items, losses.ENTRIES)
+        products = 3 * pairs if config["nd_weight"] else 0
+        return products + (6 * sizes.n_nodes + 6 * graphs * sizes.n_items) * config["embedding_size"]
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)

@@ -1,16 +1,22 @@
 """EASEKNN: EASE on the interactions (Steck, WWW 2019) beside nearest neighbours by features."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from recbole_micro.errors import UserError
+from recbole_micro.models import memory
+from recbole_micro.models.memory import Sizes
 from recbole_micro.models.score_parts import OwnItems, ScoreParts
 from recbole_micro.models.without_epochs import WithoutEpochs
-from recbole_micro.nn.ease import check_memory, deviations, ease, z_scores
+from recbole_micro.nn.ease import deviations, ease, precision, z_scores
 from recbole_micro.nn.graph import Graph, take_rows
 from recbole_micro.nn.ops import propagate
+
+MATRICES = 4  # of all pairs of items, at the peak of solving and reading
 
 
 class EASEKNN(WithoutEpochs):
@@ -31,6 +37,15 @@ class EASEKNN(WithoutEpochs):
     ranks_cold_items = True
     other_parameter_name = ("item_weights",)
 
+    @classmethod
+    def memory(cls, config: Mapping[str, Any], sizes: Sizes) -> memory.Parts:
+        """EASE's matrices of all pairs of items, beside the rest."""
+        stay, passing = super().memory(config, sizes)
+        _, solved = most_used(sizes.histories, config["ease_items"])
+        number = precision(solved, config["reg_weight"]).itemsize
+        stay["pairs of items"] = MATRICES * number * solved.shape[1] ** 2
+        return stay, passing
+
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         self.reg_weight = config["reg_weight"]
@@ -41,8 +56,7 @@ class EASEKNN(WithoutEpochs):
             for m, weight in self.weights.items()
             if weight
         }
-        self.solved, self.solved_histories = self.most_used(config["ease_items"])
-        check_memory(self.solved_histories, self.reg_weight, config["device"])
+        self.solved, self.solved_histories = most_used(self.histories, config["ease_items"])
         self.item_weights: Tensor | None = None  # B, once it is asked for
 
     def modality_weights(self, config) -> dict[str, float]:
@@ -55,16 +69,6 @@ class EASEKNN(WithoutEpochs):
                 )
         others = max(1, len(self.modalities) - len(given))
         return {m: given.get(m, config["knn_weight"] / others) for m in self.modalities}
-
-    def most_used(self, limit: int) -> tuple[Tensor, Graph]:
-        """The `limit` items with most training interactions (0: all with any), and who has them.
-
-        Their ids, ascending [n], and the users' histories in their numbering [n_users, n].
-        """
-        degree = (self.histories.t_crow[1:] - self.histories.t_crow[:-1]).long()
-        order = torch.sort(degree, descending=True, stable=True).indices[: limit or None]
-        solved = order[degree[order] > 0].sort().values
-        return solved, take_rows(self.histories.transpose(), solved).transpose()
 
     def start_epoch(self) -> None:
         self.solve()
@@ -100,3 +104,15 @@ class EASEKNN(WithoutEpochs):
             found = z_scores(propagate(graph, history))
             result.index_add_(0, self.have[modality], found, alpha=self.weights[modality])
         return result.T
+
+
+def most_used(histories: Graph, limit: int) -> tuple[Tensor, Graph]:
+    """The `limit` items with most training interactions (0: all with any), and who has them.
+
+    Their ids, ascending [n], and the users' histories in their numbering [n_users, n], of all [n_users,
+    n_items].
+    """
+    degree = (histories.t_crow[1:] - histories.t_crow[:-1]).long()
+    order = torch.sort(degree, descending=True, stable=True).indices[: limit or None]
+    solved = order[degree[order] > 0].sort().values
+    return solved, take_rows(histories.transpose(), solved).transpose()

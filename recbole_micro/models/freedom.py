@@ -1,6 +1,8 @@
 """FREEDOM: frozen item graph, denoised user-item graph (Zhou and Shen, ACM MM 2023)."""
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from recbole.data.interaction import Interaction
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from recbole_micro.data.features import Modality
 from recbole_micro.models.base import MultimodalRecommender, of_all
+from recbole_micro.models.memory import Sizes, sampled_graph
 from recbole_micro.models.score_parts import LinearParts, ScoreParts
 from recbole_micro.nn import losses
 from recbole_micro.nn.ops import propagate
@@ -27,6 +30,16 @@ class FREEDOM(MultimodalRecommender):
     """
 
     loss_names = ("BPR", "features")
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        return super().graph_sizes(config, sizes) | sampled_graph(config, sizes)
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        rows = 4 * config["train_batch_size"] * sum(sizes.chosen(config).values())
+        layers = 3 * (config["n_item_layers"] + 1) * sizes.n_items
+        return rows + (6 * sizes.n_nodes + layers) * config["embedding_size"]
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,5 +1,8 @@
 """GRCN: Graph-Refined Convolutional Network for Multimedia Recommendation (Wei et al., ACM MM 2020)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
@@ -7,6 +10,7 @@ from torch.nn import functional as F
 
 from recbole_micro.data.features import Modality
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, bipartite, both_ways
 from recbole_micro.nn.ops import edge_dot, edge_softmax, propagate
@@ -61,6 +65,23 @@ class GRCN(MultimodalRecommender):
 
     loss_names = ("BPR", "L2")
     ranks_cold_items = True
+
+    @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        parts = len(sizes.chosen(config))
+        of_nodes = sizes.n_nodes * (config["embedding_size"] + parts)
+        return of_nodes + parts * sizes.n_users * config["embedding_size"]
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        both = Graph.n_bytes(sizes.n_interactions, sizes.n_users, sizes.n_items)
+        return {"user-item graph": sizes.user_item_graph() + both}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        parts, edges = len(sizes.chosen(config)), 2 * sizes.n_interactions
+        vectors = (12 * parts + 10) * sizes.n_nodes * config["embedding_size"]
+        return vectors + 16 * parts * edges  # what each edge is worth, in every routing step
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

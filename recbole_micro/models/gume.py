@@ -1,11 +1,14 @@
 """GUME: Graphs and User Modalities Enhancement for Long-Tail Recommendation (Lin et al., CIKM 2024)."""
 
+from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_micro.models.memory import Sizes
 from recbole_micro.models.mgcn import MGCN
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, bipartite, normalize
@@ -30,6 +33,20 @@ class GUME(MGCN):
     """
 
     loss_names = ("BPR", "contrast", "L2", "users", "alignment", "extended")
+
+    @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        tables = sizes.n_nodes + len(sizes.chosen(config)) * sizes.n_users
+        return tables * config["embedding_size"]
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        graphs = super().graph_sizes(config, sizes)
+        return graphs | {"shared neighbours": graphs["item graphs"] // len(sizes.chosen(config))}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return super().n_step(config, sizes) + 8 * sizes.n_nodes * config["embedding_size"]
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,9 +1,9 @@
 """LGMRec: Local and Global Graph Learning for Multimodal Recommendation (Guo et al., AAAI 2024)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import combinations
-from typing import cast
+from typing import Any, cast
 
 import torch
 from recbole.config import Config as RecBoleConfig
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, bipartite, normalize
 from recbole_micro.nn.ops import propagate
@@ -38,6 +39,22 @@ class LGMRec(MultimodalRecommender):
     """
 
     loss_names = ("BPR", "contrast", "norms")
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return sum(sizes.chosen(config).values()) * (config["embedding_size"] + config["n_hyperedges"])
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        both = Graph.n_bytes(sizes.n_interactions, sizes.n_users, sizes.n_items)
+        return {"user-item graph": 2 * sizes.user_item_graph() + both}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        parts = len(sizes.chosen(config))
+        among = sizes.n_users if config["contrast_scope"] == "all" else config["train_batch_size"]
+        products = 3 * min(config["train_batch_size"] * among, losses.ENTRIES) if config["cl_weight"] else 0
+        return products + (10 + 8 * parts) * sizes.n_nodes * config["embedding_size"]
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)

@@ -1,9 +1,13 @@
 """MGCN: Multi-View Graph Convolutional Network for Multimedia Recommendation (Yu et al., ACM MM 2023)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, normalize, of_users
 from recbole_micro.nn.knn import knn
@@ -30,6 +34,23 @@ class MGCN(MultimodalRecommender):
     """
 
     loss_names: tuple[str, ...] = ("BPR", "contrast", "L2")
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        of_users = Graph.n_bytes(sizes.n_interactions, sizes.n_users, sizes.n_items)
+        return super().graph_sizes(config, sizes) | {"users' items": of_users}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        parts = len(sizes.chosen(config))
+        per_part = (8 + 3 * config["n_item_layers"]) * sizes.n_items + 4 * sizes.n_users
+        rows = 3 * config["train_batch_size"] * (10 + 12 * parts)  # of the batch's nodes
+        pairs = 3 * min(config["train_batch_size"] ** 2, losses.ENTRIES) if config["cl_weight"] else 0
+        return pairs + (6 * sizes.n_nodes + per_part * parts + rows) * config["embedding_size"]
+
+    @classmethod
+    def n_forward(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return (6 + 9 * len(sizes.chosen(config))) * sizes.n_nodes * config["embedding_size"]
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,5 +1,6 @@
 """MICRO: Latent Structure Mining with Contrastive Modality Fusion (Zhang et al., TKDE 2022)."""
 
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from recbole_micro.data.cold_items import trained_items
 from recbole_micro.data.features import Modality
 from recbole_micro.models.base import ItemGraphRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, histories
@@ -36,6 +38,23 @@ class MICRO(ItemGraphRecommender):
     def needs_negatives(options: Mapping[str, Any]) -> bool:
         """Whether RecBole samples negatives; softmax compares with items that a batch shares instead."""
         return options.get("ranking_loss") != "softmax"
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        reads = config["item_view"] != "none" and config["knn_k"]
+        return super().n_feature_weights(config, sizes) if reads else 0
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        share = 1 - math.exp(-config["train_batch_size"] / sizes.n_items)  # of the items, in a batch
+        anchors = sizes.n_items if config["contrast_scope"] == "all" else round(share * sizes.n_items)
+        scores = min(anchors, losses.BLOCK) * anchors
+        matrices = 2 + 2 * len(sizes.chosen(config))  # of pairs: within the fused view and every other one
+        contrasts = config["beta"] and config["item_view"] != "none"
+        pairs = matrices * scores if contrasts else 0
+        if config["ranking_loss"] == "softmax":  # logits, with the positive's beside them, and their gradient
+            pairs += 4 * config["train_batch_size"] * min(config["softmax_items"], sizes.n_items)
+        return super().n_step(config, sizes) + pairs
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,5 +1,8 @@
 """MMGCN: Multi-modal Graph Convolution Network for Personalized Recommendation (Wei et al., ACM MM 2019)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
@@ -7,6 +10,7 @@ from torch.nn import functional as F
 
 from recbole_micro.data.features import Modality
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
 from recbole_micro.nn.device import HoldsTensors
 from recbole_micro.nn.graph import Graph, bipartite, normalize
@@ -79,6 +83,35 @@ class MMGCN(MultimodalRecommender):
 
     loss_names = ("BPR", "L2")
     ranks_cold_items = True
+
+    @classmethod
+    def inner_widths(cls, config: Mapping[str, Any], sizes: Sizes) -> list[int]:
+        """The width of each modality on the graph: its own, or `latent` where that is smaller."""
+        latent = config["latent"]
+        return [latent if 0 < latent < width else width for width in sizes.chosen(config).values()]
+
+    @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        own = sum(cls.inner_widths(config, sizes))
+        return sizes.n_nodes * config["embedding_size"] + sizes.n_users * own
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        size, total = config["embedding_size"], 0
+        for width, inner in zip(sizes.chosen(config).values(), cls.inner_widths(config, sizes), strict=True):
+            total += (width + 1) * inner if inner < width else 0
+            total += inner * inner + (inner + 1) * size  # the first layer's message, and its own part
+            total += (inner + size * config["concat"] + 1) * size
+        return total
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        return {"user-item graph": sizes.user_item_graph()}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        size = config["embedding_size"]
+        return sizes.n_nodes * sum(7 * inner + 22 * size for inner in cls.inner_widths(config, sizes))
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,5 +1,8 @@
 """PGL: Principal Graph Learning for Multimedia Recommendation (Yu et al., AAAI 2025)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
@@ -8,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes, sampled_graph
 from recbole_micro.models.score_parts import LinearParts, ScoreParts
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import Convolution
@@ -31,6 +35,19 @@ class PGL(MultimodalRecommender):
 
     loss_names = ("BPR", "contrast")
     ranks_cold_items = True
+
+    @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return sizes.n_users * config["embedding_size"] * len(sizes.chosen(config))
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        return super().graph_sizes(config, sizes) | sampled_graph(config, sizes)
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        pairs = 3 * min(config["train_batch_size"] ** 2, losses.ENTRIES) if config["cl_weight"] else 0
+        return pairs + 8 * sizes.n_nodes * config["embedding_size"] * len(sizes.chosen(config))
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)

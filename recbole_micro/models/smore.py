@@ -1,9 +1,13 @@
 """SMORE: Spectrum-based Modality Representation Fusion Graph Convolution (Ong and Khong, WSDM 2025)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from recbole_micro.models.memory import Sizes
 from recbole_micro.models.mgcn import MGCN
 from recbole_micro.nn.graph import Graph, largest
 
@@ -22,6 +26,15 @@ class SMORE(MGCN):
     of the preferences p runs over the d dimensions.  The product, and M, are over the modalities that an
     item has.  https://arxiv.org/abs/2412.14978.  Options and their defaults: `properties/model/SMORE.yaml`.
     """
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        graphs = super().graph_sizes(config, sizes)
+        return graphs | {"fused item graph": graphs["item graphs"]}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return super().n_step(config, sizes) + 20 * sizes.n_items * config["embedding_size"]
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,6 +1,7 @@
 """STAIR: Manipulating Collaborative and Multimodal Information for E-Commerce (Xu et al., AAAI 2025)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import DOUBLE, FLOAT, Sizes
 from recbole_micro.nn.fixed_graphs import shares_of
 from recbole_micro.nn.graph import bipartite, normalize
 from recbole_micro.nn.ops import propagate
-from recbole_micro.nn.whiten import whitened
+from recbole_micro.nn.whiten import all_vectors, whitened
 
 LEAST = 0.1  # b of the first dimension, but for the exponent
 
@@ -37,6 +39,17 @@ class STAIR(MultimodalRecommender):
 
     loss_names = ("BPR",)
     ranks_cold_items = True
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def neighbour_search(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        """That search, or the whitening of the features, whichever takes more."""
+        widest = max(sizes.chosen(config).values())
+        copies = FLOAT + (4 * DOUBLE if all_vectors(sizes.n_items, widest, config["embedding_size"]) else 0)
+        return max(super().neighbour_search(config, sizes), copies * sizes.n_items * widest)
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)

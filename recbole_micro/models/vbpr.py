@@ -1,11 +1,15 @@
 """VBPR: Visual Bayesian Personalized Ranking from Implicit Feedback (He and McAuley, AAAI 2016)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 
@@ -24,6 +28,28 @@ class VBPR(MultimodalRecommender):
 
     loss_names = ("BPR", "L2")
     ranks_cold_items = True
+
+    @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        factors = (2 * sizes.n_users + sizes.n_items) * config["embedding_size"]
+        return factors + sizes.n_items * config["use_bias"]
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return sum(sizes.chosen(config).values()) * (config["embedding_size"] + config["use_bias"])
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        return {}
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 4 * config["train_batch_size"] * sum(sizes.chosen(config).values())
+
+    @classmethod
+    def n_forward(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        copy_of_rows = sizes.n_items * max(sizes.chosen(config).values())
+        return copy_of_rows + 4 * sizes.n_nodes * config["embedding_size"]
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,11 +1,15 @@
 """What models without epochs share: histories, neighbours, scores by users."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from recbole.utils import ModelType
 from torch import Tensor, nn
 
 from recbole_micro.data.features import Modality
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.knn import knn
 
@@ -20,6 +24,25 @@ class WithoutEpochs(MultimodalRecommender):
 
     type = ModelType.TRADITIONAL
     loss_names = ("nothing",)
+    score_copies = 6  # histories, their products, sums
+
+    @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def n_feature_weights(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return 0
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        graphs = super().graph_sizes(config, sizes)
+        graphs["user-item graph"] = Graph.n_bytes(sizes.n_interactions, sizes.n_users, sizes.n_items)
+        return graphs
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

@@ -1,10 +1,8 @@
 """EASE in closed form (Steck, WWW 2019) and scores on one scale per user."""
 
-import psutil
 import torch
 from torch import Tensor
 
-from recbole_micro.errors import UserError
 from recbole_micro.nn.graph import Graph, take_rows
 from recbole_micro.nn.ops import propagate
 
@@ -45,24 +43,6 @@ def ease(histories: Graph, reg_weight: float) -> Tensor:
     matrix = torch.cholesky_inverse(matrix)
     matrix /= -matrix.diagonal().clone()
     return matrix.fill_diagonal_(0).float()
-
-
-def check_memory(histories: Graph, reg_weight: float, device: torch.device) -> None:
-    """Raise UserError where three matrices of all pairs of items are more than the device has free."""
-    per_pair = 3 * precision(histories, reg_weight).itemsize  # measured: 2.4 to 2.9 at the peak
-    n_items = histories.shape[1]
-    wanted = per_pair * n_items**2
-    free = psutil.virtual_memory().available
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    if wanted > free:
-        fit = int((free / per_pair / 2) ** 0.5)
-        raise UserError(
-            f"EASE on {n_items:,} items takes {wanted / 2**30:,.1f} GB of memory, which grows with their "
-            f"square, and {free / 2**30:,.1f} GB are free: set ease_items to {fit:,} or fewer, the items "
-            "with most interactions (the others are ranked by their features), or leave out rare items with "
-            "item_inter_num_interval."
-        )
 
 
 def z_scores(scores: Tensor) -> Tensor:

@@ -63,6 +63,11 @@ class Graph:
         other.__dict__.update({k: fn(v) if torch.is_tensor(v) else v for k, v in self.__dict__.items()})
         return other
 
+    @staticmethod
+    def n_bytes(n_edges: int, n_rows: int, n_cols: int) -> int:
+        """What such a graph holds, `row` and the transpose included, its weights in single precision."""
+        return n_edges * (4 * 4 + 8) + 4 * (n_rows + n_cols + 2)
+
     def to_dense(self) -> Tensor:
         """Dense matrix [n_rows, n_cols], for tests and small graphs."""
         dense = self.val.new_zeros(self.shape)

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 MIN_TAU = 0.03  # exp(1 / tau), summed over all items, stays far inside float32
-_BLOCK = 4096  # rows of a similarity matrix that are held at a time
-_ENTRIES = 1 << 24  # entries of a similarity matrix that are held at a time where its width is any
+BLOCK = 4096  # rows of a similarity matrix that are held at a time
+ENTRIES = 1 << 24  # entries of a similarity matrix that are held at a time where its width is any
 
 
 def bpr(positive: Tensor, negative: Tensor, known: Tensor | None = None) -> Tensor:
@@ -105,7 +105,7 @@ class _ExpRowSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, y, tau):
-        ctx.tau, ctx.height = tau, max(1, _ENTRIES // max(1, len(y)))
+        ctx.tau, ctx.height = tau, max(1, ENTRIES // max(1, len(y)))
         sums = x.new_empty(len(x))
         for start in range(0, len(x), ctx.height):
             weight = _exp(x[start : start + ctx.height], y, tau)
@@ -136,19 +136,19 @@ class _ExpSums(torch.autograd.Function):
     def forward(ctx, x, y, tau):
         ctx.tau = tau
         rows, columns = x.new_empty(len(x)), y.new_zeros(len(y))
-        for start in range(0, len(x), _BLOCK):
+        for start in range(0, len(x), BLOCK):
             weight = _exp_block(x, y, start, tau)
-            rows[start : start + _BLOCK] = weight.sum(1)
+            rows[start : start + BLOCK] = weight.sum(1)
             columns += weight.sum(0)
-        ctx.save_for_backward(x, y, weight if len(x) <= _BLOCK else None)
+        ctx.save_for_backward(x, y, weight if len(x) <= BLOCK else None)
         return rows, columns
 
     @staticmethod
     def backward(ctx, grad_rows, grad_columns):
         x, y, kept = ctx.saved_tensors
         grad_x, grad_y = torch.empty_like(x), torch.zeros_like(y)
-        for start in range(0, len(x), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        for start in range(0, len(x), BLOCK):
+            part = slice(start, start + BLOCK)
             weight = _exp_block(x, y, start, ctx.tau) if kept is None else kept
             grad = (grad_rows[part, None] + grad_columns).mul_(weight)
             grad_x[part] = grad @ y
@@ -163,19 +163,19 @@ class _ExpSumsWithin(torch.autograd.Function):
     def forward(ctx, x, tau):
         ctx.tau = tau
         rows = x.new_empty(len(x))
-        for start in range(0, len(x), _BLOCK):
+        for start in range(0, len(x), BLOCK):
             weight = _exp_block(x, x, start, tau)
             weight[:, start : start + len(weight)].fill_diagonal_(0)
-            rows[start : start + _BLOCK] = weight.sum(1)
-        ctx.save_for_backward(x, weight if len(x) <= _BLOCK else None)
+            rows[start : start + BLOCK] = weight.sum(1)
+        ctx.save_for_backward(x, weight if len(x) <= BLOCK else None)
         return rows
 
     @staticmethod
     def backward(ctx, grad_rows):
         x, kept = ctx.saved_tensors
         grad_x = torch.empty_like(x)
-        for start in range(0, len(x), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        for start in range(0, len(x), BLOCK):
+            part = slice(start, start + BLOCK)
             weight = _exp_block(x, x, start, ctx.tau) if kept is None else kept
             grad = (grad_rows[part, None] + grad_rows).mul_(weight)  # the matrix is symmetric
             if kept is None:
@@ -185,4 +185,4 @@ class _ExpSumsWithin(torch.autograd.Function):
 
 
 def _exp_block(x: Tensor, y: Tensor, start: int, tau: float) -> Tensor:
-    return _exp(x[start : start + _BLOCK], y, tau)
+    return _exp(x[start : start + BLOCK], y, tau)

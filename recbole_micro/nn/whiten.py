@@ -31,9 +31,14 @@ def whitened(modality: Modality, size: int) -> Tensor:
     return result
 
 
+def all_vectors(n_rows: int, width: int, size: int) -> bool:
+    """Whether all singular vectors are computed, in double precision, to keep the first `size`."""
+    return min(n_rows, width) <= max(_DENSE, size)
+
+
 def left_singular_vectors(rows: np.ndarray, size: int) -> np.ndarray:
     """Those of the `size` greatest singular values, or of all that are not zero, [n, <= size]."""
-    if min(rows.shape) <= max(_DENSE, size):
+    if all_vectors(rows.shape[0], rows.shape[1], size):
         vectors, values, _ = scipy.linalg.svd(rows.astype(np.float64), full_matrices=False)
     else:
         start = np.ones(min(rows.shape), dtype=rows.dtype)  # ARPACK draws one otherwise

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import recbole
-import yaml
 from recbole.utils import dataset_arguments, evaluation_arguments, general_arguments, training_arguments
 
 from recbole_micro.errors import UserError, hint
@@ -21,7 +20,7 @@ from recbole_micro.options.schema import (
     parse_declarations,
     read_declarations,
 )
-from recbole_micro.options.values import Loader, parse_strings
+from recbole_micro.options.values import load_yaml, parse_strings
 
 if TYPE_CHECKING:  # Python 3.10 has it elsewhere
     from importlib.resources.abc import Traversable
@@ -77,13 +76,13 @@ def plugin_text(file: str) -> str:
 @lru_cache
 def plugin_defaults(file: str) -> dict[str, Any]:
     """The content of one of the plugin's YAML files.  Shared: copy before changing."""
-    return yaml.load(plugin_text(file), Loader=Loader) or {}
+    return load_yaml(plugin_text(file)) or {}
 
 
 @lru_cache
 def read_defaults(path: str) -> dict[str, Any]:
     """The content of one of RecBole's YAML files.  Shared: copy before changing."""
-    return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Loader) or {}
+    return load_yaml(Path(path).read_text(encoding="utf-8")) or {}
 
 
 def data_defaults(model: str, dataset: str) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import yaml
 
 from recbole_micro.errors import UserError, hint
-from recbole_micro.options.values import Loader, parse, parse_strings, without_tuples
+from recbole_micro.options.values import load_yaml, parse, parse_strings, without_tuples
 
 DECLARATION = re.compile(
     r"(?P<indent> *)(?P<name>[A-Za-z_][\w-]*) *:(?:.*?\s# *\((?P<kind>[^)]*)\)\s*(?P<help>.*))?"
@@ -219,7 +218,7 @@ def parse_declarations(text: str, source: str) -> dict[str, Option]:
 
 def read_declarations(text: str, source: str, kinds_of: Callable) -> dict[str, Option]:
     """The options of a YAML file; `kinds_of(text in brackets, default)` gives their kinds."""
-    defaults = yaml.load(text, Loader=Loader) or {}
+    defaults = load_yaml(text) or {}
     found: dict[str, Option] = {}
     for line in text.splitlines():
         match = DECLARATION.match(line)

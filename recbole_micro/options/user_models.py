@@ -15,7 +15,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import register_metric
 from recbole_micro.models.registry import ALIAS_PACKAGE, MODELS
 from recbole_micro.options import defaults, schema
-from recbole_micro.options.values import Loader, parse_strings
+from recbole_micro.options.values import load_yaml, parse_strings
 
 KINDS = {bool: "bool", int: "int or float", float: "float"}
 _loaded: dict[Path, tuple[str, tuple[str, ...]]] = {}  # file -> (digest of its text, its models)
@@ -119,7 +119,7 @@ def _defaults(path: Path, name: str, model: type) -> str:
         return _inherited(model) + _declared(dict(getattr(model, "defaults", {})))
     text = file.read_text(encoding="utf-8")
     try:
-        if not isinstance(yaml.load(text, Loader=Loader) or {}, dict):
+        if not isinstance(load_yaml(text) or {}, dict):
             raise ValueError("it is no list of `option: value`")
         schema.parse_declarations(text, str(file))
     except (ValueError, yaml.YAMLError) as error:

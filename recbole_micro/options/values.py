@@ -29,6 +29,11 @@ for tag, pattern, first in (
     Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), list(first))
 
 
+def load_yaml(text: str) -> Any:
+    """What a YAML text says: plain values alone, `None` for an empty one; yaml.YAMLError where it is none."""
+    return yaml.load(text, Loader=Loader)  # nosec B506 # a SafeLoader, which makes no objects
+
+
 def parse(text: str) -> Any:
     """The value that a string from the command line or a dictionary stands for.
 
@@ -46,9 +51,9 @@ def parse(text: str) -> Any:
     elif stripped[0] not in "[{\"'":
         # Only flow collections and quotes need the whole of YAML: `a: b` or `# x` are meant as text.
         tag = Loader("").resolve(yaml.ScalarNode, stripped, (True, False))
-        return text if tag.endswith(":str") else yaml.load(stripped, Loader=Loader)
+        return text if tag.endswith(":str") else load_yaml(stripped)
     try:
-        return yaml.load(stripped, Loader=Loader)
+        return load_yaml(stripped)
     except yaml.YAMLError:
         return text
 
@@ -66,7 +71,7 @@ def parse_strings(text: str) -> list[str]:
     if stripped[:1] + stripped[-1:] in ("[]", "()"):
         stripped = stripped[1:-1]
     try:
-        items = yaml.load(f"[{stripped}]", Loader=yaml.BaseLoader)
+        items = yaml.load(f"[{stripped}]", Loader=yaml.BaseLoader)  # nosec B506 # it makes strings alone
     except yaml.YAMLError:
         items = None
     if items is None or not all(isinstance(item, str) for item in items):
@@ -80,7 +85,7 @@ def read_yaml(path: str | Path) -> dict:
     Raises UserError where the file is missing, empty, broken or holds no mapping of names to values.
     """
     try:
-        content = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Loader)
+        content = load_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"The file of options {path} cannot be read ({reason}): check the path.") from error

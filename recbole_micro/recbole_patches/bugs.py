@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 
+from recbole_micro.logs import curves_that_may_fail
 from recbole_micro.recbole_patches.mechanism import Patch
 
 DATASET = "recbole.data.dataset.dataset:Dataset"
@@ -146,7 +147,13 @@ BUGS = (
     ),
     Patch(
         "recbole.utils.logger", "init_logger", "edit",
-        (("logging.FileHandler(logfilepath)", 'logging.FileHandler(logfilepath, encoding="utf-8")'),),
-        LOCALE, "548f4cebce48",
+        (("    fh = logging.FileHandler(logfilepath)",
+          "    from recbole_micro.logs import LogFile; fh = LogFile(logfilepath)"),),
+        f"{LOCALE}  Runs of the same second shared a log; a full disk printed a traceback a line.",
+        "548f4cebce48",
+    ),
+    Patch(
+        "recbole.utils.utils", "get_tensorboard", "wrap", curves_that_may_fail,
+        "A full disk ended the training from within TensorBoard.", "2d129a593b53",
     ),
 )  # fmt: skip

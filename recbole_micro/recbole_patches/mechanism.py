@@ -148,7 +148,8 @@ def edited(function: Callable, edits: Sequence[tuple[str, str]], owner: Any = No
     definition = ast.increment_lineno(ast.parse(source), first - 1).body
     around.body[0].body[:0] = definition  # type: ignore[attr-defined]
     namespace: dict[str, Any] = {}
-    exec(compile(around, inspect.getfile(function), "exec"), function.__globals__, namespace)
+    code = compile(around, inspect.getfile(function), "exec")
+    exec(code, function.__globals__, namespace)  # nosec B102 # RecBole's source with lines of the table
     changed = namespace["method_of"](owner)
     inner = inspect.unwrap(getattr(changed, "__func__", changed))
     inner.__qualname__, inner.__module__ = function.__qualname__, function.__module__

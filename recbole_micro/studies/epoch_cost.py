@@ -12,7 +12,7 @@ from typing import Any
 
 from recbole.data.dataloader import AbstractDataLoader
 
-from recbole_micro.files import write_text
+from dataset_tools.files import write_text
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.values import read_yaml
 from recbole_micro.studies.worker import OPTIONS, RESULT, in_folder

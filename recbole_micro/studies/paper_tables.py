@@ -1,5 +1,6 @@
 """The paper's tables and figures again: everything trained here, the paper's numbers beside ours."""
 
+import html
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from dataset_tools.files import write_text
 from recbole_micro import options
 from recbole_micro.errors import UserError
-from recbole_micro.files import write_text
 from recbole_micro.studies import epoch_cost, paper_figures, report
 from recbole_micro.studies.forecast import duration
 from recbole_micro.studies.pool import Pool, forecast_of, run_all, share_cores
@@ -146,7 +147,7 @@ def reproduce_table(
     write_text(out / "paper.csv", compared.to_csv(index=False))
     write_text(out / "paper.md", markdown(compared, caption))
     shown = report.frame(compared, "{:.4f}", caption)
-    write_text(out / "paper.html", report.document(heading, f"<h1>{heading}</h1>{shown}"))
+    write_text(out / "paper.html", report.document(heading, f"<h1>{html.escape(heading)}</h1>{shown}"))
     report.write(results, out, title, heading, f"<h2>Beside the paper</h2>{shown}")
     return results
 
@@ -174,7 +175,7 @@ def reproduce_figure(
         f"{heading}, mean of {len(seeds)} seed(s).  The paper prints this figure without numbers: only ours "
         "are drawn.  " + paper_figures.NOTES.get(figure, "") + settings_text(fixed, literal)
     )
-    report.write(results, out, title, heading, f"<p>{note}</p>")
+    report.write(results, out, title, heading, f"<p>{html.escape(note)}</p>")
     write_text(out / "paper.md", f"{note}\n\n{(out / 'table.md').read_text(encoding='utf-8')}")
     return results
 

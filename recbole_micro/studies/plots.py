@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dataset_tools.files import replacing
+
 matplotlib.use("Agg")
 WIDTH = 3.5  # inches, a column of a two-column page
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "---", "ooo", "+++")
@@ -29,7 +31,8 @@ STYLE: dict[Any, Any] = {
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure, by its path's ending, and let go of its memory; the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, bbox_inches="tight")
+    with replacing(path) as part:
+        figure.savefig(part, bbox_inches="tight", format=path.suffix[1:])
     plt.close(figure)
     return path
 

@@ -19,7 +19,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from recbole_micro.files import alone_in, write_text
+from dataset_tools.files import write_text
+from recbole_micro.files import alone_in
 from recbole_micro.studies.forecast import Forecast, duration
 from recbole_micro.studies.results import ERROR, is_finished, read_result, write_results
 from recbole_micro.studies.runs import Run
@@ -134,7 +135,7 @@ def start_run(run: Run, out: Path, command: Sequence[str], threads: int) -> subp
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
     with open(folder / LOG, "wb") as log:
-        return subprocess.Popen(
+        return subprocess.Popen(  # nosec B603 # this Python and a module of ours, without a shell
             [*command, str(folder)],
             cwd=folder,
             env=environment,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dataset_tools.files import write_text
 from recbole_micro.evaluation import significance
-from recbole_micro.files import write_text
 from recbole_micro.studies import plots, result_tables
 from recbole_micro.studies.worker import EPOCHS, RESULT, USERS
 
@@ -26,6 +26,7 @@ thead th { border-bottom: 2px solid #444; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 20rem; max-width: 30rem; }
 figure img { max-width: 100%; height: auto; } figcaption { color: #444; font-size: .9rem; }
 """
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def write(
@@ -213,9 +214,10 @@ def page_text(
 
 
 def document(heading: str, body: str) -> str:
-    """A whole HTML page."""
+    """A whole HTML page, in which no script runs and nothing is fetched, whatever its texts say."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(heading)}</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
     )
@@ -232,5 +234,5 @@ def figure_text(path: Path, text: str) -> str:
 def frame(table: pd.DataFrame, digits: str, caption: str) -> str:
     """A table of any content as HTML; `digits` formats its floats, such as `{:.4f}`."""
     text = table.to_html(index=False, border=0, na_rep="", float_format=digits.format, escape=True)
-    text = text.replace("<thead>", f"<caption><span>{caption}</span></caption><thead>", 1)
+    text = text.replace("<thead>", f"<caption><span>{html.escape(caption)}</span></caption><thead>", 1)
     return f'<div class="wide">{text}</div>'

@@ -11,10 +11,11 @@ from recbole.config import Config as RecBoleConfig
 from recbole.data.dataloader import AbstractDataLoader
 from recbole.evaluator import Evaluator
 
+from dataset_tools.files import write_text
 from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
-from recbole_micro.files import alone_in, write_text
+from recbole_micro.files import alone_in
 from recbole_micro.options.values import read_yaml
 from recbole_micro.studies.runs import Run
 from recbole_micro.studies.worker import OPTIONS, RESULT, USERS, record_users, write_users

@@ -14,7 +14,7 @@ from recbole_micro.data import missing
 from recbole_micro.errors import UserError
 from recbole_micro.options import declared, hint, known_names, user_models
 from recbole_micro.options.config import Config, own_command_line
-from recbole_micro.options.values import Loader, parse, parse_strings, read_yaml
+from recbole_micro.options.values import load_yaml, parse, parse_strings, read_yaml
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,6 @@ def check_runs(runs: Iterable[Run]) -> None:
     checked = {(run.model, run.label): run for run in runs}
     with own_command_line({}):
         for run in checked.values():
-            config = Config(config_dict=yaml.load(run.text, Loader=Loader))
+            config = Config(config_dict=load_yaml(run.text))
             if missing.missing_files(config):
                 missing.provide(config["dataset"], Path(config["data_path"]))

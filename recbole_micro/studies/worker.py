@@ -23,10 +23,10 @@ from recbole.data.dataloader import AbstractDataLoader
 from recbole.evaluator import Evaluator
 from recbole.utils.logger import RemoveColorFilter
 
+from dataset_tools.files import replacing, sentence, write_text
 from recbole_micro.checkpoint import last_file, plain, plain_config
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.ranking import PLAIN, rankings
-from recbole_micro.files import write_text
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.values import read_yaml
 from recbole_micro.training.experiment import build
@@ -48,8 +48,10 @@ def in_folder(task: Callable[[Path], object], argv: list[str]) -> int:
     log_to_stderr()
     try:
         task(Path(argv[0]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # not of a file
+            raise
+        print(f"error: {sentence(error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return 2
     return 0
 
@@ -152,9 +154,8 @@ def write_users(
     columns: dict[str, Any] = {"user": list(dataset.id2token(dataset.uid_field, np.asarray(users)))}
     known = [name for name in values if not math.isnan(test_result[front + name])]
     columns |= {name: np.asarray(values[name], dtype=np.float64) for name in known}
-    part = path.with_suffix(".part")
-    pq.write_table(pa.table(columns), part)
-    os.replace(part, path)
+    with replacing(path) as part:
+        pq.write_table(pa.table(columns), part)
 
 
 def write_epochs(path: Path, losses: dict[int, float], validations: Mapping[int, Mapping]) -> None:

@@ -12,9 +12,11 @@ from recbole.data.dataloader import AbstractDataLoader
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import Trainer
-from recbole.utils import dataset_arguments, get_model, get_trainer, init_seed
+from recbole.utils import ModelType, dataset_arguments, get_model, get_trainer, init_seed
 
 from recbole_micro.errors import UserError
+from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.memory_check import check as check_memory
 
 # Options on which the data depend.
 DATA_ARGUMENTS = {
@@ -92,6 +94,10 @@ def build(config: RecBoleConfig, trainer: bool = True) -> Experiment:
                 )
     rank = config["local_rank"] + (config["offset"] or 0)
     init_seed(config["seed"] + rank, config["reproducibility"])
+    if config["MODEL_TYPE"] != ModelType.DECISIONTREE and not issubclass(
+        config.model_class, MultimodalRecommender
+    ):  # those check it themselves, however they are made
+        check_memory(config, train_data._dataset, config.model_class)
     with missing_columns(config):
         model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
     if not trainer:

@@ -15,6 +15,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import Trainer
 from recbole.utils import ModelType, init_logger
 
+from dataset_tools.files import replacing
 from recbole_micro.checkpoint import check_ids, last_file, load_checkpoint, restore
 from recbole_micro.distributed import from_first
 from recbole_micro.errors import UserError
@@ -96,7 +97,7 @@ def resume(experiment: Experiment, checkpoint: str) -> None:
         go_on(trainer, state["last"], checkpoint)
         return
     if config["local_rank"] == 0:
-        shutil.copyfile(checkpoint, own_file)
+        copy(checkpoint, own_file)
     if not config["single_spec"]:
         dist.barrier()
     if experiment.valid_data:
@@ -116,12 +117,18 @@ def go_on(trainer: Trainer, last: Mapping[str, Any], checkpoint: str) -> None:
         if not os.path.isfile(best):
             raise UserError(f"The best state {best} is not beside {checkpoint}: put it back, or train anew.")
         if trainer.config["local_rank"] == 0:
-            shutil.copyfile(best, trainer.saved_model_file)
+            copy(best, trainer.saved_model_file)
     trainer.best_valid_result = as_metrics(last["best_valid_result"])
     trainer.train_loss_dict = dict(last["train_loss"])
     trainer.validations = {epoch: as_metrics(result) for epoch, result in last["validations"]}
     if trainer.config["single_spec"]:
         trainer.resumed = last
+
+
+def copy(source: str, target: str) -> None:
+    """Copy a checkpoint, whole or not at all."""
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
 
 
 def how_to_resume(trainer: Trainer) -> str:

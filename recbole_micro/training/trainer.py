@@ -1,7 +1,7 @@
 """RecBole's trainers as the plugin runs them: epochs, evaluation, optimiser, checkpoints, log lines."""
 
-import itertools
 import os
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
 from logging import LoggerAdapter, getLogger
@@ -30,8 +30,6 @@ from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selectin
 from recbole_micro.options.decay import per_step
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
-
-_trainers = itertools.count(1)  # numbers this process's trainers in the names of their checkpoints
 
 
 class MetricLines(LoggerAdapter):
@@ -80,9 +78,9 @@ class PluginTrainer(RecBoleTrainer):
         self.epoch, self.step = 0, 0
         self.keeps_last = False
         self.resumed: Mapping[str, Any] | None = None  # what a resumed training restores with its first epoch
-        # RecBole names it by the second: runs that start together would overwrite each other's.
+        # RecBole names it by the second: runs that start together, on whatever machines, would share it.
         stem, suffix = os.path.splitext(self.saved_model_file)
-        self.saved_model_file = f"{stem}-{os.getpid()}-{next(_trainers)}{suffix}"
+        self.saved_model_file = f"{stem}-{uuid.uuid4().int % 10**8:08}{suffix}"
         if isinstance(self, TraditionalTrainer):  # validated, and so saved, after its only epoch
             self.eval_step = min(self.eval_step, 1)
         if config["device"].type == "cpu":

@@ -120,7 +120,8 @@ def session(address: str | None) -> Iterator[Any]:
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
-    short = "/tmp" if os.path.isdir("/tmp") else None  # the names of sockets have 107 characters at most
+    # The names of sockets have 107 characters at most; the folder in it is a new one of ours.
+    short = "/tmp" if os.path.isdir("/tmp") else None  # nosec B108 # see above
     with tempfile.TemporaryDirectory(prefix="tune-", dir=short, ignore_cleanup_errors=True) as folder:
         try:
             if address:

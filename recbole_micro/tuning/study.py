@@ -15,10 +15,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from dataset_tools.files import write_text
 from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
-from recbole_micro.files import write_text
+from recbole_micro.files import alone_in
 from recbole_micro.options import user_models
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.defaults import declared
@@ -74,13 +75,14 @@ def tune(
     seed = int(config["seed"])
     if engine == "ray":
         study["grace"] = more["grace"] = ray_engine.grace_period(config, more.get("grace"))
-    start_study(out, study)
-    journal = Journal(out / TRIALS, config["protocol"])
-    if engine == "ray":
-        ray_engine.search(space, algo, trials, options, config, journal, seed, **more)
-    else:
-        search_here(space, algo, trials, options, config, journal, seed, objective)
-    return measure_winner(journal, options, config, out, seed, command)
+    with alone_in(out):  # two at a time would overwrite each other's trials
+        start_study(out, study)
+        journal = Journal(out / TRIALS, config["protocol"])
+        if engine == "ray":
+            ray_engine.search(space, algo, trials, options, config, journal, seed, **more)
+        else:
+            search_here(space, algo, trials, options, config, journal, seed, objective)
+        return measure_winner(journal, options, config, out, seed, command)
 
 
 def search_here(
@@ -121,7 +123,6 @@ def start_study(out: Path, study: Mapping) -> None:
         raise UserError(
             f"{out} holds a study with other options: choose another --out, or remove that folder."
         )
-    out.mkdir(parents=True, exist_ok=True)
     write_text(file, text)
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
+from dataset_tools.files import write_text
 from recbole_micro.errors import UserError
-from recbole_micro.files import write_text
 
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
 

@@ -9,6 +9,7 @@ ROOT = Path(dataset_tools.__file__).parent
 ROOMS = [  # from low to high
     "errors",
     "progress",
+    "files",
     "formats",
     "features",
     "dataset",

@@ -1,6 +1,6 @@
 """EASEKNN against its equations."""
 
-from types import SimpleNamespace
+import re
 
 import numpy as np
 import pytest
@@ -8,8 +8,12 @@ import torch
 
 import recbole_micro
 from recbole_micro.errors import UserError
+from recbole_micro.models import easeknn, memory_check
+from recbole_micro.models.easeknn import most_used
+from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import ease as closed_form
 from recbole_micro.nn.graph import histories
+from recbole_micro.options.config import Config
 from recbole_micro.training import quick_start
 from tests.models.shared import WithoutEpochsTests
 from tests.models.test_contentknn import neighbours
@@ -77,11 +81,21 @@ class TestEASEKNN(WithoutEpochsTests):
             self.make(bench, modality_weights={"visual": weight})
 
     def test_too_many_items_for_the_memory_are_refused_with_the_way_out(self, bench, monkeypatch):
-        free = SimpleNamespace(available=2 * 3 * 4 * 21**2)  # half of it may be taken
-        monkeypatch.setattr(closed_form.psutil, "virtual_memory", lambda: free)
-        with pytest.raises(UserError, match="ease_items to 21 or fewer"):
-            self.make(bench)
-        assert len(self.make(bench, ease_items=21).solved) == 21
+        monkeypatch.setattr(easeknn, "MATRICES", 10**6)
+        monkeypatch.setattr(memory_check, "free_memory", lambda device: 2**33)
+        monkeypatch.setitem(memory_check.LEAST, "ease_items", 1)
+        with pytest.raises(UserError, match="pairs of items [0-9.]+ GB.* set ease_items=([0-9]+)") as caught:
+            self.make(bench, reg_weight=1e4)
+        fits = int(re.search("ease_items=([0-9]+)", str(caught.value))[1])
+        assert len(self.make(bench, reg_weight=1e4, ease_items=fits).solved) == fits
+
+    def test_matrices_of_the_chosen_items_are_counted(self, bench):
+        model = self.make(bench, ease_items=21)
+        config = Config(self.name, "world", config_dict=bench.world.config(ease_items=21, reg_weight=1e4))
+        sizes = Sizes(config, bench.data, with_features=True)
+        assert torch.equal(most_used(sizes.histories, 21)[0], model.solved)
+        stay, _ = easeknn.EASEKNN.memory(config, sizes)
+        assert stay["pairs of items"] == easeknn.MATRICES * 4 * 21**2
 
     def test_the_checkpoint_keeps_the_solution(self, tmp_path, monkeypatch):
         world = worlds.build(tmp_path)

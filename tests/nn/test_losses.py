@@ -25,7 +25,7 @@ def double_loop(a, b, tau):
 
 @pytest.fixture(params=[4096, 3], ids=["one block", "blocks of 3"])
 def block(request, monkeypatch):
-    monkeypatch.setattr(losses, "_BLOCK", request.param)
+    monkeypatch.setattr(losses, "BLOCK", request.param)
 
 
 @pytest.mark.parametrize("tau", [0.05, 0.5, 2.0])
@@ -57,7 +57,7 @@ def test_info_nce_is_finite_at_the_smallest_tau_and_refuses_less():
 
 @pytest.fixture(params=[1 << 24, 10], ids=["one block", "rows one by one"])
 def entries(request, monkeypatch):
-    monkeypatch.setattr(losses, "_ENTRIES", request.param)
+    monkeypatch.setattr(losses, "ENTRIES", request.param)
 
 
 @pytest.mark.parametrize("wider", [False, True], ids=["among the batch", "among all"])

@@ -42,7 +42,7 @@ def test_a_killed_study_goes_on_to_the_same_table(die, stand_in, tmp_path, monke
 KILLED = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from recbole_micro import files
+from dataset_tools import files
 from recbole_micro.studies import pool, results
 from tests.studies.shared import runs
 moment, out, command = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
@@ -54,7 +54,7 @@ def die():
 def write_text(path, text):
     written.append(path.name)
     if path.name == moment and written.count(moment) == 3:
-        path.with_name(path.name + ".part").write_text(text[: len(text) // 2])
+        path.with_name(f".{path.name}.1.partial").write_text(text[: len(text) // 2])
         die()
     original(path, text)
 
@@ -82,8 +82,8 @@ def test_a_study_whose_parent_is_killed_goes_on_to_the_same_table(
     stop = {"DIE": "wait", "ONLY": third} if moment == "training" else {}
     ran = run_code(KILLED, moment, str(out), *command, cwd=tmp_path, **stop)
     assert ran.returncode == -signal.SIGKILL, ran.stderr
-    torn = [path.name for path in out.rglob("*.part")]
-    assert torn == ([] if moment == "training" else [f"{moment}.part"])
+    torn = [path.name for path in out.rglob(".*.partial")]
+    assert torn == ([] if moment == "training" else [f".{moment}.1.partial"])
     assert sum(results_module.is_finished(run, out) for run in runs()) == finished
     assert len(pd.read_csv(out / "results.csv")) == 6  # the last one that was written, whole
     assert (out / "runs" / third).is_dir()
@@ -93,7 +93,7 @@ def test_a_study_whose_parent_is_killed_goes_on_to_the_same_table(
     assert len(calls.read_text().split()) == 6 + repeated
     pool.run_all(runs(), tmp_path / "whole", command=command)
     assert (out / "results.csv").read_bytes() == (tmp_path / "whole" / "results.csv").read_bytes()
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob("*.partial"))
 
 
 def test_workers_are_killed_with_the_parent(tmp_path, monkeypatch):

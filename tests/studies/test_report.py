@@ -14,10 +14,10 @@ from matplotlib.image import imread
 
 from recbole_micro.studies import report
 from recbole_micro.studies.results import named_rankings
-from recbole_micro.studies.worker import EPOCHS
+from recbole_micro.studies.worker import EPOCHS, USERS
 from tests.support.processes import run_python
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 
 
@@ -149,9 +149,11 @@ document.title = JSON.stringify({...found, images: images.length, blank, wide});
 def in_browser(page: str, folder, width: int) -> dict:
     """What MEASURE finds on the page in a window of that width.
 
-    Headless windows have a least width of their own, so the page is in a frame.
+    Headless windows have a least width of their own, so the page is in a frame; its policy would not let the
+    measurement run.
     """
-    (folder / "inner.html").write_text(page.replace("</body>", f"{MEASURE}</body>"))
+    measured = page.replace(report.POLICY, "").replace("</body>", f"{MEASURE}</body>")
+    (folder / "inner.html").write_text(measured)
     listen = "frame.onload = () => document.title = frame.contentDocument.title"
     frame = (
         f'<iframe id="frame" src="inner.html" style="width: {width}px; height: 800px; border: 0"></iframe>'
@@ -188,6 +190,62 @@ def test_a_browser_shows_all_pictures_and_nothing_beyond_the_edge(width, study, 
         broken = page.replace("<h1>", '<img src="data:image/png;base64,AAAA"><h1 style="width: 50rem">')
         found = in_browser(broken, browser, width)
         assert found["scroll"] > width and found["blank"] == 1
+
+
+# What somebody may write where a name is expected.
+SCRIPT = "<script>document.title = 'it ran'</script>"
+HOSTILE = f"""\"><img src=x onerror="document.title='it ran'">{SCRIPT}"""
+
+
+def hostile_page(study, heading=None):
+    """A report in whose every name and text there is a script."""
+    results, out = study
+    for folder in results["folder"][:-1]:
+        users = pd.read_parquet(out / folder / USERS)
+        users.assign(user=[f"{HOSTILE}{user}" for user in users["user"]]).to_parquet(out / folder / USERS)
+    texts = {name: results[name].astype(str) + HOSTILE for name in ("label", "model", "protocol")}
+    results = results.assign(**texts, error=HOSTILE, **{"cf_model": HOSTILE, f"preset{HOSTILE}": 1})
+    return report.write(results, out, HOSTILE, heading)
+
+
+def in_tags(text):
+    """Names of the tags and attributes of a page."""
+    found = set()
+
+    class Names(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            found.update([tag, *(name for name, _ in attrs)])
+
+    Names().feed(text)
+    return found
+
+
+def test_a_script_in_a_name_is_text(study):
+    text = hostile_page(study).read_text()
+    assert text.count("&lt;script&gt;document.title") > 20
+    names = in_tags(text)
+    assert "img" in names and "script" not in names and not [name for name in names if name.startswith("on")]
+    page = report.document(HOSTILE, report.frame(pd.DataFrame({HOSTILE: [HOSTILE]}), "{}", HOSTILE))
+    assert not {"script", "onerror", "img"} & in_tags(page)
+
+
+def title_in_browser(text, folder):
+    """The title of a page after it has been shown."""
+    folder.mkdir(exist_ok=True)
+    (folder / "page.html").write_text(text)
+    flags = [*QUIET, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000", "--dump-dom"]
+    shown = run_python(*flags, (folder / "page.html").as_uri(), program=BROWSER).stdout
+    return html.unescape(re.search("<title>(.*?)</title>", shown, re.DOTALL)[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BROWSER, reason="no browser")
+def test_no_script_runs_in_a_browser(study, tmp_path):
+    text = hostile_page(study, "A report").read_text()
+    assert title_in_browser(text, tmp_path / "browser") == "A report"
+    broken = text.replace("<h1>", f"{SCRIPT}<h1>")  # as if a name were not escaped
+    assert title_in_browser(broken, tmp_path / "browser") == "A report", "the page's policy forbids scripts"
+    assert title_in_browser(broken.replace(report.POLICY, ""), tmp_path / "browser") == "it ran"
 
 
 def test_a_cold_start_result_of_an_earlier_version_has_todays_names():

@@ -6,11 +6,11 @@ import numpy as np
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders.contract import Encoder
-from dataset_tools.features.encoders.hub import BATCH, device, load_model
+from dataset_tools.features.encoders.hub import BATCH, device, load_model, named
 
 
 def load(model: str) -> Encoder:
-    """The image side of a CLIP model, by its name on the hub or a folder."""
+    """The image side of a CLIP model, by its name on the hub (`NAME@REVISION`) or a folder."""
     try:
         import torch
         from PIL import Image
@@ -20,8 +20,12 @@ def load(model: str) -> Encoder:
             "This encoder needs transformers and pillow; run pip install 'recbole_micro[encoders]'."
         ) from None
     where = device()
-    network = load_model(model, lambda: CLIPVisionModelWithProjection.from_pretrained(model).to(where).eval())
-    processor = load_model(model, lambda: AutoImageProcessor.from_pretrained(model))
+    name, revision = named(model)
+    network = load_model(
+        model,
+        lambda: CLIPVisionModelWithProjection.from_pretrained(name, revision=revision).to(where).eval(),
+    )
+    processor = load_model(model, lambda: AutoImageProcessor.from_pretrained(name, revision=revision))
 
     def encoder(paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         values = np.zeros((len(paths), network.config.projection_dim), dtype=np.float32)

@@ -1,6 +1,7 @@
 """Models with weights, by their name on the Hugging Face hub or a folder."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from dataset_tools.errors import DataError
@@ -14,6 +15,12 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def named(model: str) -> tuple[str, str | None]:
+    """The name and the revision (a commit, a tag) of `NAME@REVISION`; a folder has none."""
+    name, at, revision = model.rpartition("@")
+    return (name, revision) if at and name and not Path(model).is_dir() else (model, None)
 
 
 def load_model(model: str, build: Callable[[], Model]) -> Model:

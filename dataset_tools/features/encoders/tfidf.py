@@ -15,7 +15,8 @@ def load(model: str, corpus: Sequence[str], width: int = WIDTH) -> Embed:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    words = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(corpus) > 100 else 1, token_pattern=r"\b\w+\b")
+    word, least = r"\b\w+\b", 2 if len(corpus) > 100 else 1
+    words = TfidfVectorizer(sublinear_tf=True, min_df=least, token_pattern=word)
     try:
         matrix = words.fit_transform(corpus)
     except ValueError:

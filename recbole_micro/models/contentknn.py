@@ -1,8 +1,12 @@
 """ContentKNN: nearest neighbours by features, without training (Pazzani and Billsus, 2007)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from recbole_micro.models.memory import Sizes
 from recbole_micro.models.score_parts import OwnItems, ScoreParts
 from recbole_micro.models.without_epochs import WithoutEpochs
 from recbole_micro.nn.graph import mix
@@ -23,6 +27,12 @@ class ContentKNN(WithoutEpochs):
     """
 
     ranks_cold_items = True
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        graphs = super().graph_sizes(config, sizes)
+        graphs["item graphs"] *= 2  # each modality's, and their sum
+        return graphs
 
     def __init__(self, config, dataset):
         super().__init__(config, dataset)

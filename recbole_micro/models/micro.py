@@ -45,6 +45,15 @@ class MICRO(ItemGraphRecommender):
         return super().n_feature_weights(config, sizes) if reads else 0
 
     @classmethod
+    def n_embeddings(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
+        return super().n_embeddings(config, sizes) + (sizes.n_items if config["item_bias"] else 0)
+
+    @classmethod
+    def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
+        own = Graph.n_bytes(sizes.n_interactions, sizes.n_users, sizes.n_items)
+        return {**super().graph_sizes(config, sizes), "own items": own}
+
+    @classmethod
     def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
         share = 1 - math.exp(-config["train_batch_size"] / sizes.n_items)  # of the items, in a batch
         anchors = sizes.n_items if config["contrast_scope"] == "all" else round(share * sizes.n_items)

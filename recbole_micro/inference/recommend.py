@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +79,9 @@ def user_ids(dataset: Dataset, users: str | Sequence[str]) -> np.ndarray:
         if users == "all":
             return np.arange(1, dataset.user_num)
         users = parse_strings(users)
+    if not isinstance(users, Iterable):
+        raise UserError(f"users is {users!r}: give a list of ids as in the .inter file, or `all`.")
+    users = list(users)
     known = dataset.field2token_id[field]
     unknown = [str(user) for user in users if str(user) not in known]
     if unknown or not len(users):

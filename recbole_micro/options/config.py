@@ -107,7 +107,9 @@ class Config(RecBoleConfig):
 
     def _get_model_and_dataset(self, model, dataset):
         """(model name, model class, data set name); arguments go before the options `model` and `dataset`."""
-        external = self.external_config_dict
+        external, launch = self.external_config_dict, defaults.declared("", "")
+        for name in (name for name in OWN_NAMES if name in external):  # they say which others there are
+            external[name] = launch[name].read(external[name], self.origin[name])
         if external.get("plugins"):
             external["plugins"] = user_models.load(external["plugins"])
         if external.get("resume") == "last":
@@ -192,6 +194,8 @@ class Config(RecBoleConfig):
         checks.check_metrics(final)
         if not final.get("benchmark_filename"):
             checks.check_split(final["eval_args"])
+        checks.check_state(final["state"])
+        checks.check_clipping(final["clip_grad_norm"])
         checks.check_negatives(final["train_neg_sample_args"] or {})
         final["metrics"] = metrics_of(final)
         checks.check_modes((final["eval_args"] or {}).get("mode", "full"), final["metrics"])

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataset_tools.formats.names import from_system
 from dataset_tools.progress import show_any_character
 from recbole_micro import __version__, distributed, options
 from recbole_micro.errors import UserError, hint, install_command
@@ -22,6 +23,11 @@ if TYPE_CHECKING:  # it would make every command start later
 
 # Options of `recbole_micro.run` rather than of Config.
 LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
+# Options that name files and folders.
+FILES = {
+    *("data_path", "checkpoint_dir", "config_files", "plugins", "resume"),
+    *("checkpoint", "new_items", "out", "space"),
+}
 # Headings in the help by file of options.
 SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launch.yaml": "Launch"}
 
@@ -32,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     What the user can mend (UserError, a path that cannot be read or written, an absent package) becomes one
     line on stderr and code 2, an interrupt one line and code 130.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    argv = as_typed(sys.argv[1:]) if argv is None else argv
     code = 0
     show_any_character()
     try:
@@ -275,6 +281,16 @@ def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, 
             raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
         position += 1
     return own, rest
+
+
+def as_typed(argv: list[str]) -> list[str]:
+    """The process's words as the text that they stand for, whatever the locale; names of files as they are."""
+    parts = [option(word) for word in argv]
+    waiting = ["", *("" if equals else name for name, equals, _ in parts)]  # for a value in the next word
+    return [
+        word if {name, before} & FILES else from_system(word)
+        for word, (name, *_), before in zip(argv, parts, waiting, strict=False)
+    ]
 
 
 def option(argument: str) -> tuple[str, str, str]:

@@ -40,8 +40,8 @@ class CheckedFiles(RecBoleDataset):
         if field not in self.inter_feat:
             raise UserError(
                 f"{self.config['model']} reads sequences: of a fixed split it needs the column "
-                f"{field}:token_seq, each row's earlier items.  Write that column, or give the interactions in "
-                f"one file, {self.dataset_name}.inter, which eval_args splits."
+                f"{field}:token_seq, each row's earlier items.  Write that column, or give the "
+                f"interactions in one file, {self.dataset_name}.inter, which eval_args splits."
             )
         super()._benchmark_presets()
 

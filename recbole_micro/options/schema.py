@@ -105,9 +105,9 @@ class Kind:
     def _read_str(self, value):
         if isinstance(value, os.PathLike):
             return os.fspath(value)
-        if not isinstance(value, (str, int, float)):
-            raise Refused
         text = str(value)
+        if not isinstance(value, (str, int, float)) or "\0" in text:  # no file can be named so
+            raise Refused
         quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
         return text[1:-1] if quoted else text
 

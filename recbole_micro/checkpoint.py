@@ -7,6 +7,7 @@ plain values, SciPy and NumPy objects are tensors, and `torch.load(weights_only=
 import hashlib
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from enum import Enum
 from logging import getLogger
@@ -220,14 +221,20 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: str | torch.devi
                 "give another .pth file, or train the model again."
             )
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # PyTorch does not look at the checksums that it writes
+        if damaged:
+            raise zipfile.BadZipFile(f"a wrong checksum of {damaged}")
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f"The checkpoint {path} holds Python objects, which could run code when opened: "
             "only files written by recbole_micro are read, so train the model again."
         ) from None
-    except (EOFError, RuntimeError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0].partition(". ")[0]
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile and PyTorch have many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
         raise UserError(f"The checkpoint {path} is damaged ({reason}): train the model again.") from None
     if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= checkpoint.keys():
         raise UserError(f"The file {path} is not a checkpoint: it has no config and state_dict.")

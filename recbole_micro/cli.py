@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_tools.files import FULL, sentence
+from dataset_tools.formats.names import from_system
 from dataset_tools.progress import show_any_character
 from recbole_micro import __version__, distributed, options
-from recbole_micro.commands.arguments import config_files, positive, read_arguments, split_arguments
+from recbole_micro.commands.arguments import (
+    config_files,
+    name_and_value,
+    positive,
+    read_arguments,
+    split_arguments,
+)
 from recbole_micro.errors import UserError, hint, install_command
 from recbole_micro.evaluation.metrics import with_beyond
 from recbole_micro.models.registry import MODELS
@@ -23,6 +30,11 @@ if TYPE_CHECKING:  # it would make every command start later
 
 # Options of `recbole_micro.run` rather than of Config.
 LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
+# Options that name files and folders.
+FILES = {
+    *("data_path", "checkpoint_dir", "config_files", "plugins", "resume"),
+    *("checkpoint", "init_from", "new_items", "out", "to", "space", "items", "without", "lists", "scores"),
+}
 # Headings in the help by file of options.
 SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launch.yaml": "Launch"}
 
@@ -33,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     What the user can mend (UserError, a path that cannot be read or written, an absent package) becomes one
     line on stderr and code 2, an interrupt one line and code 130.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    argv = as_typed(sys.argv[1:]) if argv is None else argv
     code = 0
     show_any_character()
     try:
@@ -263,6 +275,16 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --out=DIR          folder of the study (default: results/tableN-DATASET)
 
 Other options are those of recbole-micro train and hold for every run."""
+
+
+def as_typed(argv: list[str]) -> list[str]:
+    """The process's words as the text that they stand for in any locale; names of files as they are."""
+    parts = [name_and_value(word) for word in argv]
+    waiting = ["", *("" if equals else name for name, equals, _ in parts)]  # for a value in the next word
+    return [
+        word if {name, before} & FILES else from_system(word)
+        for word, (name, *_), before in zip(argv, parts, waiting, strict=False)
+    ]
 
 
 def data(argv: list[str]) -> int:

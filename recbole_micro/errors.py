@@ -3,11 +3,16 @@
 import difflib
 from collections.abc import Iterable
 
+from dataset_tools.errors import in_one_line
+
 DISTRIBUTIONS = {"faiss": "faiss-cpu", "torch_scatter": "torch-scatter"}  # where the module's name differs
 
 
 class UserError(ValueError):
     """A mistake in options, files or data: one sentence that says what, where, and what to do."""
+
+    def __init__(self, sentence: object):
+        super().__init__(in_one_line(str(sentence)))
 
 
 def install_command(module: str) -> str:

@@ -235,3 +235,10 @@ def test_any_script_under_an_ascii_locale(tmp_path):
     ran = run_python(*asked, "--out=lists.csv", cwd=tmp_path, **locale)
     assert ran.returncode == 0, ran.stderr
     assert "\n杨" in (tmp_path / "lists.csv").read_text(encoding="utf-8")
+    words = ["recommend", f"--checkpoint={checkpoint}", "--topk=3"]
+    ran = run_python("-c", command, *words, "--users=杨u1", cwd=tmp_path, **locale)
+    assert ran.returncode == 0 and ran.stdout.count("\\u6768u1,") == 3, ran.stderr
+    ran = run_python("-c", command, *words, "--users=usér1", cwd=tmp_path, **locale)
+    assert ran.returncode == 2 and "has no user us\\xe9r1: " in ran.stderr
+    ran = run_python("-c", command, *words, "--out=é.csv", "--users", "杨u1", cwd=tmp_path, **locale)
+    assert ran.returncode == 0 and (tmp_path / "é.csv").is_file(), ran.stderr

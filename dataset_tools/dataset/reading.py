@@ -46,11 +46,13 @@ class Dataset:
 
     @cached_property
     def users(self) -> list[str]:
-        """Every user's id, in the order of `<name>.user`; sorted where there is no such file."""
+        """Every user's id, in the order of `<name>.user`, then sorted those that only interactions name."""
         path = self.folder / f"{self.name}.user"
-        if path.is_file():
-            return [row[0] for row in read_table(path, ["user_id"])]
-        return self.interactions.users
+        if not path.is_file():
+            return self.interactions.users
+        listed = [row[0] for row in read_table(path, ["user_id"])]
+        known = frozenset(listed)
+        return listed + [user for user in self.interactions.users if user not in known]
 
     @cached_property
     def inter_files(self) -> list[Path]:

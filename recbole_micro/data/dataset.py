@@ -34,6 +34,17 @@ class CheckedFiles(RecBoleDataset):
         check_header(self.config)
         super()._load_data(token, dataset_path)
 
+    def _benchmark_presets(self):
+        """Say what sequential models need of a fixed split, whose rows RecBole takes for whole sequences."""
+        field = f"item_id{self.config['LIST_SUFFIX']}"
+        if field not in self.inter_feat:
+            raise UserError(
+                f"{self.config['model']} reads sequences: of a fixed split it needs the column "
+                f"{field}:token_seq, each row's earlier items.  Write that column, or give the "
+                f"interactions in one file, {self.dataset_name}.inter, which eval_args splits."
+            )
+        super()._benchmark_presets()
+
     def _set_label_by_threshold(self):
         """RecBole's mistakes about `threshold` are the user's."""
         try:

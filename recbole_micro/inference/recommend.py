@@ -1,6 +1,6 @@
 """Top-k lists with original ids from a checkpoint, with new items among them."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,6 +141,9 @@ def known_users(dataset: Dataset, users: str | Sequence[str]) -> tuple[np.ndarra
         if users == "all":
             return np.arange(1, dataset.user_num), []
         users = parse_strings(users)
+    if not isinstance(users, Iterable):
+        raise UserError(f"users is {users!r}: give a list of ids as in the .inter file, or `all`.")
+    users = list(users)
     known, padding = dataset.field2token_id[dataset.uid_field], "[PAD]"
     there = [str(user) in known and user != padding for user in users]
     ids = [known[str(user)] for user, found in zip(users, there, strict=True) if found]

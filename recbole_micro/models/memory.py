@@ -98,8 +98,7 @@ class DescribesMemory:
             "making of graphs": largest * EDGE_MAKING // EDGE,
             "neighbour search": cls.neighbour_search(config, sizes),
             "training batch": FLOAT * cls.n_step(config, sizes),
-            "evaluation batch": of_scores(config, cls.score_copies)
-            + FLOAT * cls.n_forward(config, sizes),
+            "evaluation batch": of_scores(config, cls.score_copies) + FLOAT * cls.n_forward(config, sizes),
         }
         return stay, passing
 

@@ -1,5 +1,6 @@
 """Checks that options make sense together: what RecBole would leave to a crash in the first validation."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,15 +13,38 @@ from recbole.utils import EvaluatorType
 
 from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError, hint
+from recbole_micro.options.schema import Option, parse_kind
 
 DATA_OPTIONS = (  # on which depends what is training data, beside the split
     *("benchmark_filename", "val_interval", "user_inter_num_interval", "item_inter_num_interval"),
     *("filter_inter_by_user_or_item", "rm_dup_inter", "threshold"),
 )
 SPLIT_OPTIONS = ("split", "order", "group_by")
+CLIPPING = {
+    name: Option(f"clip_grad_norm.{name}", (parse_kind(kind),))
+    for name, kind in (
+        ("max_norm", "float > 0"), ("norm_type", "float > 0"),
+        ("error_if_nonfinite", "bool"), ("foreach", "bool"),
+    )
+}  # fmt: skip
+LEVELS = ("debug", "info", "warning", "error", "critical")
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
 # RecBole's options that write or read pickles.
 PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
+
+
+def check_paths(final: Mapping) -> None:
+    """Raise UserError where a folder is no path."""
+    for name in ("data_path", "checkpoint_dir"):
+        value = final.get(name)
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise UserError(f"Option {name} is {value!r}: give the path of a folder.")
+
+
+def check_state(state: Any) -> None:
+    """Raise UserError for a level of log lines that RecBole would take for INFO."""
+    if state is not None and str(state).lower() not in LEVELS:
+        raise UserError(f"state is {state}; allowed: {', '.join(LEVELS)}.")
 
 
 def check_same_data(resumed: Mapping, final: Mapping) -> None:
@@ -46,7 +70,7 @@ def recbole_checks() -> Iterator[None]:
 
 
 def check_metrics(final: Mapping) -> None:
-    """Raise UserError where a metric is unknown."""
+    """Raise UserError where a metric is unknown, or has no list to look at."""
     metrics = final["metrics"]
     if not metrics:
         raise UserError("metrics is empty: name one at least, such as Recall.")
@@ -54,6 +78,10 @@ def check_metrics(final: Mapping) -> None:
         if str(metric).lower() not in metric_types:
             names = [metric_class.__name__ for metric_class in metrics_dict.values()]
             raise UserError(f"There is no metric {metric!r}{hint(str(metric), names)}")
+        if not final["topk"] and metric_types[str(metric).lower()] == EvaluatorType.RANKING:
+            raise UserError(
+                f"topk is empty, but {metric} looks at ranked lists: name their lengths, such as 20."
+            )
 
 
 def check_split(eval_args: Any) -> None:
@@ -99,6 +127,15 @@ def check_negatives(sampling: Mapping) -> None:
             "train_neg_sample_args has dynamic: True without candidates: say how many each negative is the "
             "best of, such as candidate_num: 4."
         )
+
+
+def check_clipping(clipping: Mapping | None) -> None:
+    """Raise UserError where `clip_grad_norm` is not what torch.nn.utils.clip_grad_norm_ takes."""
+    if clipping is None:
+        return
+    option = Option("clip_grad_norm", (parse_kind("dict"),), keys=CLIPPING)
+    if "max_norm" not in option.read(clipping, "in the options"):
+        raise UserError("clip_grad_norm has no max_norm: write {max_norm: 5} with the norm to keep to.")
 
 
 def computed_metrics(final: Mapping) -> list[str]:

@@ -115,7 +115,9 @@ class Config(RecBoleConfig):
 
     def _get_model_and_dataset(self, model, dataset):
         """(model name, model class, data set name); arguments go before the options `model` and `dataset`."""
-        external = self.external_config_dict
+        external, launch = self.external_config_dict, defaults.declared("", "")
+        for name in (name for name in OWN_NAMES if name in external):  # they say which others there are
+            external[name] = launch[name].read(external[name], self.origin[name])
         if external.get("plugins"):
             external["plugins"] = user_models.load(external["plugins"])
         if external.get("resume") == "last":
@@ -223,6 +225,9 @@ class Config(RecBoleConfig):
             checks.check_split(final["eval_args"])
         if effects.draws_its_own(final, self.model_class) and "train_neg_sample_args" not in self.given:
             final["train_neg_sample_args"] = None
+        checks.check_paths(final)
+        checks.check_state(final["state"])
+        checks.check_clipping(final["clip_grad_norm"])
         checks.check_negatives(final["train_neg_sample_args"] or {})
         final["metrics"] = metrics_of(final)
         checks.check_modes((final["eval_args"] or {}).get("mode", "full"), final["metrics"])

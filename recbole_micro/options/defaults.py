@@ -44,7 +44,9 @@ def recbole_declarations(file: str) -> dict[str, Option]:
     for name, low in AT_LEAST.items():
         if name in found and found[name].kinds == (Kind("number"),):
             found[name] = replace(found[name], kinds=(Kind("int", low=low),))
-    return {name: replace(option, nullable=True) for name, option in found.items()}
+    if "gpu_id" in found:
+        found["gpu_id"] = replace(found["gpu_id"], kinds=(Kind("text"), Kind("list")))
+    return {name: replace(option, nullable=name != "checkpoint_dir") for name, option in found.items()}
 
 
 @lru_cache

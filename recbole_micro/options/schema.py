@@ -7,6 +7,7 @@ list, `list of KIND`, `choice a|b|c` and null; numbers may have a range: `int >=
 
 import math
 import numbers
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,8 +30,9 @@ WORDS = {  # kinds in messages and help
     "dict": "{key: value, ...}",
     "null": "~",
 }
+LARGEST = 2**63 - 1  # of PyTorch's whole numbers
 # RecBole's own comments give no ranges.
-AT_LEAST = {"embedding_size": 1, "n_layers": 0}
+AT_LEAST = {"embedding_size": 1, "n_layers": 0, "loss_decimal_place": 0}
 
 
 class Refused(Exception):
@@ -58,7 +60,7 @@ class Kind:
         if self.item:
             return f"{name} of {self.item}"
         if math.isfinite(self.high):
-            return f"{name} {self.low:g}..{self.high:g}"
+            return f"{name} {self.low:.12g}..{self.high:.12g}"
         return f"{name} {'>' if self.above_low else '>='} {self.low:g}" if math.isfinite(self.low) else name
 
     def read(self, value: Any) -> Any:
@@ -77,11 +79,11 @@ class Kind:
         return self._number(value)
 
     def _read_text(self, value):
-        return self._read_str(value) if isinstance(value, str) else value
+        return value if value is None or isinstance(value, bool) else self._read_str(value)
 
     def _read_int(self, value):
         value = self._number(value)
-        if value != int(value):
+        if value != int(value) or abs(value) > LARGEST:
             raise Refused
         return self._within(int(value))
 
@@ -100,9 +102,11 @@ class Kind:
         return value
 
     def _read_str(self, value):
-        if not isinstance(value, (str, int, float)):
-            raise Refused
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
         text = str(value)
+        if not isinstance(value, (str, int, float)) or "\0" in text:  # no file can be named so
+            raise Refused
         quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
         return text[1:-1] if quoted else text
 

@@ -16,6 +16,8 @@ from recbole_micro.options import declared, hint, known_names, user_models
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.values import load_yaml, parse, parse_strings, read_yaml
 
+MOST_SEEDS = 10_000
+
 
 @dataclass(frozen=True)
 class Run:
@@ -70,7 +72,13 @@ def read_seeds(text: str, first: int = 2020) -> list[int]:
     values = [parse(item) for item in parse_strings(text)]
     if not values or not all(type(value) is int and value >= 0 for value in values) or values == [0]:
         raise UserError(f"--seeds is {text!r}: write how many, or the seeds between commas.")
-    return list(range(first, first + values[0])) if len(values) == 1 and "," not in text else values
+    if len(values) > 1 or "," in text:
+        return values
+    if values[0] > MOST_SEEDS:
+        raise UserError(
+            f"--seeds asks for {values[0]} runs; write {MOST_SEEDS} at most, or {text}, for that seed."
+        )
+    return list(range(first, first + values[0]))
 
 
 def read_vary(text: str) -> dict[str, list]:

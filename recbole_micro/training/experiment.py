@@ -1,8 +1,5 @@
 """What a configuration asks for, built in RecBole's order of steps and seeds: data, model, trainer."""
 
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from logging import getLogger
 from typing import NamedTuple
 
@@ -12,17 +9,12 @@ from recbole.data.dataloader import AbstractDataLoader
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import Trainer
-from recbole.utils import ModelType, dataset_arguments, get_model, get_trainer, init_seed
+from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
-from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.models.memory_check import check as check_memory
+from recbole_micro.training.mistakes import mistakes_of_data, mistakes_of_model
 
-# Options on which the data depend.
-DATA_ARGUMENTS = {
-    *dataset_arguments, "eval_args", "train_neg_sample_args", "numerical_features", "discretization",
-    "encoding", "token_num_threshold",
-}  # fmt: skip
 # What follows from the lack of a part of the data.
 WITHOUT = {"validation": "the last epoch is kept", "test": "nothing is measured"}
 
@@ -37,42 +29,6 @@ class Experiment(NamedTuple):
     test_data: AbstractDataLoader
     model: AbstractRecommender
     trainer: Trainer  # None where none is asked for
-
-
-@contextmanager
-def mistakes_of_data(config: RecBoleConfig) -> Iterator[None]:
-    """Say in one sentence what RecBole, or pandas below it, ends with while it reads and splits data."""
-    try:
-        yield
-    except (UserError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        # RecBole says it of a user who has every item: there is no negative to draw.
-        if "have interacted with all items" in str(error):
-            raise UserError(str(error)) from error
-        where = [one.name for one in traceback.extract_tb(error.__traceback__) if "recbole" in one.filename]
-        reason = f"{type(error).__name__} in {where[-1]}: {' '.join(str(error).split())[:200]}"
-        given = [name for name in getattr(config, "given", {}) if name in DATA_ARGUMENTS]
-        asked = f" ({', '.join(given)})" if given else ""
-        raise UserError(
-            f"RecBole cannot read the data set {config['dataset']} with these options ({reason}): look into "
-            f"the options for data that you gave{asked}, and into the files in {config['data_path']}."
-        ) from error
-
-
-@contextmanager
-def missing_columns(config: RecBoleConfig) -> Iterator[None]:
-    """Say which column of the data a model of RecBole's asks for in vain."""
-    try:
-        yield
-    except KeyError as error:
-        if config.model_class.__module__.split(".")[0] != "recbole" or not isinstance(error.args[0], str):
-            raise
-        label = " (threshold makes labels)" if error.args[0] == config["LABEL_FIELD"] else ""
-        raise UserError(
-            f"{config['model']} needs the column {error.args[0]} of the data, which is not there: read it "
-            f"with load_col{label}, or choose another model."
-        ) from error
 
 
 def build(config: RecBoleConfig, trainer: bool = True) -> Experiment:
@@ -98,10 +54,11 @@ def build(config: RecBoleConfig, trainer: bool = True) -> Experiment:
         config.model_class, MultimodalRecommender
     ):  # those check it themselves, however they are made
         check_memory(config, train_data._dataset, config.model_class)
-    with missing_columns(config):
+    with mistakes_of_model(config, "built"):
         model = get_model(config["model"])(config, train_data._dataset).to(config["device"])
     if not trainer:
         return Experiment(config, dataset, train_data, valid_data, test_data, model, None)
     logger.info(model)
-    runner = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    with mistakes_of_model(config, "trained"):
+        runner = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     return Experiment(config, dataset, train_data, valid_data, test_data, model, runner)

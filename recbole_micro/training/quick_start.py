@@ -17,9 +17,10 @@ from recbole_micro.data.missing import check_available, missing_files, provide
 from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.options.config import Config
-from recbole_micro.training.experiment import build, missing_columns
+from recbole_micro.training.experiment import build
 from recbole_micro.training.launch import TrainingArguments, spawn
 from recbole_micro.training.loading import how_to_recommend, how_to_resume, resume
+from recbole_micro.training.mistakes import mistakes_of_model
 from recbole_micro.training.warm_start import start_from
 
 # The launch options of a single process.
@@ -106,7 +107,7 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     if config["init_from"]:
         start_from(experiment, config["init_from"])
     try:
-        with missing_columns(config):
+        with mistakes_of_model(config, "trained"):
             score, valid_result = trainer.fit(
                 experiment.train_data, experiment.valid_data, saved=saved, show_progress=progress
             )
@@ -115,7 +116,8 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     except RuntimeError as error:  # perhaps the others were interrupted before this process
         error.how_to_resume = how_to_resume(trainer)  # type: ignore[attr-defined]
         raise
-    test_result = trainer.evaluate(experiment.test_data, load_best_model=saved, show_progress=progress)
+    with mistakes_of_model(config, "tested"):
+        test_result = trainer.evaluate(experiment.test_data, load_best_model=saved, show_progress=progress)
 
     logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
     logger.info(set_color("best valid ", "yellow") + f": {valid_result}")
@@ -189,8 +191,9 @@ def objective(
         }
 
     callback = None if on_validation is None else lambda epoch, score: on_validation(epoch + 1, result())
-    score, valid_result = trainer.fit(
-        experiment.train_data, experiment.valid_data, verbose=False, saved=test, callback_fn=callback
-    )
+    with mistakes_of_model(config, "trained"):
+        score, valid_result = trainer.fit(
+            experiment.train_data, experiment.valid_data, verbose=False, saved=test, callback_fn=callback
+        )
     final = result() | {"best_valid_score": score, "best_valid_result": valid_result}
     return final | {"test_result": trainer.evaluate(experiment.test_data) if test else {}}

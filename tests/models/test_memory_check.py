@@ -19,6 +19,7 @@ SENTENCE = re.compile(
     r"(?P<free>[\d.,]+ .B) are free: (?P<advice>.*); memory_check=False goes ahead all the same\."
 )
 
+
 def config_of(bench, name, **options):
     given = {"eval_batch_size": 256 * bench.data.item_num, **options}
     if name in ("MICRO", "EASEKNN", "VBPR"):

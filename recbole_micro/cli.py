@@ -284,7 +284,7 @@ def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, 
 
 
 def as_typed(argv: list[str]) -> list[str]:
-    """The process's words as the text that they stand for, whatever the locale; names of files as they are."""
+    """The process's words as the text that they stand for in any locale; names of files as they are."""
     parts = [option(word) for word in argv]
     waiting = ["", *("" if equals else name for name, equals, _ in parts)]  # for a value in the next word
     return [

@@ -1,7 +1,9 @@
 """The error that means: the user can mend this."""
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from dataset_tools.errors import in_one_line
 
@@ -18,6 +20,11 @@ class UserError(ValueError):
 def install_command(module: str) -> str:
     """How to install the distribution that brings a module."""
     return f"pip install {DISTRIBUTIONS.get(str(module), module)}"
+
+
+def tool(words: str, folder: str | os.PathLike[str]) -> str:
+    """A command of dataset_tools on a data set, whose own folder is `folder`."""
+    return f"python -m dataset_tools {words} --data-path {Path(folder).parent}"
 
 
 def hint(name: str, names: Iterable[str], otherwise: str = "; --help lists them.") -> str:

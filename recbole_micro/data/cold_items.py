@@ -38,16 +38,28 @@ def cold_items(config: RecBoleConfig, train: Dataset) -> np.ndarray:
     cold[np.asarray(train.inter_feat[train.iid_field])] = False
     path = record_path(config)
     if path.is_file():
-        record = json.loads(path.read_text(encoding="utf-8"))
         ids = train.field2token_id[train.iid_field]
-        listed = [token for part in ("valid", "test") for token in record[part]]
+        listed = listed_items(path)
         leaked = [token for token in listed if token in ids and not cold[ids[token]]]
         if leaked:
             raise UserError(
                 f"{path} lists {len(leaked)} cold item(s) that have training interactions (first: "
-                f"{', '.join(leaked[:3])}): make the split again with python -m dataset_tools split --cold."
+                f"{', '.join(leaked[:3])}): make the split again with python -m dataset_tools split --cold, "
+                "or set cold_start=False."
             )
     return cold
+
+
+def listed_items(path: Path) -> list[str]:
+    """The cold items that a data set lists; UserError where the file is no such list."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return [str(token) for part in ("valid", "test") for token in record[part]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is no list of cold items ({type(error).__name__}: {error}): make the split again with "
+            "python -m dataset_tools split --cold, or set cold_start=False."
+        ) from error
 
 
 def without_ids(config: RecBoleConfig, train: Dataset) -> torch.Tensor | None:

@@ -15,7 +15,7 @@ from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_
 from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.features.join import ItemIndex, Joined, join
 from recbole_micro.data.dataset import check_in_place
-from recbole_micro.errors import UserError
+from recbole_micro.errors import UserError, tool
 
 # Files of a data set that are no features in text form.
 RECBOLE_SUFFIXES = frozenset({"inter", "item", "user", "kg", "link", "net", "parquet", "json"})
@@ -97,7 +97,7 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
         if not found:
             raise UserError(
                 f"{folder} has no feature file ({name}.<modality>.parquet); make one with "
-                f"python -m dataset_tools features --input F --ids LIST --modality visual --name {name}."
+                f"{tool(f'features --input F --ids LIST --modality visual --name {name}', folder)}."
             )
         return found
     chosen = [modalities] if isinstance(modalities, str) else list(modalities)
@@ -109,7 +109,7 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
             raise UserError(
                 f"The modality {modality!r} has no feature file {feature_path(folder, name, modality)}; "
                 f"set modalities to those that are there ({present}), or make the file with "
-                f"python -m dataset_tools features --modality {modality} --name {name}."
+                f"{tool(f'features --input F --ids LIST --modality {modality} --name {name}', folder)}."
             )
     return {modality: found[modality] for modality in chosen}
 

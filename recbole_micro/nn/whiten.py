@@ -22,6 +22,8 @@ def whitened(modality: Modality, size: int) -> Tensor:
     of the same scale.
     """
     present = modality.mask & modality.values.ne(0).any(1)
+    if not present.any():
+        return torch.zeros(len(modality.values), size)
     rows = modality.values[present].numpy()
     vectors = torch.from_numpy(left_singular_vectors(rows, size)).float()
     columns = torch.randn(len(rows), size) / math.sqrt(size)

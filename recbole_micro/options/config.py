@@ -247,6 +247,7 @@ class Config(RecBoleConfig):
             final["benchmark_filename"] = list(SPLIT_PARTS)
         if self.resumed:
             checks.check_same_data(self.resumed, final)
+        effects.check_launch(self.origin, final)
         effects.check_effects(self.given, final, self.model_class)
         self.notices += effects.notices(self.given, final, self.model_class)
 

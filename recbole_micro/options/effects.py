@@ -6,7 +6,7 @@ from typing import Any
 from recbole.utils import InputType, ModelType
 
 from recbole_micro.data.cold_items import is_cold_start
-from recbole_micro.errors import UserError
+from recbole_micro.errors import UserError, tool
 from recbole_micro.options import defaults
 from recbole_micro.options.values import parse_strings
 
@@ -14,6 +14,8 @@ FILTERS = (
     "val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter",
     "filter_inter_by_user_or_item",
 )  # fmt: skip
+COLD = ("cold_selection", "cold_item_id", "official_negatives")
+LAUNCH = ("config_files", "nproc", "world_size", "ip", "port", "group_offset", "offset", "join_timeout")
 SPLITTING = ("split", "order", "group_by")
 # Names of earlier versions of RecBole, and what to write instead.
 OLD_NAMES = {
@@ -60,6 +62,8 @@ def check_effects(given: Mapping[str, Any], final: Mapping[str, Any], model: typ
         check_fixed_split(given, final)
     if given.get("threshold"):
         check_threshold(final, model)
+    check_bigger(given, final)
+    check_cold(given, final)
     if final.get("train_neg_sample_args") is None and needs_negatives(final, model):
         raise UserError(
             f"train_neg_sample_args is ~, but {final['model']} compares items with negatives: leave it out."
@@ -90,11 +94,49 @@ def check_fixed_split(given: Mapping[str, Any], final: Mapping[str, Any]) -> Non
     asked = [name for name in FILTERS if given.get(name)]
     asked += [f"{key} in eval_args" for key in SPLITTING if key in (given.get("eval_args") or {})]
     if asked:
-        parts = ", ".join(f"{final['dataset']}.{part}.inter" for part in final["benchmark_filename"])
+        name = final["dataset"]
+        parts = ", ".join(f"{name}.{part}.inter" for part in final["benchmark_filename"])
         raise UserError(
-            f"{' and '.join(asked)} would change nothing: {final['dataset']} has a fixed split ({parts}), "
-            "which RecBole reads as it is.  Leave the option out, or filter and split with python -m "
-            f"dataset_tools (split {final['dataset']} --how ratio, convert ... --k-core)."
+            f"{' and '.join(asked)} would change nothing: {name} has a fixed split ({parts}), "
+            "which RecBole reads as it is.  Leave the option out, or split anew with "
+            f"{tool(f'split {name} --how ratio --to-name {name}-new', final['data_path'])}."
+        )
+
+
+def check_bigger(given: Mapping[str, Any], final: Mapping[str, Any]) -> None:
+    """RecBole knows of every metric which values are better."""
+    bigger = given.get("valid_metric_bigger")
+    if bigger is not None and bigger != final["valid_metric_bigger"]:
+        better = "bigger" if final["valid_metric_bigger"] else "smaller"
+        raise UserError(
+            f"valid_metric_bigger would change nothing: {final['valid_metric']} is better when {better}.  "
+            "Leave it out."
+        )
+
+
+def check_cold(given: Mapping[str, Any], final: Mapping[str, Any]) -> None:
+    """These options are about cold items, which not every data set tells apart."""
+    usual, name = defaults.plugin_defaults("overall.yaml"), final["dataset"]
+    asked = [option for option in COLD if option in given and given[option] != usual[option]]
+    if asked and not is_cold_start({**final, "cold_start": final.get("cold_start")}):
+        raise UserError(
+            f"{' and '.join(asked)} would change nothing: {name} tells no cold items apart.  "
+            "Leave it out, or set cold_start=True, or withhold items with "
+            f"{tool(f'split {name} --cold 0.2', final['data_path'])}."
+        )
+
+
+def check_launch(origin: Mapping[str, str], final: Mapping[str, Any]) -> None:
+    """Processes are started by `run` and by the command line, which take these options out or read the file.
+
+    `origin`: option -> where the user gave it.
+    """
+    here = ("in config_dict", "on the command line")
+    asked = [name for name in LAUNCH if origin.get(name) in here]
+    if asked and final.get("local_rank") is None:
+        raise UserError(
+            f"{asked[0]} would change nothing here: it says how a training is started.  Give it to "
+            f"recbole_micro.run as an argument, or to recbole-micro train as --{asked[0]}=VALUE."
         )
 
 

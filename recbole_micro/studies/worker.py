@@ -25,7 +25,7 @@ from recbole.utils.logger import RemoveColorFilter
 
 from dataset_tools.files import replacing, sentence, write_text
 from recbole_micro.checkpoint import last_file, plain, plain_config
-from recbole_micro.errors import UserError
+from recbole_micro.errors import UserError, tool
 from recbole_micro.evaluation.ranking import PLAIN, rankings
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.values import read_yaml
@@ -83,9 +83,10 @@ def train_in(folder: Path) -> dict[str, Any]:
     experiment = build(config)
     trainer, test_data = experiment.trainer, experiment.test_data
     if not test_data:
+        name = config["dataset"]
         raise UserError(
-            f"The data set {config['dataset']} has no test interactions to compare models by: split it with "
-            "python -m dataset_tools split, or set eval_args."
+            f"The data set {name} has no test interactions to compare models by: split it with "
+            f"{tool(f'split {name} --how ratio', config['data_path'])}, or set eval_args."
         )
     score, valid_result = trainer.fit(experiment.train_data, experiment.valid_data)
     write_epochs(folder / EPOCHS, trainer.train_loss_dict, trainer.validations)

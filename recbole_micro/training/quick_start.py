@@ -14,7 +14,7 @@ from recbole.utils.logger import RemoveColorFilter
 from recbole_micro import distributed, options
 from recbole_micro.data import features
 from recbole_micro.data.missing import check_available, missing_files, provide
-from recbole_micro.errors import UserError
+from recbole_micro.errors import UserError, tool
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.options.config import Config
 from recbole_micro.training.experiment import build
@@ -176,9 +176,10 @@ def objective(
     experiment = build(config)
     trainer = experiment.trainer
     if not experiment.valid_data:
+        name = config["dataset"]
         raise UserError(
             f"The data set {config['dataset']} has no validation interactions to choose options by: split it "
-            "with python -m dataset_tools split, or set eval_args."
+            f"with {tool(f'split {name} --how ratio', config['data_path'])}, or set eval_args."
         )
 
     def result() -> dict[str, Any]:

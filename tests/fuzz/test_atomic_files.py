@@ -23,6 +23,7 @@ FILES = (
     "test.inter",
     "visual.parquet",
     "textual",
+    "cold.json",
 )
 names = st.one_of(
     st.sampled_from(("user_id", "item_id", "rating", "timestamp", "label", "title", "class", "x")),

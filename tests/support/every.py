@@ -22,7 +22,7 @@ TABLES = {
         "head_id:token\trelation_id:token\ttail_id:token",
         [f"e{i}\tr{i % 2}\te{(i + 1 + i % 3) % ITEMS}" for i in range(ITEMS)],
     ),
-    "emb": ("iid:token\temb:float_seq", [f"i{i}\t{i} 1 2" for i in range(ITEMS)]),
+    "emb": ("iid:token\temb:float", [f"i{i}\t{i}" for i in range(ITEMS)]),
 }
 # What a model needs beside the defaults to train on these, by its kind in RecBole; None: nothing.
 IDS = {"inter": ["user_id", "item_id"], "item": ["item_id"]}

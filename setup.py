@@ -7,20 +7,22 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")  # those of noxfile.py
+
 CORE = [
-    "recbole==1.2.0",  # the framework; 1.2.1 pins a Ray that has no wheels for Python 3.12+
+    "recbole==1.2.0",  # the framework; 1.2.1 works too, but pins a Ray that NumPy 2 and Python 3.12 break
     "torch>=2.6",  # models; Adam fused on the CPU; loads weights only unless told otherwise
     "numpy>=1.23",  # matrices
-    "pandas>=2.0",  # atomic files
-    "scipy>=1.10",  # sparse interaction matrices
+    "pandas>=2.1",  # atomic files; DataFrame.map
+    "scipy>=1.11",  # sparse interaction matrices; sparray
     "pyyaml>=6.0",  # the options' YAML files
-    "pyarrow>=15",  # modality feature files (Parquet)
+    "pyarrow>=16",  # modality feature files (Parquet); views of texts
     "hyperopt>=0.3",  # RecBole's tuner; older ones need pkg_resources
     "tqdm>=4.60",  # progress bars
     "matplotlib>=3.7",  # plots
     "scikit-learn>=1.2",  # TF-IDF and truncated SVD in dataset_tools
     "pooch>=1.8",  # downloads in dataset_tools, with resuming and hashes
-    "requests>=2.28",  # what pooch downloads through
+    "requests>=2.30",  # downloads in dataset_tools, and what pooch loads through; with urllib3 2
     "kmeans-pytorch>=0.3",  # RecBole 1.2.0 imports it with every general model, undeclared
     "psutil>=5.9",  # RecBole 1.2.0 reads the machine's state after training, undeclared
     "packaging>=22",  # the doctor compares versions with what is asked for
@@ -50,7 +52,13 @@ EXTRAS = {
         "safetensors>=0.4",
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
-    "dev": ["ruff>=0.6", "mypy>=1.10", "build>=1.2", "bandit[toml]>=1.8"],  # lint, types, packaging, security
+    "dev": [  # lint, types, packages, security, the matrix of versions
+        "ruff>=0.6",
+        "mypy>=1.10",
+        "build>=1.2",
+        "bandit[toml]>=1.8",
+        "nox[uv]>=2024.10",
+    ],
     "docs": ["mkdocs-material>=9.5"],  # the pages of docs/ as a site; it brings MkDocs
 }
 
@@ -70,7 +78,8 @@ setup(
     author="recbole_micro contributors",
     license="MIT",
     license_files=["LICENSE"],
-    python_requires=">=3.10",
+    python_requires=f">={PYTHONS[0]}",
+    classifiers=[f"Programming Language :: Python :: {version}" for version in PYTHONS],
     packages=[*find_packages(include=["recbole_micro*", "dataset_tools*"]), "recbole_micro.properties"],
     package_dir={"recbole_micro.properties": "properties"},
     package_data={

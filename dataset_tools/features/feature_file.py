@@ -205,7 +205,17 @@ class FeatureFile:
 
     def _read(self, group: int, columns: list[str]) -> pa.Table:
         with whole(self.path):
-            return self._file.read_row_group(group, columns=columns, use_threads=False)
+            try:
+                return self._file.read_row_group(group, columns=columns, use_threads=False)
+            except pa.ArrowInvalid as error:
+                if "Expected all lists to be of size" in str(error):  # how PyArrow before 26 says it
+                    raise self._hole(group) from None
+                raise
+
+    def _hole(self, group: int) -> DataError:
+        return DataError(
+            f"{self.path} has an empty id, vector or entry in row group {group}; write it again."
+        )
 
     def blocks(self) -> Iterator[tuple[pa.StringArray, np.ndarray]]:
         """(tokens [r], values [r, width]) for one row group after another, in the file's order."""
@@ -217,7 +227,5 @@ class FeatureFile:
             tokens, values = (column.chunk(0) for column in table.columns)
             flat = values.flatten()
             if tokens.null_count or values.null_count or flat.null_count:
-                raise DataError(
-                    f"{self.path} has an empty id, vector or entry in row group {group}; write it again."
-                )
+                raise self._hole(group)
             yield tokens.cast(pa.string()), flat.to_numpy().reshape(-1, self.width)

@@ -1,4 +1,4 @@
-"""RecBole 1.2.0's own faults: single lines that are wrong, or that pandas 3 reads in another way."""
+"""RecBole's own faults: single lines that are wrong, or that pandas 3 reads in another way."""
 
 import os
 from collections.abc import Callable
@@ -54,6 +54,7 @@ SPELLING = (("logger.warnning", "logger.warning"),)
 ON_CPU = "The scores are on the CPU whatever the device."
 SQUARE = "A square of scores came back for user-item pairs instead of one score a pair."
 SQUARE_EDIT = (("x_t[:, item]", "x_t[torch.arange(len(item), device=item.device), item]"),)
+COLLECTED = "for key in [k for k, v in self.data_struct._data_dict.items() if isinstance(v, torch.Tensor)]:"
 
 BUGS = (
     Patch(
@@ -65,7 +66,7 @@ BUGS = (
                 "feat[field] = feat[field].fillna(value=feat[field].mean())",
             ),
         ),
-        FILL, "133148ef81f3",
+        FILL, "133148ef81f3 95b399bcf445",
     ),
     Patch(
         DATASET, "_load_feat", "edit",
@@ -95,10 +96,16 @@ BUGS = (
     Patch(
         DATASET, "build", "wrap", built_by_exact_time,
         "The exact times serve the order alone; then they are float32 as all numbers of RecBole's.",
-        "cc164dcc2a70",
+        "cc164dcc2a70 772e9ed3e3c6",
     ),
-    Patch(LOADERS + ":FullSortEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "d918b4e43f55"),
-    Patch(LOADERS + ":NegSampleEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "6bb7e2d1f533"),
+    Patch(
+        LOADERS + ":FullSortEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "d918b4e43f55",
+        release="1.2.0",
+    ),
+    Patch(
+        LOADERS + ":NegSampleEvalDataLoader", "__init__", "edit", SPELLING, SHUFFLE, "6bb7e2d1f533",
+        release="1.2.0",
+    ),
     Patch(
         "recbole.data.dataloader.abstract_dataloader:NegSampleDataLoader", "_neg_sampling", "edit",
         (("torch.max(scores, dim=0)[1].detach()", "torch.max(scores, dim=0)[1].detach().cpu()"),),
@@ -116,20 +123,41 @@ BUGS = (
              "F.dropout(all_embeddings, self.message_dropout, self.training)"),
         ),
         "NGCF drops edges and messages at evaluation as well: its scores were random.", "9465e87d6d09",
+        release="1.2.0",
     ),
-    Patch(GENERAL + ".admmslim:ADMMSLIM", "predict", "wrap", scores_on_device, ON_CPU, "4409c64dd62d"),
+    Patch(
+        GENERAL + ".admmslim:ADMMSLIM", "predict", "wrap", scores_on_device, ON_CPU, "4409c64dd62d",
+        release="1.2.0",
+    ),
     Patch(
         GENERAL + ".admmslim:ADMMSLIM", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "c6066bd67e18",
     ),
-    Patch(GENERAL + ".random:Random", "predict", "wrap", scores_on_device, ON_CPU, "661977a24ce6"),
+    Patch(
+        GENERAL + ".random:Random", "predict", "wrap", scores_on_device, ON_CPU, "661977a24ce6",
+        release="1.2.0",
+    ),
     Patch(GENERAL + ".random:Random", "full_sort_predict", "wrap", scores_on_device, ON_CPU, "3b18baac6fe1"),
-    Patch(GENERAL + ".slimelastic:SLIMElastic", "predict", "wrap", scores_on_device, ON_CPU, "dec87fc89b7d"),
+    Patch(
+        GENERAL + ".slimelastic:SLIMElastic", "predict", "wrap", scores_on_device, ON_CPU, "dec87fc89b7d",
+        release="1.2.0",
+    ),
     Patch(
         GENERAL + ".slimelastic:SLIMElastic", "full_sort_predict", "wrap", scores_on_device, ON_CPU,
         "174830874370",
     ),
-    Patch(GENERAL + ".diffrec:DiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
-    Patch(GENERAL + ".ldiffrec:LDiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314"),
+    Patch(
+        GENERAL + ".diffrec:DiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314", release="1.2.0",
+    ),
+    Patch(
+        GENERAL + ".ldiffrec:LDiffRec", "predict", "edit", SQUARE_EDIT, SQUARE, "09ea99ae7314",
+        release="1.2.0",
+    ),
+    Patch(
+        "recbole.evaluator.collector:Collector", "get_data_struct", "edit",
+        (("for key in self.data_struct._data_dict:", COLLECTED),),
+        "Coverage, popularity, Gini and tail metrics crash: counts have no `cpu`.", "0d5915a7f504",
+        release="1.2.1",
+    ),
     Patch(
         TUNING, "exhaustive_search", "edit",
         (("np.random.RandomState(seed)", "np.random.default_rng(seed)"),),

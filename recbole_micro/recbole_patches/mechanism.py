@@ -32,8 +32,10 @@ class Patch:
     - `set`: a function without arguments that returns the new value of the attribute;
     - `call`: a function without arguments that mends what is no single attribute; `name` is for people.
 
-    `source`: the first 12 digits of the SHA-256 of the source that the change was written for.  `needed`
-    tells whether this environment has the fault; `versions` says in words which have it.
+    `source`: the first 12 digits of the SHA-256 of the source that the change was written for; several, with
+    blanks between them, where the known releases differ.  `release`: the one release of RecBole that has the
+    fault; empty for every one.  `needed` tells whether this environment's libraries have it; `versions` says
+    in words which do, where the fault is not RecBole's alone.
     """
 
     owner: str
@@ -42,13 +44,20 @@ class Patch:
     change: Any
     cause: str
     source: str = ""
-    versions: str = "RecBole 1.2.0"
+    release: str = ""
+    versions: str = ""
     needed: Callable[[], bool] = always
 
     @property
     def key(self) -> str:
         """What tells this row from the others."""
         return f"{self.owner}.{self.name}"
+
+    def applies(self) -> bool:
+        """Whether this environment has the fault."""
+        import recbole
+
+        return self.release in ("", recbole.__version__) and self.needed()
 
     def target(self) -> Any:
         """The module or class that has the attribute."""
@@ -65,12 +74,13 @@ def apply(patches: Sequence[Patch], known_versions: Iterable[str]) -> None:
     Where RecBole is of an unknown version, or a source is not the one that a row was written for, one
     warning names them: such a change may be wrong.  An edit whose lines are not there is left out.
     """
+    patches = [patch for patch in patches if patch.applies()]
     check_distinct(patches)
-    doubtful = [patch.key for patch in patches if patch.needed() and not apply_one(patch)]
+    doubtful = [patch.key for patch in patches if not apply_one(patch)]
     import recbole
 
     if recbole.__version__ not in known_versions or doubtful:
-        versions = ", ".join(known_versions)
+        versions = " or ".join(known_versions)
         differing = f"; other source than expected: {', '.join(doubtful)}" if doubtful else ""
         warnings.warn(
             f"recbole_micro was written for recbole {versions}, and this is {recbole.__version__}"
@@ -102,7 +112,7 @@ def apply_one(patch: Patch) -> bool:
         return False
     if getattr(original, MARK, None) == patch.key:
         return True
-    expected = source_hash(original) == patch.source
+    expected = source_hash(original) in patch.source.split()
     if patch.how == "edit":
         changed = edited(original, patch.change, owner)
         if changed is None:

@@ -8,7 +8,7 @@ from recbole_micro.recbole_patches.safety import SAFETY
 
 __all__ = ["BEFORE_IMPORT", "KNOWN_VERSIONS", "PATCHES", "SECTIONS", "markdown"]
 
-KNOWN_VERSIONS = ("1.2.0",)
+KNOWN_VERSIONS = ("1.2.0", "1.2.1")  # setup.py takes the first
 SECTIONS: dict[str, tuple[Patch, ...]] = {
     "Libraries: before RecBole can be imported": BEFORE_IMPORT,
     "Libraries": LIBRARIES,
@@ -26,6 +26,7 @@ def markdown() -> str:
         lines = [f"**{title}**", "", "| what | how | why | needed with |", "| --- | --- | --- | --- |"]
         for patch in patches:
             owner = patch.owner.replace(":", ".").removeprefix("recbole.")
-            lines.append(f"| `{owner}.{patch.name}` | {patch.how} | {patch.cause} | {patch.versions} |")
+            versions = patch.versions or f"RecBole {patch.release or ', '.join(KNOWN_VERSIONS)}"
+            lines.append(f"| `{owner}.{patch.name}` | {patch.how} | {patch.cause} | {versions} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"

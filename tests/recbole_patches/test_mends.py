@@ -198,6 +198,15 @@ def test_evaluation_loader_declines_to_shuffle(columns_data, caplog, mode):
     assert f"{type(valid).__name__} can't shuffle" in caplog.text
 
 
+def test_metrics_of_counts(columns_data):
+    counted = ["ItemCoverage", "AveragePopularity", "GiniIndex", "TailPercentage"]
+    config = make_config(columns_data, metrics=[*counted, "Recall"])
+    _, trainer, (train, valid, _), _ = prepare(config)
+    trainer.fit(train, valid, verbose=False, saved=False)
+    found = trainer.evaluate(valid, load_best_model=False)
+    assert {f"{name.lower()}@5" for name in counted} < set(found) and 0 < found["itemcoverage@5"] <= 1
+
+
 def test_ngcf_drops_nothing_at_evaluation(columns_data):
     model, *_ = prepare(make_config(columns_data, "NGCF", node_dropout=0.3, message_dropout=0.3))
     for training in (True, False):

@@ -26,6 +26,8 @@ class ParquetColumns:
 
     def __init__(self, path: Path, key: str | None, column: str | None, bad: BadRows):
         self.path, self._bad, self._file = path, bad, open_parquet(path)
+        if not self._file.metadata.num_rows:  # before its columns: without values they may lack a type
+            raise DataError(f"{path} has no rows.")
         schema = self._file.schema_arrow
         strings = [field.name for field in schema if is_text(field.type)]
         whole = [field.name for field in schema if is_whole(field.type)]
@@ -43,8 +45,6 @@ class ParquetColumns:
                 f"{path} needs one column of lists of numbers, or columns of numbers, beside the ids; it has "
                 f"{self._there()}."
             )
-        if not self._file.metadata.num_rows:
-            raise DataError(f"{path} has no rows.")
         self._list = is_list(schema.field(self._columns[0]).type)
         self.width = next((values.shape[1] for _, values in self.blocks()), 0)
 

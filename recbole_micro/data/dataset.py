@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
 
@@ -145,9 +147,9 @@ def create(config: RecBoleConfig, checked: bool) -> RecBoleDataset:
     own_file = os.path.join(config["checkpoint_dir"], f"{config['dataset']}-{base.__name__}.pth")
     warn_of_pickle(config["dataset_save_path"] or own_file)
     place = folder_of(config)
-    dataset = (extended(base, CheckedFiles) if checked else base)(config)
+    with in_place(config, place):
+        dataset = (extended(base, CheckedFiles) if checked else base)(config)
     dataset.place = place or folder_of(config)  # it may just have been made
-    check_in_place(config, dataset)
     if config["save_dataset"]:
         dataset.save()
     return dataset
@@ -162,13 +164,25 @@ def folder_of(config: RecBoleConfig) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def check_in_place(config: RecBoleConfig, dataset: RecBoleDataset) -> None:
-    """Raise UserError where another process has replaced the data set's folder since it was first read."""
-    if getattr(dataset, "place", None) not in (None, folder_of(config)):
+@contextmanager
+def in_place(config: RecBoleConfig, place: tuple[int, int] | None) -> Iterator[None]:
+    """Raise UserError where another process replaces the data set's folder while files in it are read.
+
+    `place`: the folder where reading began (`folder_of`), None where there was none.  What is wrong with
+    files of two data sets is not said.
+    """
+    problem = None
+    try:
+        yield
+    except Exception as error:
+        problem = error
+    if place not in (None, folder_of(config)):
         raise UserError(
             f"Another process has replaced the data set {config['dataset']} in {config['data_path']} while "
             "it was read: start again."
-        )
+        ) from problem
+    if problem is not None:
+        raise problem
 
 
 def warn_of_pickle(file: str) -> None:

@@ -14,7 +14,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_column, feature_path
 from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.features.join import ItemIndex, Joined, join
-from recbole_micro.data.dataset import check_in_place
+from recbole_micro.data.dataset import in_place
 from recbole_micro.errors import UserError, tool
 
 # Files of a data set that are no features in text form.
@@ -43,14 +43,13 @@ def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
     tokens = dataset.field2id_token[dataset.iid_field]
     paths = choose(folder, name, config["modalities"])
     config["modalities"] = list(paths)  # so a checkpoint knows them, whatever files come later
-    try:
-        loaded = {
-            modality: _load(path, modality, tokens, dataset.iid_field) for modality, path in paths.items()
-        }
-    except DataError as error:
-        raise UserError(str(error)) from error
-    check_in_place(config, dataset)
-    return loaded
+    with in_place(config, getattr(dataset, "place", None)):
+        try:
+            return {
+                modality: _load(path, modality, tokens, dataset.iid_field) for modality, path in paths.items()
+            }
+        except DataError as error:
+            raise UserError(str(error)) from error
 
 
 def widths(config: RecBoleConfig, dataset: Dataset) -> dict[str, int]:

@@ -17,7 +17,7 @@ from recbole_micro.data import features
 from recbole_micro.data.cold_items import without_ids
 from recbole_micro.data.features import Modality
 from recbole_micro.models import memory_check
-from recbole_micro.models.memory import FLOAT, DescribesMemory, Sizes, sampled_graph
+from recbole_micro.models.memory import FLOAT, DescribesMemory, Parts, Sizes, sampled_graph
 from recbole_micro.models.score_parts import ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.backbones import BACKBONES, Backbone
@@ -188,6 +188,15 @@ class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
 
 class ItemGraphRecommender(MultimodalRecommender):
     """What MICRO and LATTICE share: a chosen backbone, options of the item graphs, the L2 term."""
+
+    @classmethod
+    def memory(cls, config: Mapping[str, Any], sizes: Sizes) -> Parts:
+        """The learned graph is searched for within a step, and within an evaluation."""
+        stay, passing = super().memory(config, sizes)
+        if stay.get("learned item graphs"):
+            for part in ("training batch", "evaluation batch"):
+                passing[part] += passing["neighbour search"]
+        return stay, passing
 
     @classmethod
     def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:

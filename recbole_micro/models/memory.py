@@ -21,6 +21,7 @@ Parts = tuple[dict[str, int], dict[str, int]]  # what stays, what passes: bytes 
 STATES = {"adam": 2, "adamw": 2, "sparse_adam": 2, "adagrad": 1, "rmsprop": 1}  # numbers kept per weight
 SCORE_COPIES = 3  # of a batch's scores: they, RecBole's matrix of positives, and what the top k takes
 EDGE, EDGE_MAKING = 24, 64  # of an edge: in a graph, and while one is made (measured)
+WORKING = 32 << 20  # what any training takes: buffers of libraries, gaps between blocks (measured)
 FAISS_LINKS = 64 * 8  # of a vector in FAISS's graph
 # RecBole's closed forms: dense matrices of all pairs of items that are there at the peak, of 4 bytes.
 PAIRS_OF_ITEMS = {"EASE": 9, "ADMMSLIM": 9}
@@ -180,6 +181,7 @@ def estimate(model_class: type, config: Mapping[str, Any], sizes: Sizes) -> Esti
     describe = getattr(model_class, "memory", None)
     stay, passing = describe(config, sizes) if describe else of_recbole(model_class.__name__, config, sizes)
     weights = sum(stay[part] for part in WEIGHTS if part in stay)
+    stay["working memory"] = WORKING
     stay["gradients"] = weights
     stay["optimiser"] = weights * STATES.get(str(config["learner"] or "adam").lower(), 0)
     passing["training batch"] = passing.get("training batch", 0) + batch_rows(config)

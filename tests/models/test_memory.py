@@ -94,7 +94,7 @@ def test_graphs_are_not_larger_than_estimated(bench, name):
     features = {part.values.data_ptr() for part in model.modalities.values()}
     real = sum(tensor.nbytes for (place, _), tensor in held.items() if place not in features)
     stay = dict(estimate.stay)
-    for part in ("features", "gradients", "optimiser", *memory.WEIGHTS, "pairs of items"):
+    for part in ("working memory", "features", "gradients", "optimiser", *memory.WEIGHTS, "pairs of items"):
         stay.pop(part, None)
     assert real <= 1.2 * sum(stay.values()) + 4096  # presence of modalities and the like
 

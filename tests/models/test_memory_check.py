@@ -19,6 +19,11 @@ SENTENCE = re.compile(
     r"(?P<free>[\d.,]+ .B) are free: (?P<advice>.*); memory_check=False goes ahead all the same\."
 )
 
+@pytest.fixture(autouse=True)
+def small_constants(monkeypatch):
+    """What any training takes is far more than so small a data set does."""
+    monkeypatch.setattr(memory, "WORKING", 0)
+
 
 def config_of(bench, name, **options):
     given = {"eval_batch_size": 256 * bench.data.item_num, **options}

@@ -7,6 +7,7 @@ register()
 
 from recbole_micro.errors import UserError  # noqa: E402
 from recbole_micro.evaluation.metrics import Metrics  # noqa: E402
+from recbole_micro.inference.explain import explain  # noqa: E402
 from recbole_micro.inference.recommend import recommend  # noqa: E402
 from recbole_micro.models.base import MultimodalRecommender  # noqa: E402
 from recbole_micro.models.new_items import encode_new_items  # noqa: E402
@@ -21,6 +22,7 @@ __all__ = [
     "UserError",
     "__version__",
     "encode_new_items",
+    "explain",
     "load",
     "objective",
     "recommend",

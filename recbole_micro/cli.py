@@ -4,19 +4,17 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_tools.progress import show_any_character
 from recbole_micro import __version__, distributed, options
-from recbole_micro.commands.arguments import name_and_value, positive, split_arguments
+from recbole_micro.commands.arguments import config_files, positive, read_arguments, split_arguments
 from recbole_micro.errors import UserError, hint, install_command
+from recbole_micro.evaluation.metrics import with_beyond
 from recbole_micro.models.registry import MODELS
-from recbole_micro.options import user_models
-from recbole_micro.options.effects import instead
 from recbole_micro.options.values import parse_strings, read_yaml
 
 if TYPE_CHECKING:  # it would make every command start later
@@ -114,11 +112,15 @@ def compare(argv: list[str]) -> int:
         return 0
     from recbole_micro.studies import pool, report, runs
 
+    beyond, argv = "--beyond" in argv, [word for word in argv if word != "--beyond"]
     own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "title", "out"))
     given = read_arguments(argv)
     fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     if not own.get("models") or not fixed.get("dataset"):
         raise UserError("compare needs --models=NAME,NAME and --dataset=NAME.")
+    if beyond:
+        asked = options.declared("", "")["metrics"]
+        fixed["metrics"] = with_beyond(asked.read(fixed.get("metrics", asked.default), "as metrics"))
     first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
     seeds = runs.read_seeds(own.get("seeds", "1"), first)
     vary = runs.read_vary(own.get("vary", ""))
@@ -143,6 +145,7 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --vary=TEXT        settings: "knn_k=5,10; beta=0.01,0.1" runs every combination
   --workers=N        processes at a time (default: one per core, one with a CUDA device); they share the cores
   --title=TEXT       the data set's name in captions
+  --beyond           also ItemCoverage, GiniIndex, AveragePopularity and TailPercentage of the lists
   --out=DIR          folder of the study (default: results/compare-DATASET)
 
 Other options are those of recbole-micro train and hold for every run."""
@@ -284,6 +287,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     ),
     "similar": (of_module("similar"), "the items nearest to one, by features and by what was learned"),
     "explain": (of_module("explain"), "why an item is recommended: its score taken apart"),
+    "evaluate": (of_module("evaluate"), "metrics of anybody's lists or scores, beside those of a comparison"),
     "compare": (compare, "several models, settings and seeds side by side, in one report"),
     "reproduce": (reproduce, "a table or figure of the paper, its numbers beside ours"),
     "tune": (tune, "search for a model's best options on the validation set, test the winner"),
@@ -293,62 +297,6 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "doctor": (of_module("doctor"), "versions, mends, devices, disk, data sets: what is wrong, what to do"),
     "data": (data, "make, convert, split and inspect data sets; data --help lists how"),
 }
-
-
-def read_arguments(argv: list[str]) -> dict[str, str]:
-    """The options in `--key=value`, `--key value` and (for booleans) `--key`, as strings.
-
-    Raises UserError for anything else, for unknown names, for an option given twice with different values.
-    """
-    given: dict[str, str | None] = {}
-    load_plugins(argv)
-    position = 0
-    while position < len(argv):
-        argument = argv[position]
-        if not argument.startswith("--"):
-            raise UserError(f"The argument {argument!r} belongs to no option: write --option=value.")
-        name, equals, text = name_and_value(argument)
-        check_name(name)
-        if not equals and position + 1 < len(argv) and not argv[position + 1].startswith("--"):
-            position += 1
-            equals, text = "=", argv[position]
-        value = text if equals else None
-        if given.setdefault(name, value) != value:
-            raise UserError(f"--{name} is given twice, as {given[name]!r} and {value!r}: keep one.")
-        position += 1
-    return with_flags(given)
-
-
-def load_plugins(argv: list[str]) -> None:
-    """Load the files of `--plugins` before the names of options are looked up: they bring their own."""
-    for argument, following in zip_longest(argv, argv[1:], fillvalue=""):
-        if argument == "--plugins" or argument.startswith("--plugins="):
-            user_models.load(argument.partition("=")[2] or following)
-
-
-def check_name(name: str) -> None:
-    """Raise UserError, with the nearest name, where there is no such option."""
-    if name not in options.known_names():
-        otherwise = instead(name) or hint(name, options.known_names())
-        raise UserError(f"There is no option --{name}{otherwise}")
-
-
-def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:
-    """The options with `True` for booleans without a value, `last` for resume; UserError for others."""
-    declared = options.declared(given.get("model") or "", given.get("dataset") or "")
-    given = {name: "last" if (name, value) == ("resume", None) else value for name, value in given.items()}
-    for name, value in given.items():
-        kinds = declared[name].kinds if name in declared else ()
-        if value is None and "bool" not in [kind.name for kind in kinds]:
-            raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
-    return {name: "True" if value is None else value for name, value in given.items()}
-
-
-def config_files(text: str) -> list[str]:
-    """The files of `--config_files`: one path, or several between commas or, as in RecBole, spaces."""
-    if not text or Path(text).is_file():
-        return [text] if text else []
-    return [file for part in parse_strings(text) for file in part.split()]
 
 
 def launch_options(files: list[str], given: dict[str, str]) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def test_a_reader_who_has_read_enough_is_no_error():
 def test_a_command_without_arguments_says_what_it_needs(command, capsys):
     assert cli.main([command]) == 2
     said = capsys.readouterr().err
-    assert re.search("--?model|--checkpoint|--table|DIR", said) and len(said.splitlines()) == 1
+    assert re.search("--?model|--checkpoint|--table|--lists|DIR", said) and len(said.splitlines()) == 1
 
 
 def test_help_of_a_model_lists_defaults_ranges_and_texts(capsys):

@@ -1,10 +1,14 @@
 """Arguments of subcommands that have options of their own."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 
 from recbole_micro import options
 from recbole_micro.errors import UserError, hint
+from recbole_micro.options import user_models
+from recbole_micro.options.effects import instead
+from recbole_micro.options.values import parse_strings
 
 
 def split_arguments(argv: list[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
@@ -80,3 +84,59 @@ def out_file(own: Mapping[str, str], suffixes: tuple[str, ...]) -> Path | None:
     if not path.parent.is_dir():
         raise UserError(f"There is no folder {path.parent} for --out={path}: make it first.")
     return path
+
+
+def read_arguments(argv: list[str]) -> dict[str, str]:
+    """The options in `--key=value`, `--key value` and (for booleans) `--key`, as strings.
+
+    Raises UserError for anything else, for unknown names, for an option given twice with different values.
+    """
+    given: dict[str, str | None] = {}
+    load_plugins(argv)
+    position = 0
+    while position < len(argv):
+        argument = argv[position]
+        if not argument.startswith("--"):
+            raise UserError(f"The argument {argument!r} belongs to no option: write --option=value.")
+        name, equals, text = name_and_value(argument)
+        check_name(name)
+        if not equals and position + 1 < len(argv) and not argv[position + 1].startswith("--"):
+            position += 1
+            equals, text = "=", argv[position]
+        value = text if equals else None
+        if given.setdefault(name, value) != value:
+            raise UserError(f"--{name} is given twice, as {given[name]!r} and {value!r}: keep one.")
+        position += 1
+    return with_flags(given)
+
+
+def load_plugins(argv: list[str]) -> None:
+    """Load the files of `--plugins` before the names of options are looked up: they bring their own."""
+    for argument, following in zip_longest(argv, argv[1:], fillvalue=""):
+        if argument == "--plugins" or argument.startswith("--plugins="):
+            user_models.load(argument.partition("=")[2] or following)
+
+
+def check_name(name: str) -> None:
+    """Raise UserError, with the nearest name, where there is no such option."""
+    if name not in options.known_names():
+        otherwise = instead(name) or hint(name, options.known_names())
+        raise UserError(f"There is no option --{name}{otherwise}")
+
+
+def with_flags(given: Mapping[str, str | None]) -> dict[str, str]:
+    """The options with `True` for booleans without a value, `last` for resume; UserError for others."""
+    declared = options.declared(given.get("model") or "", given.get("dataset") or "")
+    given = {name: "last" if (name, value) == ("resume", None) else value for name, value in given.items()}
+    for name, value in given.items():
+        kinds = declared[name].kinds if name in declared else ()
+        if value is None and "bool" not in [kind.name for kind in kinds]:
+            raise UserError(f"--{name} needs a value: write --{name}=VALUE.")
+    return {name: "True" if value is None else value for name, value in given.items()}
+
+
+def config_files(text: str) -> list[str]:
+    """The files of `--config_files`: one path, or several between commas or, as in RecBole, spaces."""
+    if not text or Path(text).is_file():
+        return [text] if text else []
+    return [file for part in parse_strings(text) for file in part.split()]

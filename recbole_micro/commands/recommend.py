@@ -1,21 +1,24 @@
 """`recbole-micro recommend`: top-k lists from a checkpoint."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from dataset_tools.progress import progress
+from recbole_micro import options
 from recbole_micro.commands.arguments import needed, out_file, positive, read_own
 from recbole_micro.errors import UserError
 from recbole_micro.files import write_text
 from recbole_micro.inference.allowed_items import allowed, read_ids
 from recbole_micro.inference.item_columns import ItemColumns
 from recbole_micro.inference.list_files import CSV, KINDS, list_file, with_titles
-from recbole_micro.inference.recommend import USERS_AT_ONCE, Ranker, known_users, read_new_items
+from recbole_micro.inference.recommend import PARTS, USERS_AT_ONCE, Ranker, known_users, read_new_items
+from recbole_micro.inference.rerank import MMR, Calibrated, Rerank, price
 from recbole_micro.options import user_models
 from recbole_micro.options.values import parse_strings
-from recbole_micro.training.loading import load_data_and_model
+from recbole_micro.training.loading import Loaded, load_data_and_model
 
 HELP = """\
 usage: recbole-micro recommend --checkpoint=FILE [--users=ID,ID|all] [--topk=N] [--out=FILE]
@@ -30,9 +33,16 @@ where the data set has them.
   --topk=N, -k N     length of a list (default: 20)
   --out=FILE         a .csv, .json, .jsonl or .parquet file (default: CSV on the screen)
   --seen             keep items that the user has interactions with
+  --hide=PARTS       leave out the items of these interactions alone: train, valid, test (default: all three);
+                     lists to be measured with recbole-micro evaluate need --hide=train,valid
   --items=FILE       list only these items, ids one a line
   --without=FILE     never list these items, ids one a line
   --filter=TEXT      a condition on the columns of the .item file; = also means: is one of the words
+  --rerank=NAME      mmr: items unlike those before them; calibrated: categories in the shares of what the
+                     user chose; says what it costs on the test set
+  --diversity=W      how much of that, from 0 (the score alone) to 1 (default: 0.3)
+  --categories=NAME  column of the .item file for calibrated (default: genre or the like, else groups of
+                     items with similar features)
   --new_items=DIR    also rank new items, those of the feature files DIR/*.<modality>.parquet (MICRO)
   --data_path=DIR    the folder that holds the data set's, if it has moved since the training
   --plugins=FILE     the Python file of a model of your own
@@ -40,8 +50,8 @@ where the data set has them.
 Example:
   recbole-micro recommend --checkpoint=saved/MICRO-1.pth --filter='genre == "Drama"' --out=lists.csv"""
 NAMES = (
-    "checkpoint", "users", "users_file", "topk", "out", "items", "without", "filter", "new_items",
-    "data_path", "plugins",
+    "checkpoint", "users", "users_file", "topk", "out", "items", "without", "filter", "new_items", "hide",
+    "rerank", "diversity", "categories", "data_path", "plugins",
 )  # fmt: skip
 
 
@@ -60,15 +70,69 @@ def main(argv: list[str]) -> int:
     source = load_data_and_model(checkpoint, own.get("data_path"), log=False)
     users = known(asked, source.dataset, out, "strict" in own)
     new = read_new_items(own["new_items"], source.dataset) if "new_items" in own else None
-    ranker = Ranker(source, "seen" not in own, new)
+    rerank = reranking(own, source)
+    ranker = Ranker(source, hidden_parts(own), new, rerank)
     chosen, remarks = allowed(
         source.dataset, ranker.tokens, own.get("items"), own.get("without"), own.get("filter")
     )
     ranker.only(chosen)
     for remark in remarks:
         print(remark, file=sys.stderr)
+    if rerank is not None:
+        print(price_line(own["rerank"], source, rerank, k), file=sys.stderr)
     write(ranker, users, k, out)
     return 0
+
+
+def reranking(own: Mapping[str, str], source: Loaded) -> Rerank | None:
+    """What `--rerank` asks for; UserError where it cannot be had."""
+    if "rerank" not in own:
+        for name in ("diversity", "categories"):
+            if name in own:
+                raise UserError(f"--{name} belongs to --rerank=mmr or --rerank=calibrated: add one of these.")
+        return None
+    if own["rerank"] not in ("mmr", "calibrated"):
+        raise UserError(f"--rerank is {own['rerank']!r}: choose mmr or calibrated.")
+    if "new_items" in own:
+        raise UserError("--rerank knows nothing of new items: leave out --new_items, or --rerank.")
+    kind = options.parse_kind("float 0..1")
+    share = options.Option("diversity", (kind,)).read(own.get("diversity", "0.3"), "on the command line")
+    if own["rerank"] == "calibrated":
+        return Calibrated(source, share, own.get("categories"))
+    if "categories" in own:
+        raise UserError("--categories belongs to --rerank=calibrated: leave it out.")
+    return MMR(source, share)
+
+
+def price_line(name: str, source: Loaded, rerank: Rerank, k: int) -> str:
+    """What reranking costs and brings on the test set, in one line."""
+    found = price(source, rerank, k)
+    if found is None:
+        return f"{name}: the data set has no test interactions, so its price is unknown."
+    before, after = found
+    parts = [
+        f"Recall@{k} {change(before.recall, after.recall)}",
+        f"NDCG@{k} {change(before.ndcg, after.ndcg)}",
+        f"items in any list {before.coverage:.1%} to {after.coverage:.1%}",
+        f"similarity within a list {before.similarity:.3f} to {after.similarity:.3f}",
+    ]
+    return f"{name} on the test set: {', '.join(parts)}."
+
+
+def change(before: float, after: float) -> str:
+    """Two values, and their difference in per cent."""
+    share = f" ({after / before - 1:+.1%})" if before else ""
+    return f"{before:.4f} to {after:.4f}{share}"
+
+
+def hidden_parts(own: Mapping[str, str]) -> list[str]:
+    """The parts of the data whose interactions hide items; UserError where `--hide` names something else."""
+    if "seen" in own and "hide" in own:
+        raise UserError("--seen hides nothing and --hide says what is hidden: keep one.")
+    parts = [] if "seen" in own else parse_strings(own.get("hide", ",".join(PARTS)))
+    if not set(parts) <= set(PARTS) or (not parts and "hide" in own):
+        raise UserError(f"--hide is {own['hide']!r}: name some of {', '.join(PARTS)}, between commas.")
+    return parts
 
 
 def known(asked: str | list[str], dataset, out: Path | None, strict: bool) -> np.ndarray:

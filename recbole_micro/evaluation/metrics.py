@@ -1,6 +1,7 @@
 """The plugin's metric, and results that say how they were measured."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,17 @@ class NDCG_hits(NDCG):
 
 # A new metric is one line here and a class with RecBole's interface.
 METRICS: dict[str, type[AbstractMetric]] = {"NDCG_hits": NDCG_hits}
+
+
+# What lists show beside their hits: RecBole's metrics of how much of the catalogue they hold, how evenly, how
+# popular it is, and how rare.
+BEYOND = ("ItemCoverage", "GiniIndex", "AveragePopularity", "TailPercentage")
+
+
+def with_beyond(metrics: Sequence[str]) -> list[str]:
+    """These metrics, and those of `BEYOND` that are not among them."""
+    known = [name.lower() for name in metrics]
+    return [*metrics, *(name for name in BEYOND if name.lower() not in known)]
 
 
 def register_metrics() -> None:

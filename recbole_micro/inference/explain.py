@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from recbole.data.dataset import Dataset
 from recbole.model.abstract_recommender import AbstractRecommender
 
@@ -79,11 +80,13 @@ class Explainer:
     `titles`: by item id; read from the data set's `.item` file where they are not given.
     """
 
+    @torch.no_grad()
     def __init__(self, model: AbstractRecommender, dataset: Dataset, titles: Mapping[str, str] | None = None):
         self.model, self.dataset = model.eval(), dataset
         self.titles = ItemColumns(dataset).titles() if titles is None else titles
         self.parts = model.score_parts() if isinstance(model, MultimodalRecommender) else ScoreParts()
 
+    @torch.no_grad()
     def explain(self, user: str, item: str) -> Explanation:
         """The score of this pair of original ids, taken apart.
 

@@ -1,6 +1,6 @@
 """Top-k lists with original ids from a checkpoint, with new items among them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,10 @@ from recbole_micro.options.values import parse_strings
 from recbole_micro.training.loading import OTHER_INPUTS, Loaded, load_data_and_model
 
 USERS_AT_ONCE = 256
+PARTS = ("train", "valid", "test")
 COLUMNS = ["user_id", "rank", "item_id", "score"]
+# Of users (internal ids) with scores [n_users, n_items]: the scores and items [n_users, k] of their lists.
+Choice = Callable[[np.ndarray, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 
 
 class NewItems(NamedTuple):
@@ -35,14 +38,15 @@ def recommend(
     source: str | Path | Loaded,
     users: str | Sequence[str] = "all",
     k: int = 20,
-    exclude_seen: bool = True,
+    exclude_seen: bool | Sequence[str] = True,
     new_items: NewItems | None = None,
     items: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """The `k` best items of each user, best first: columns user_id, rank (from 1), item_id, score.
 
     `source`: a checkpoint, or what `load` returns for one.  `users`: ids, or `all`.  `exclude_seen` leaves
-    out every item of a user's training, validation and test interactions.  `new_items` (MICRO) are ranked
+    out every item of a user's training, validation and test interactions, or of those of the parts that it
+    names (`PARTS`).  `new_items` (MICRO) are ranked
     among the others.  `items`: ids of those that may be listed (default: all).  Raises UserError for unknown
     users and for features that do not fit the model.
     """
@@ -62,16 +66,24 @@ class Ranker:
     may have, by the data sets of interactions (`seen`) and for everybody (`only`).
     """
 
-    def __init__(self, source: tuple, exclude_seen: bool = True, new_items: NewItems | None = None):
+    def __init__(
+        self,
+        source: tuple,
+        exclude_seen: bool | Sequence[str] = True,
+        new_items: NewItems | None = None,
+        rerank: Choice | None = None,
+    ):
         _, self.model, self.dataset, *loaders = source
         check_kind(self.model)
         self.model.eval()
         self.tokens = np.asarray(self.dataset.field2id_token[self.dataset.iid_field], dtype=object)
+        self.choose = rerank or largest
         self.vectors = None
         if new_items is not None:
             self.vectors = encode_new_items(self.model, new_items.features)
             self.tokens = np.concatenate([self.tokens, np.array(new_items.tokens, dtype=object)])
-        self.seen = [loader._dataset for loader in loaders] if exclude_seen else []
+        parts = PARTS if exclude_seen is True else exclude_seen or ()
+        self.seen = [loaders[PARTS.index(part)]._dataset for part in parts]
         self.only(np.ones(len(self.tokens), dtype=bool))
 
     def only(self, allowed: np.ndarray) -> None:
@@ -96,8 +108,9 @@ class Ranker:
             raise UserError(f"k is {k}: ask for at least 1 item.")
         for start in range(0, len(ids), USERS_AT_ONCE):
             portion = ids[start : start + USERS_AT_ONCE]
-            scores = self.scores(portion)
-            yield best(scores, k, self.dataset.id2token(self.dataset.uid_field, portion), self.tokens)
+            values, items = self.choose(portion, self.scores(portion), k)
+            names = self.dataset.id2token(self.dataset.uid_field, portion)
+            yield as_lists(values, items, names, self.tokens)
 
 
 def check_kind(model: AbstractRecommender) -> None:
@@ -168,12 +181,18 @@ def scores_of(
     return scores.float().cpu()
 
 
-def best(scores: torch.Tensor, k: int, users: np.ndarray, tokens: np.ndarray) -> pd.DataFrame:
-    """The lists of these users [n_users] from their `scores` [n_users, n_items + n_new].
+def largest(users: np.ndarray, scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `k` largest scores and their items, [n_users, k]."""
+    return scores.topk(min(k, scores.shape[1]))
+
+
+def as_lists(
+    values: torch.Tensor, items: torch.Tensor, users: np.ndarray, tokens: np.ndarray
+) -> pd.DataFrame:
+    """The lists of these users [n_users] from scores and items [n_users, k] in their order.
 
     `tokens`: the items' ids.  Items with a score of minus infinity are left out.
     """
-    values, items = scores.topk(min(k, scores.shape[1]))
     finite = values > -torch.inf
     row, column = (part.numpy() for part in finite.nonzero(as_tuple=True))
     listed = tokens[items[finite].numpy()]

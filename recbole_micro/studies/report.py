@@ -154,6 +154,8 @@ def validation_curves(done: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataF
     metric = ""
     for row in done.to_dict("records"):
         folder = out / row["folder"]
+        if not (folder / EPOCHS).is_file():  # a result that was added to the study
+            continue
         metric = json.loads((folder / RESULT).read_text(encoding="utf-8"))["valid_metric"].lower()
         epochs = pd.read_csv(folder / EPOCHS, index_col="epoch")
         if metric in epochs and epochs[metric].notna().any():

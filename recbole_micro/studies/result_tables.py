@@ -14,6 +14,14 @@ PROTOCOL_TEXTS = {
     "recbole": "protocol recbole: training and validation items masked at test",
     "paper": "protocol paper: training items masked at test",
 }
+CAPITALS = ("ndcg", "mrr", "map", "auc", "gauc")
+NAMES = {  # of metrics that are several words
+    "itemcoverage": "Item coverage",
+    "giniindex": "Gini index",
+    "averagepopularity": "Average popularity",
+    "tailpercentage": "Tail percentage",
+    "shannonentropy": "Shannon entropy",
+}
 FORMS = {  # how a cell's value is written, the best one, the second best
     "markdown": ("{}", "**{}**", "<u>{}</u>"),
     "latex": ("{}", r"\textbf{{{}}}", r"\underline{{{}}}"),
@@ -163,5 +171,5 @@ def title(metric: str) -> str:
     front = front.replace("_", ", ")
     name, at, k = name.partition("@")
     name, under, form = name.partition("_")
-    name = name.upper() if name in ("ndcg", "mrr", "map", "auc", "gauc") else name.capitalize()
+    name = NAMES.get(name) or (name.upper() if name in CAPITALS else name.capitalize())
     return (f"{front}: " if front else "") + name + under + form + at + k

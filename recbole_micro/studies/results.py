@@ -1,17 +1,27 @@
-"""What the runs of a study left behind, as one table."""
+"""What the runs of a study left behind, and results of others beside them, as one table."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from recbole.config import Config as RecBoleConfig
+from recbole.data.dataloader import AbstractDataLoader
+from recbole.evaluator import Evaluator
 
+from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError
-from recbole_micro.files import write_text
+from recbole_micro.evaluation.metrics import Metrics
+from recbole_micro.files import alone_in, write_text
+from recbole_micro.options.values import read_yaml
 from recbole_micro.studies.runs import Run
-from recbole_micro.studies.worker import OPTIONS, RESULT
+from recbole_micro.studies.worker import OPTIONS, RESULT, USERS, record_users, write_users
 
 ERROR, RESULTS = "error.txt", "results.csv"
+GIVEN = "given"  # folder of results that were added to a study, beside `runs`
+Measure = Callable[[Evaluator], Metrics]
 
 
 def is_finished(run: Run, out: Path) -> bool:
@@ -32,8 +42,8 @@ def read_result(run: Run, out: Path) -> dict:
 
 
 def write_results(runs: Sequence[Run], out: Path) -> pd.DataFrame:
-    """Write `results.csv`, one row per run, from what the folders hold; the table."""
-    table = pd.DataFrame([result_row(run, out) for run in runs])
+    """Write `results.csv` from what the folders hold, one row per run and added result; the table."""
+    table = pd.DataFrame([*(result_row(run, out) for run in runs), *given_rows(out)])
     write_text(out / RESULTS, table.to_csv(index=False))
     return table
 
@@ -48,13 +58,28 @@ def result_row(run: Run, out: Path) -> dict:
     if (folder / ERROR).is_file():
         cells |= {"status": "failed", "error": (folder / ERROR).read_text(encoding="utf-8")}
     if (folder / RESULT).is_file():
-        result = read_result(run, out)
-        protocol, _, note = result["protocol"].partition(", ")  # in one text before there was a note
-        cells |= {"status": "finished", "trained epochs": result["epochs"], "protocol": protocol}
-        cells |= {"note": result.get("note", note)}
-        cells |= {f"valid {name}": value for name, value in result["valid"].items()}
-        cells |= {f"test {name}": value for name, value in named_rankings(result["test"]).items()}
+        cells |= cells_of(read_result(run, out))
     return cells
+
+
+def cells_of(result: Mapping[str, Any]) -> dict:
+    """The cells of a row that come from a `result.json`."""
+    protocol, _, note = result["protocol"].partition(", ")  # in one text before there was a note
+    cells = {"status": "finished", "trained epochs": result["epochs"], "protocol": protocol}
+    cells |= {"note": result.get("note", note)}
+    cells |= {f"valid {name}": value for name, value in result["valid"].items()}
+    return cells | {f"test {name}": value for name, value in named_rankings(result["test"]).items()}
+
+
+def given_rows(out: Path) -> list[dict]:
+    """The lines of results that no run of the study has, but that were added to it (`evaluate`)."""
+    rows = []
+    for file in sorted((out / GIVEN).glob(f"*/{RESULT}")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        cells = {"label": result["label"], "model": result["label"], "seed": result["seed"]}
+        folder = file.parent.relative_to(out).as_posix()
+        rows.append(cells | {"folder": folder, "error": ""} | cells_of(result))
+    return rows
 
 
 def named_rankings(test: Mapping[str, float]) -> dict[str, float]:
@@ -62,3 +87,63 @@ def named_rankings(test: Mapping[str, float]) -> dict[str, float]:
     if any(name.startswith("cold_all:") for name in test) or not any(":" in name for name in test):
         return dict(test)
     return {name if ":" in name else f"cold_all:{name}": value for name, value in test.items()}
+
+
+def add_result(
+    out: Path, label: str, config: RecBoleConfig, test_data: AbstractDataLoader, measure: Measure
+) -> pd.DataFrame:
+    """Add a row to the study in `out`, a new one or one of `compare`; its table of results.
+
+    `measure` gets the evaluator that it has to use.  A row of this label that was added before is replaced.
+    Raises UserError where the study has another data set or protocol, or trained a model of this label.
+    """
+    with alone_in(out):
+        check_same(out, label, config)
+        evaluator = Evaluator(config)
+        values = record_users(evaluator)
+        metrics = measure(evaluator)
+        folder = out / GIVEN / "".join(c if c.isalnum() or c in "-=._" else "_" for c in label)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_users(folder / USERS, test_data, values, metrics)
+        result = {
+            "label": label,
+            "seed": config["seed"],
+            "dataset": config["dataset"],
+            "valid_metric": config["valid_metric"],
+            "valid": {},
+            "test": plain(dict(metrics)),
+            "protocol": metrics.protocol,
+            "note": metrics.note,
+            "epochs": math.nan,
+        }
+        write_text(folder / RESULT, json.dumps(result, indent=1))
+        rows = [row for row in known_rows(out) if not str(row["folder"]).startswith(f"{GIVEN}/")]
+        results = pd.DataFrame([*rows, *given_rows(out)])
+        write_text(out / RESULTS, results.to_csv(index=False))
+        return results
+
+
+def known_rows(out: Path) -> list[dict]:
+    """The rows of a study's table of results, where there is one."""
+    file = out / RESULTS
+    return pd.read_csv(file, keep_default_na=True).to_dict("records") if file.is_file() else []
+
+
+def check_same(out: Path, label: str, config: RecBoleConfig) -> None:
+    """Raise UserError where a result cannot stand beside those of the study."""
+    options = [read_yaml(file) for file in (out / "runs").glob(f"*/{OPTIONS}")]
+    given = [json.loads(file.read_text(encoding="utf-8")) for file in (out / GIVEN).glob(f"*/{RESULT}")]
+    for known in [*options, *given]:
+        if known["dataset"] != config["dataset"]:
+            raise UserError(
+                f"{out} is a study of {known['dataset']}, not of {config['dataset']}: choose another --out."
+            )
+    protocol = config["protocol"] or "recbole"
+    for row in known_rows(out):
+        if row["label"] == label and not str(row["folder"]).startswith(f"{GIVEN}/"):
+            raise UserError(f"{out} has trained {label}: choose another --label.")
+        if isinstance(row.get("protocol"), str) and row["protocol"] != protocol:
+            raise UserError(
+                f"{out} has results under protocol {row['protocol']}: add --protocol={row['protocol']}, or "
+                "choose another --out."
+            )

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from recbole.data.dataloader import AbstractDataLoader
-from recbole.trainer import Trainer
+from recbole.evaluator import Evaluator
 from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro.checkpoint import last_file, plain, plain_config
@@ -87,7 +87,7 @@ def train_in(folder: Path) -> dict[str, Any]:
         )
     score, valid_result = trainer.fit(experiment.train_data, experiment.valid_data)
     write_epochs(folder / EPOCHS, trainer.train_loss_dict, trainer.validations)
-    values = record_users(trainer)
+    values = record_users(trainer.evaluator)
     test_result = trainer.evaluate(test_data)
     write_users(folder / USERS, test_data, values, test_result)
     result = {
@@ -108,7 +108,7 @@ def train_in(folder: Path) -> dict[str, Any]:
     return result
 
 
-def record_users(trainer: Trainer) -> dict[str, np.ndarray]:
+def record_users(evaluator: Evaluator) -> dict[str, np.ndarray]:
     """A dictionary that the next evaluation fills: each ranking metric per user, `{metric@k: [n_users]}`.
 
     The values are those whose mean RecBole reports, caught where it takes the mean.
@@ -124,7 +124,7 @@ def record_users(trainer: Trainer) -> dict[str, np.ndarray]:
 
         return topk_result
 
-    for metric in trainer.evaluator.metric_class.values():
+    for metric in evaluator.metric_class.values():
         if hasattr(metric, "topk_result"):
             metric.topk_result = caught(metric.topk_result)
     return values

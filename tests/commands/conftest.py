@@ -13,13 +13,19 @@ def shop_data(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def checkpoint(shop_data):
-    """A checkpoint of a model of this name, trained once."""
-    made: dict[str, str] = {}
+def trained(shop_data):
+    """What `run` gives of a model of this name, trained once."""
+    made: dict[str, dict] = {}
 
-    def of(model: str) -> str:
+    def of(model: str) -> dict:
         if model not in made:
-            made[model] = run(model, "shop", config_dict=shop.options(shop_data))["checkpoint"]
+            made[model] = run(model, "shop", config_dict=shop.options(shop_data))
         return made[model]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def checkpoint(trained):
+    """The checkpoint of a model of this name."""
+    return lambda model: trained(model)["checkpoint"]

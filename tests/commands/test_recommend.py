@@ -65,7 +65,7 @@ def test_every_kind_of_file_has_the_same_lists(asked, checkpoint, tmp_path, caps
 def test_a_failure_leaves_the_old_file(asked, tmp_path, monkeypatch):
     out = tmp_path / "lists.csv"
     out.write_text("old")
-    monkeypatch.setattr(lists, "best", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(lists, "as_lists", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main([*asked, f"--out={out}"])
     assert [path.name for path in tmp_path.iterdir()] == ["lists.csv"] and out.read_text() == "old"
@@ -127,6 +127,20 @@ def test_seen_items_are_kept_on_request(asked, checkpoint, capsys):
     assert len(listed(asked, capsys, "--users=u3", "--seen")) == shop.ITEMS
 
 
+@pytest.mark.parametrize("name", ["mmr", "calibrated"])
+def test_reranking_says_its_price(asked, name, capsys):
+    assert cli.main([*asked, "--topk=3", "--users=u1", f"--rerank={name}", "--hide=train"]) == 0
+    said = capsys.readouterr()
+    assert len(rows(said.out)) == 3
+    number = r"\d\.\d{4} to \d\.\d{4} \([+-]\d+\.\d%\)"
+    share = r"\d+\.\d% to \d+\.\d%"
+    assert re.fullmatch(
+        rf"{name} on the test set: Recall@3 {number}, NDCG@3 {number}, items in any list {share}, "
+        r"similarity within a list -?\d\.\d+ to -?\d\.\d+\.\n",
+        said.err,
+    )
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
@@ -143,6 +157,12 @@ def test_seen_items_are_kept_on_request(asked, checkpoint, capsys):
         (["--checkpoint=F", "--model=MICRO"], "'--model=MICRO' is unknown"),
         (["--checkpoint=F", "--user=u1"], "'--user=u1' is unknown; did you mean users?"),
         (["--checkpoint=F", "--new_items=."], "no feature file"),
+        (["--checkpoint=F", "--hide=tst"], "--hide is 'tst'"),
+        (["--checkpoint=F", "--hide=test", "--seen"], "keep one"),
+        (["--checkpoint=F", "--rerank=mrr"], "choose mmr or calibrated"),
+        (["--checkpoint=F", "--rerank=mmr", "--diversity=2"], "diversity"),
+        (["--checkpoint=F", "--rerank=mmr", "--categories=genre"], "belongs to --rerank=calibrated"),
+        (["--checkpoint=F", "--diversity=0.1"], "belongs to --rerank"),
         (["--checkpoint=F", "--filter=gnre = 'Drama'"], "did you mean genre?"),
         (["--checkpoint=F", "--filter=__import__('os')"], "--filter \"__import__('os')\": "),
         (["--checkpoint=F", "--filter=year > 3000"], "No item is left"),

@@ -60,7 +60,7 @@ class Shared:
 
     def parts_sum_to_scores(self, model, bench):
         """What a model says of its scores holds, in float64; that of the items without features too."""
-        parts = model.eval().score_parts()
+        parts = model.eval().requires_grad_(False).score_parts()
         lacking = [bench.item(dense.LACKS_VISUAL), bench.item(dense.LACKS_ALL)]
         for user, item in [(1, 1), (5, 40), *((7, item) for item in lacking)]:
             score = model.predict(

@@ -125,14 +125,23 @@ def plane(vectors: np.ndarray) -> np.ndarray:
 
 
 def write_seen(source: Loaded, folder: Path) -> None:
-    """What every user had in training, validation and test: rows of items, ascending, each once."""
-    user_field, item_field = ids_of(source.dataset)
+    """What every user had in training, validation and test: rows of items, each once.
+
+    The newest come first where the data have times, else items in their own order.
+    """
+    dataset = source.dataset
     parts = [loader._dataset.inter_feat for loader in source[3:]]
-    user, item = (np.concatenate([np.asarray(part[f]) for part in parts]) for f in (user_field, item_field))
-    pairs = np.unique(np.stack([user, item]).astype(np.int64), axis=1) - 1
-    counts = np.bincount(pairs[0], minlength=source.dataset.user_num - 1)
+    user, item = (np.concatenate([np.asarray(part[f]) for part in parts]) - 1 for f in ids_of(dataset))
+    order = np.lexsort((item, user))
+    if all(dataset.time_field in part.interaction for part in parts):
+        time = np.concatenate([np.asarray(part[dataset.time_field]) for part in parts])
+        order = np.lexsort((item, -time, user))
+    user, item = user[order], item[order]
+    _, first = np.unique(np.stack([user, item]), axis=1, return_index=True)
+    user, item = user[np.sort(first)], item[np.sort(first)]
+    counts = np.bincount(user, minlength=dataset.user_num - 1)
     np.save(folder / layout.SEEN_STARTS, np.concatenate([[0], np.cumsum(counts)]))
-    np.save(folder / layout.SEEN_ITEMS, pairs[1].astype(np.int32))
+    np.save(folder / layout.SEEN_ITEMS, item.astype(np.int32))
 
 
 def spaces_of(source: Loaded, item: np.ndarray) -> dict[str, Modality]:

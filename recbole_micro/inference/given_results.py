@@ -18,6 +18,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.ranking import PLAIN, WHAT, Ranking, rankings
 from recbole_micro.inference.list_files import read_lists
+from recbole_micro.inference.recommend import ByUser
 
 OF_LISTS = (PLAIN, "cold_all")  # rankings of all items: a list says nothing about the others
 
@@ -25,25 +26,19 @@ OF_LISTS = (PLAIN, "cold_all")  # rankings of all items: a list says nothing abo
 class Given:
     """Scores of items by user, from a table of pairs; an item without a score is not recommended.
 
-    `user`, `item` [n_pairs]: internal ids; `value`: larger is better.  `complete`: whether absent pairs may
-    be asked for (a list leaves out what is below it).
+    `user`, `item` [n_pairs]: internal ids; `value`: larger is better.  `lists`: whether the pairs are top-k
+    lists, which say nothing about what is below them.
     """
 
     def __init__(self, user: np.ndarray, item: np.ndarray, value: np.ndarray, n_items: int, lists: bool):
-        order = np.argsort(user, kind="stable")
-        self.user, self.item = user[order], torch.from_numpy(item[order])
-        self.value, self.n_items, self.lists = torch.from_numpy(value[order]), n_items, lists
+        self.pairs, self.n_items, self.lists = ByUser(user, item), n_items, lists
+        self.value = torch.from_numpy(value)[self.pairs.order]
 
     def scores(self, users: Tensor) -> Tensor:
         """[n_users, n_items], minus infinity where there is none."""
-        start, end = (np.searchsorted(self.user, users.numpy(), side) for side in ("left", "right"))
-        count = torch.from_numpy(end - start)
-        row = torch.repeat_interleave(torch.arange(len(users)), count)
-        place = torch.arange(len(row)) + torch.repeat_interleave(
-            torch.from_numpy(start) - (count.cumsum(0) - count), count
-        )
+        row, place = self.pairs.rows(users.numpy())
         scores = torch.full((len(users), self.n_items), -torch.inf, dtype=torch.float64)
-        scores[row, self.item[place]] = self.value[place]
+        scores[row, self.pairs.item[place]] = self.value[place]
         return scores
 
 

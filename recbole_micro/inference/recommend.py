@@ -62,8 +62,8 @@ def recommend(
 class Ranker:
     """Makes top-k lists from a loaded checkpoint, some users at a time.
 
-    `tokens`: ids of what is ranked, [n_items + n_new] with the padding first; `hidden`: items that no list
-    may have, by the data sets of interactions (`seen`) and for everybody (`only`).
+    `tokens`: ids of what is ranked, [n_items + n_new] with the padding first.  `hide` and `only` say what no
+    list may have: a user's items in some interactions, and whatever is not allowed.
     """
 
     def __init__(
@@ -83,8 +83,17 @@ class Ranker:
             self.vectors = encode_new_items(self.model, new_items.features)
             self.tokens = np.concatenate([self.tokens, np.array(new_items.tokens, dtype=object)])
         parts = PARTS if exclude_seen is True else exclude_seen or ()
-        self.seen = [loaders[PARTS.index(part)]._dataset for part in parts]
+        self.hide([loaders[PARTS.index(part)]._dataset for part in parts])
         self.only(np.ones(len(self.tokens), dtype=bool))
+
+    def hide(self, datasets: Sequence[Dataset]) -> None:
+        """Leave out the items of a user's interactions in these data sets."""
+        empty = np.empty(0, dtype=np.int64)
+        user, item = (
+            np.concatenate([empty, *(np.asarray(one.inter_feat[getattr(one, field)]) for one in datasets)])
+            for field in ("uid_field", "iid_field")
+        )
+        self.seen = ByUser(user, item)
 
     def only(self, allowed: np.ndarray) -> None:
         """Rank these items alone, bool [n_items + n_new]; UserError where there is none."""
@@ -97,9 +106,8 @@ class Ranker:
         """Scores [n_users, n_items + n_new], minus infinity for what these users may not get."""
         scores = scores_of(self.model, self.dataset, ids, self.vectors)
         scores[:, ~self.allowed] = -torch.inf
-        if self.seen:
-            hidden = seen_items(self.seen, ids)
-            scores[hidden[:, 0], hidden[:, 1]] = -torch.inf
+        row, place = self.seen.rows(ids)
+        scores[row, self.seen.item[place]] = -torch.inf
         return scores
 
     def lists(self, ids: np.ndarray, k: int) -> Iterator[pd.DataFrame]:
@@ -111,6 +119,26 @@ class Ranker:
             values, items = self.choose(portion, self.scores(portion), k)
             names = self.dataset.id2token(self.dataset.uid_field, portion)
             yield as_lists(values, items, names, self.tokens)
+
+
+class ByUser:
+    """Pairs of users and items (internal ids, [n_pairs] each), found by user.
+
+    `order`: where a pair stood in the arguments; `item`: its item.
+    """
+
+    def __init__(self, user: np.ndarray, item: np.ndarray):
+        order = np.argsort(user, kind="stable")
+        self.user = user[order]
+        self.order, self.item = torch.from_numpy(order), torch.from_numpy(item[order])
+
+    def rows(self, users: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of every pair of these users [n_users]: the user's place there, and the pair's place in `item`."""
+        start, end = (np.searchsorted(self.user, users, side) for side in ("left", "right"))
+        count = torch.from_numpy(end - start)
+        row = torch.repeat_interleave(torch.arange(len(users)), count)
+        shift = torch.from_numpy(start) - (count.cumsum(0) - count)
+        return row, torch.arange(len(row)) + torch.repeat_interleave(shift, count)
 
 
 def check_kind(model: AbstractRecommender) -> None:
@@ -145,20 +173,6 @@ def known_users(dataset: Dataset, users: str | Sequence[str]) -> tuple[np.ndarra
     there = [str(user) in known and user != padding for user in users]
     ids = [known[str(user)] for user, found in zip(users, there, strict=True) if found]
     return np.array(ids, dtype=int), [str(u) for u, found in zip(users, there, strict=True) if not found]
-
-
-def seen_items(datasets: Sequence[Dataset], ids: np.ndarray) -> torch.Tensor:
-    """(position in `ids`, item) of every interaction of these users, [n, 2]."""
-    user, item = (
-        np.concatenate([np.asarray(dataset.inter_feat[getattr(dataset, field)]) for dataset in datasets])
-        for field in ("uid_field", "iid_field")
-    )
-    order = np.argsort(ids, kind="stable")
-    first, last = (np.searchsorted(ids[order], user, side) for side in ("left", "right"))
-    times = last - first  # a user may be asked for twice
-    offset = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    position = order[np.repeat(first, times) + offset]
-    return torch.from_numpy(np.stack([position, np.repeat(item, times)], 1))
 
 
 @torch.no_grad()

@@ -199,7 +199,7 @@ def price(source: tuple, rerank: Rerank, k: int) -> tuple[Price, Price] | None:
     found = []
     for how in (None, rerank):
         ranker = Ranker(source, False, rerank=how)
-        ranker.seen = masked
+        ranker.hide(masked)
         lists = pd.concat(ranker.lists(users, k), ignore_index=True)
         item = dataset.token2id(dataset.iid_field, lists["item_id"].to_numpy())
         user = dataset.token2id(dataset.uid_field, lists["user_id"].to_numpy())

@@ -133,7 +133,7 @@ def trained(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("name", ["BPR", "ItemKNN", "NeuMF", "BM3"])
+@pytest.mark.parametrize("name", ["NeuMF", "BM3"])
 def test_other_models_have_the_score_alone_and_say_so(trained, name):
     source = trained(name)
     found = explain(source.model, source.dataset, "u3", "i5")

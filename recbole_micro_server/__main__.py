@@ -56,6 +56,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def listen(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    """A socket that listens there; OSError where the port is taken.
+
+    `socket.create_server` leaves the protocol open, and asyncio then keeps Nagle's algorithm: with it every
+    answer of two packets waits 40 ms for the client's delayed acknowledgement.
+    """
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # elsewhere the option lets two programs share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
 def serve(arguments: argparse.Namespace) -> None:
     """Load the models, take the port, answer."""
     import uvicorn
@@ -67,7 +85,7 @@ def serve(arguments: argparse.Namespace) -> None:
     beside = ExportedModel(arguments.beside) if arguments.beside else None
     try:
         family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
-        listener = socket.create_server((arguments.host, arguments.port), family=family, backlog=2048)
+        listener = listen(arguments.host, arguments.port, family)
     except OSError as error:
         where, why = f"{arguments.host}, port {arguments.port}", os.strerror(error.errno or 0)
         raise DataError(f"Nobody can listen at {where} ({why}): choose another --port or --host.") from None

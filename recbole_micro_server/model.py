@@ -101,7 +101,7 @@ class ExportedModel:
         return np.bincount(np.asarray(self.seen.columns), minlength=len(self.items))
 
     def history(self, user: str) -> list[dict[str, Any]]:
-        """The items that a user has had."""
+        """The items that a user has had, the newest first where the data say so."""
         return [self.item(int(row)) for row in self.seen.row(self.row_of_user(user))[0]]
 
     def recommend(self, user: str, k: int = 20, keep_seen: bool = False) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from recbole_micro import cli
-from recbole_micro_server.__main__ import main
+from recbole_micro_server.__main__ import listen, main
 from recbole_micro_server.model import ExportedModel
 from tests.server.conftest import running
 from tests.support.processes import start, taken_port
@@ -50,6 +51,16 @@ def test_folders_that_are_no_export_are_refused(folders, tmp_path, capsys):
 def test_a_port_that_is_taken_is_said(folders, capsys):
     with taken_port() as port:
         assert f"port {port} (Address already in use)" in refused(capsys, folders["MICRO"], "--port", port)
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    """asyncio switches Nagle's algorithm off only for sockets that say that they are TCP."""
+    with listen("127.0.0.1", 0, socket.AF_INET) as listener:
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        assert accepted.proto == socket.IPPROTO_TCP
+        accepted.close()
+        client.close()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from recbole.data.dataset import Dataset
 
 from dataset_tools.progress import progress
 from recbole_micro.checkpoint import fingerprint, load_checkpoint, plain_config
+from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.files import whole_folder
 from recbole_micro.inference.export.formats import FORMATS, Vectors, write_faiss
@@ -22,11 +23,12 @@ from recbole_micro.inference.export.onnx_scorer import write_onnx
 from recbole_micro.inference.export.reasons import parts_of, write_reasons
 from recbole_micro.inference.export.vectors import score_vectors
 from recbole_micro.inference.similar import Similar, nearest_items, spaces
+from recbole_micro.models.base import MultimodalRecommender, of_all
 from recbole_micro.training.loading import Loaded, load_data_and_model
 from recbole_micro_server import layout
 
 NEIGHBOURS = 20
-TRAINED = "trained"  # the vectors that a model of the plugin scores with, in `spaces`
+TRAINED, COLLABORATIVE = "trained", "collaborative"  # names in `spaces`
 PACKAGES = ("recbole", "torch", "numpy")
 
 
@@ -67,7 +69,7 @@ def export(
         columns = item_table(source.dataset, vectors.items, category)
         write_pictures(columns, images, part / layout.IMAGES)
         write_json(part / layout.ITEMS, columns)
-        kinds = write_neighbours(source, part, neighbours)
+        kinds = write_neighbours(spaces_of(source, item), part, neighbours)
         parts, why = parts_of(source.model)
         if parts is not None:
             write_reasons(parts, part / layout.REASONS)
@@ -123,21 +125,36 @@ def plane(vectors: np.ndarray) -> np.ndarray:
 
 
 def write_seen(source: Loaded, folder: Path) -> None:
-    """What every user had in training, validation and test: rows of items, ascending, each once."""
-    user_field, item_field = ids_of(source.dataset)
+    """What every user had in training, validation and test: rows of items, each once.
+
+    The newest come first where the data have times, else items in their own order.
+    """
+    dataset = source.dataset
     parts = [loader._dataset.inter_feat for loader in source[3:]]
-    user, item = (np.concatenate([np.asarray(part[f]) for part in parts]) for f in (user_field, item_field))
-    pairs = np.unique(np.stack([user, item]).astype(np.int64), axis=1) - 1
-    counts = np.bincount(pairs[0], minlength=source.dataset.user_num - 1)
+    user, item = (np.concatenate([np.asarray(part[f]) for part in parts]) - 1 for f in ids_of(dataset))
+    order = np.lexsort((item, user))
+    if all(dataset.time_field in part.interaction for part in parts):
+        time = np.concatenate([np.asarray(part[dataset.time_field]) for part in parts])
+        order = np.lexsort((item, -time, user))
+    user, item = user[order], item[order]
+    _, first = np.unique(np.stack([user, item]), axis=1, return_index=True)
+    user, item = user[np.sort(first)], item[np.sort(first)]
+    counts = np.bincount(user, minlength=dataset.user_num - 1)
     np.save(folder / layout.SEEN_STARTS, np.concatenate([[0], np.cumsum(counts)]))
-    np.save(folder / layout.SEEN_ITEMS, pairs[1].astype(np.int32))
+    np.save(folder / layout.SEEN_ITEMS, item.astype(np.int32))
 
 
-def write_neighbours(source: Loaded, folder: Path, k: int) -> list[str]:
+def spaces_of(source: Loaded, item: np.ndarray) -> dict[str, Modality]:
+    """The vectors that items are compared by; of RecBole's models `item` [n_items, D], from the scores."""
+    if isinstance(source.model, MultimodalRecommender):
+        return spaces(source.model, source.dataset)
+    return {COLLABORATIVE: of_all(torch.from_numpy(item))}
+
+
+def write_neighbours(found: Mapping[str, Modality], folder: Path, k: int) -> list[str]:
     """The `k` nearest items of every item by every kind of vectors; the kinds, the trained vectors first."""
     (folder / layout.NEIGHBOURS).mkdir()
-    n_items = source.dataset.item_num - 1
-    found = spaces(source.model, source.dataset)
+    n_items = len(next(iter(found.values())).values) - 1
     kinds = sorted(found, key=lambda by: by != TRAINED)
     for by in kinds:
         space = found[by]

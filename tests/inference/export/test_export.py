@@ -20,6 +20,7 @@ from recbole_micro.inference.similar import nearest_items, spaces
 from recbole_micro_server.model import ExportedModel
 from tests.support.exports import TITLES, train, write_data
 from tests.support.processes import ROOT, run_python
+from tests.support.tiny import write_tiny
 
 DOTS = ("MICRO", "FREEDOM", "VBPR", "DAMRS", "BPR", "LightGCN")
 
@@ -195,6 +196,22 @@ def test_titles_categories_and_the_manifest(folders, checkpoints):
     assert manifest["settings"]["knn_k"] == source.config["knn_k"] and "device" not in manifest["settings"]
     assert set(manifest["versions"]) == {"recbole_micro", "recbole", "torch", "numpy", "python"}
     assert manifest["largest_difference"] < 1e-5 and "valid Recall@5" in manifest["metrics"]
+
+
+def test_what_a_user_had_comes_newest_first(tmp_path):
+    home = write_tiny(tmp_path, features=False) / "tiny"
+    rows = (home / "tiny.inter").read_text().splitlines()[1:]
+    times = {row: 900_000_000 + (n * 7919) % 1000 for n, row in enumerate(rows)}
+    again = [f"{rows[0]}\t1"]  # an older visit to the same item changes nothing
+    lines = [f"{row}\t{time}" for row, time in times.items()] + again
+    (home / "tiny.inter").write_text(
+        "user_id:token\titem_id:token\ttimestamp:float\n" + "\n".join(lines) + "\n"
+    )
+    columns = {"inter": ["user_id", "item_id", "timestamp"]}
+    served = ExportedModel(export(train(tmp_path, "BPR", load_col=columns), tmp_path / "out"))
+    for user in ("u0", "u7"):
+        had = sorted((row for row in rows if row.startswith(f"{user}\t")), key=lambda row: -times[row])
+        assert [one["id"] for one in served.history(user)] == [row.split("\t")[1] for row in had]
 
 
 def test_the_map_is_the_plane_of_the_principal_components():

@@ -79,7 +79,7 @@ class Config(RecBoleConfig):
     `Config` becomes this class where the model is one of the plugin's.
     """
 
-    origin: dict[str, str]  # option -> where the user gave it
+    origin: dict[str, str] = {}  # option -> where the user gave it
     layers: dict[str, dict]  # RecBole's own files of defaults by name, while they are merged
     given: dict[str, Any] = {}  # the user's options
     resumed: dict  # the options of the checkpoint that the run continues

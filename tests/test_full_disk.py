@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import recbole_micro
 from dataset_tools.files import FULL
 from recbole_micro import checkpoint, cli
-from recbole_micro.inference import recommend
+from recbole_micro.inference.list_files import list_file
 from recbole_micro.logs import LogFile
 from recbole_micro.studies import plots, worker
 from recbole_micro.studies.results import write_results
@@ -24,8 +24,10 @@ SMALL, LARGE = 10, 6_000
 DISK = 64  # KB
 
 
-def lists(n):
-    return pd.DataFrame({"user_id": ["u"] * n, "item_id": ["i"] * n, "score": np.linspace(0, 1, n)})
+def lists(path, n):
+    with list_file(path) as file:
+        scores = np.linspace(0, 1, n)
+        file.add(pd.DataFrame({"user_id": "u", "rank": range(1, n + 1), "item_id": "i", "score": scores}))
 
 
 def picture(path, n):
@@ -53,8 +55,7 @@ def copied(path, n):
 WRITERS = {
     "a checkpoint": ("model.pth", weights),
     "a checkpoint of a resumed training": ("model.pth", copied),
-    "lists as CSV": ("lists.csv", lambda path, n: recommend.write(lists(n), path)),
-    "lists as JSON": ("lists.json", lambda path, n: recommend.write(lists(n), path)),
+    **{f"lists as {kind}": (f"lists.{kind}", lists) for kind in ("csv", "json", "jsonl", "parquet")},
     "a plot": ("bars.png", picture),
     "trials": ("trials.jsonl", trial),
     "epochs": ("epochs.csv", lambda path, n: worker.write_epochs(path, dict.fromkeys(range(n), 0.12345), {})),

@@ -28,7 +28,7 @@ def setup():
 
 @pytest.fixture(scope="module")
 def pythons(setup):
-    return [line.rpartition(" ")[2] for line in setup.classifiers if line.startswith("Programming Language")]
+    return [line.rpartition(" ")[2] for line in setup.metadata.classifiers if line.startswith("Programming Language")]
 
 
 @pytest.fixture(scope="module")

@@ -77,9 +77,9 @@ def mends() -> Iterator[Finding]:
             f"pip install recbole=={KNOWN_VERSIONS[0]} where results look wrong.",
         )  # fmt: skip
     for title, patches in SECTIONS.items():
-        needed = [patch for patch in patches if patch.needed()]
+        needed = [patch for patch in patches if patch.applies()]
         lost = [patch.key for patch in needed if not is_active(patch)]
-        text = f"{len(needed) - len(lost)} of {len(patches)} active"
+        text = f"{len(needed) - len(lost)} of {len(needed)} active"
         text += f", {len(patches) - len(needed)} not needed here" if len(needed) < len(patches) else ""
         if lost:
             remedy = f"{', '.join(lost)} could not be mended: pip install recbole=={KNOWN_VERSIONS[0]}."

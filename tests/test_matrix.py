@@ -28,7 +28,8 @@ def setup():
 
 @pytest.fixture(scope="module")
 def pythons(setup):
-    return [line.rpartition(" ")[2] for line in setup.metadata.classifiers if line.startswith("Programming Language")]
+    lines = setup.metadata.classifiers
+    return [line.rpartition(" ")[2] for line in lines if line.startswith("Programming Language")]
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ class MICRO(ItemGraphRecommender):
         self.candidates = trained_items(config, dataset)
         own = histories(self.train_user, self.train_item, self.n_users, self.n_items)
         names = "score", "score_tau", "item_bias", "history_weight", "history_power"
-        self.scoring = Scoring(own, **{name: config[name] for name in names})
+        self.scoring = Scoring(own, **{name: config[name] for name in names if config[name] is not None})
         self.item_input = config["item_input"]
         self.item_view = config["item_view"] if config["knn_k"] else "none"
         if self.item_view != "none":
@@ -84,16 +84,19 @@ class MICRO(ItemGraphRecommender):
             self.attention = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1, bias=False))
             nn.init.xavier_uniform_(self.attention[0].weight)
             nn.init.xavier_uniform_(self.attention[2].weight)
-            self.prior = self.support() * (config["support_power"] or 0.0)
+            self.prior = self.support(config["support_power"] or 0.0)
 
-    def support(self) -> Tensor:
-        """Log of the share of each modality's initial edges that training supports, [n_modalities].
+    def support(self, power: float) -> Tensor:
+        """`power` times the log of the share of each modality's initial edges that training supports.
 
-        That of items of which some user has both; a graph's first edge counts as supported, for the log.
+        [n_modalities].  Supported are edges of items that some user has both of; the share is that of one
+        edge at least.
         """
+        if not power:
+            return torch.zeros(len(self.graphs))
         graphs = [graph.initial for graph in self.graphs.values()]
         shares = [max(supported_share(g, self.scoring.histories), 1 / max(len(g.col), 1)) for g in graphs]
-        return torch.tensor(shares).log()
+        return power * torch.tensor(shares).log()
 
     def start_epoch(self) -> None:
         self.backbone.start_epoch()
@@ -122,7 +125,7 @@ class MICRO(ItemGraphRecommender):
         """h [n, d] and the attention alpha [n, n_modalities] of items with these views [n, d] (Eq. 7-9).
 
         `present` [n, n_modalities] says which modalities they have: the softmax runs over those, and an item
-        with none gets h = 0.  Its logits begin at `support_power` times `support()`.
+        with none gets h = 0.  Its logits begin at `prior`.
         """
         stacked = torch.stack(list(views.values()), 1)  # [n, n_modalities, d]
         weight = self.attention(stacked).squeeze(-1).float() + self.prior

@@ -30,11 +30,11 @@ class Scoring(HoldsTensors):
     def __init__(
         self,
         histories: Graph,
-        score: str,
-        score_tau: float,
-        item_bias: bool,
-        history_weight: float,
-        history_power: float,
+        score: str = "dot",
+        score_tau: float = 1.0,
+        item_bias: bool = False,
+        history_weight: float = 0.0,
+        history_power: float = 0.0,
     ):
         super().__init__()
         items = histories.col.long()

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dataset_tools.commands.command_line import main as tools
@@ -144,16 +145,16 @@ def test_a_damaged_list_of_cold_items(here):
 
 def test_features_are_made_as_advised(here):
     Path("ids.txt").write_text("\n".join(f"i{n}" for n in range(every.ITEMS)))
-    Path("f.csv").write_text("\n".join(["a,b", *(f"{n},1" for n in range(every.ITEMS))]))
+    np.save("f.npy", np.random.default_rng(0).standard_normal((every.ITEMS, 2)))
     said = refused(here, "MICRO", modalities=["sound"])
-    follow(said, F="f.csv", LIST="ids.txt")
+    follow(said, F="f.npy", LIST="ids.txt")
     made(here, "MICRO", modalities=["sound"])
     for file in (here / "toy").glob("*.parquet"):
         file.unlink()
     (here / "toy" / "toy.cold.json").unlink(missing_ok=True)
     with pytest.raises(UserError) as error:
         choose(here / "toy", "toy", None)
-    follow(str(error.value), F="f.csv", LIST="ids.txt")
+    follow(str(error.value), F="f.npy", LIST="ids.txt")
     made(here, "MICRO")
 
 

@@ -11,7 +11,9 @@ from dataset_tools.commands.command_line import main as tools
 from recbole_micro import Config, UserError, cli
 from recbole_micro.data.features import choose
 from recbole_micro.training.experiment import build
+from recbole_micro.training.quick_start import check_data
 from tests.support import every
+from tests.support.tiny import write_tiny
 
 
 @pytest.fixture(autouse=True)
@@ -159,18 +161,12 @@ def test_features_are_made_as_advised(here):
 
 
 def test_parts_are_made_as_advised(here):
+    write_tiny(here, "plain")  # a split in place would lose other columns
+    parts = {"data_path": str(here), "benchmark_filename": ["train", "valid", "test"]}
     with pytest.raises(UserError) as error:
-        from recbole_micro.training.quick_start import check_data
-
-        check_data(
-            Config(
-                "BPR",
-                "toy",
-                config_dict={"data_path": str(here), "benchmark_filename": ["train", "valid", "test"]},
-            )
-        )
+        check_data(Config("BPR", "plain", config_dict=parts))
     follow(str(error.value))
-    made(here, "BPR", benchmark_filename=["train", "valid", "test"])
+    assert made(here, "BPR", "plain", benchmark_filename=["train", "valid", "test"]).test_data
 
 
 LINES = {

@@ -62,8 +62,14 @@ class Npz:
 
     def ids(self, name: str) -> list[str]:
         """The ids in the one-dimensional array `name`."""
-        with np.load(self.path, allow_pickle=False) as archive:
-            return id_array(self.path, only(self.path, self.lists, name, IDS_FLAG), archive)
+        chosen = only(self.path, self.lists, name, IDS_FLAG)
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                return id_array(self.path, chosen, archive)
+        except DAMAGES as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{self.path} is damaged or no .npz archive ({error}); write it again.") from None
 
     def blocks(self) -> Iterator[Block]:
         size = self._dtype.itemsize * self.width

@@ -4,13 +4,16 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dataset_tools.commands.command_line import main as tools
 from recbole_micro import Config, UserError, cli
 from recbole_micro.data.features import choose
 from recbole_micro.training.experiment import build
+from recbole_micro.training.quick_start import check_data
 from tests.support import every
+from tests.support.tiny import write_tiny
 
 
 @pytest.fixture(autouse=True)
@@ -144,32 +147,26 @@ def test_a_damaged_list_of_cold_items(here):
 
 def test_features_are_made_as_advised(here):
     Path("ids.txt").write_text("\n".join(f"i{n}" for n in range(every.ITEMS)))
-    Path("f.csv").write_text("\n".join(["a,b", *(f"{n},1" for n in range(every.ITEMS))]))
+    np.save("f.npy", np.random.default_rng(0).standard_normal((every.ITEMS, 2)))
     said = refused(here, "MICRO", modalities=["sound"])
-    follow(said, F="f.csv", LIST="ids.txt")
+    follow(said, F="f.npy", LIST="ids.txt")
     made(here, "MICRO", modalities=["sound"])
     for file in (here / "toy").glob("*.parquet"):
         file.unlink()
     (here / "toy" / "toy.cold.json").unlink(missing_ok=True)
     with pytest.raises(UserError) as error:
         choose(here / "toy", "toy", None)
-    follow(str(error.value), F="f.csv", LIST="ids.txt")
+    follow(str(error.value), F="f.npy", LIST="ids.txt")
     made(here, "MICRO")
 
 
 def test_parts_are_made_as_advised(here):
+    write_tiny(here, "plain")  # a split in place would lose other columns
+    parts = {"data_path": str(here), "benchmark_filename": ["train", "valid", "test"]}
     with pytest.raises(UserError) as error:
-        from recbole_micro.training.quick_start import check_data
-
-        check_data(
-            Config(
-                "BPR",
-                "toy",
-                config_dict={"data_path": str(here), "benchmark_filename": ["train", "valid", "test"]},
-            )
-        )
+        check_data(Config("BPR", "plain", config_dict=parts))
     follow(str(error.value))
-    made(here, "BPR", benchmark_filename=["train", "valid", "test"])
+    assert made(here, "BPR", "plain", benchmark_filename=["train", "valid", "test"]).test_data
 
 
 LINES = {

@@ -38,6 +38,14 @@ def feature_path(folder: str | Path, name: str, modality: str) -> Path:
     return Path(folder) / f"{name}.{modality}.parquet"
 
 
+def check_modality(modality: str) -> None:
+    """Raise DataError for a name that cannot be a modality's."""
+    if not re.fullmatch(r"[^\s./\\:]+", modality):
+        raise DataError(f"The modality {modality!r} cannot be part of a file name; use letters and digits.")
+    if modality in RESERVED:
+        raise DataError(f"The modality cannot be called {modality!r}, RecBole's name of other files.")
+
+
 class FeatureWriter:
     """Writes `tokens` and rows [r, width] in any portions; the file appears when the context closes cleanly.
 
@@ -45,12 +53,7 @@ class FeatureWriter:
     """
 
     def __init__(self, path: str | Path, modality: str, width: int, half: bool = False):
-        if not re.fullmatch(r"[^\s./\\:]+", modality):
-            raise DataError(
-                f"The modality {modality!r} cannot be part of a file name; use letters and digits."
-            )
-        if modality in RESERVED:
-            raise DataError(f"The modality cannot be called {modality!r}, RecBole's name of other files.")
+        check_modality(modality)
         if width < 1:
             raise DataError(f"The features for {modality!r} have no columns.")
         self.path, self.modality, self.width = Path(path), modality, width

@@ -10,7 +10,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.encoded import write_encoded
 from dataset_tools.features.encoders.contract import Encoder
 from dataset_tools.features.encoders.registry import PACKAGES, image_encoder, text_encoder
-from dataset_tools.features.feature_file import FeatureWriter, feature_path
+from dataset_tools.features.feature_file import FeatureWriter, check_modality, feature_path
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.formats.hashing import hash_files
 from dataset_tools.formats.names import from_system, to_system
@@ -121,6 +121,7 @@ def _encode(
     sources: list,
 ) -> list[str]:
     """Encode the items' `inputs` into a feature file and record the step; ids of items left without."""
+    check_modality(modality)
     target = feature_path(dataset.folder, dataset.name, modality)
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose a --modality.")

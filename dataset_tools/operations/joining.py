@@ -10,7 +10,7 @@ from dataset_tools.dataset import provenance, summary
 from dataset_tools.dataset.folder import being_written
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.features.feature_file import FeatureWriter, feature_path
+from dataset_tools.features.feature_file import FeatureWriter, check_modality, feature_path
 from dataset_tools.features.feature_text import write_text
 from dataset_tools.features.join import ItemIndex
 from dataset_tools.features.sources.contract import Source
@@ -47,6 +47,7 @@ def add_features(
     unknown items, repeated rows and rows with NaN, infinity or huge values are left out and counted; else
     they are errors.
     """
+    check_modality(modality)
     target = feature_path(dataset.folder, dataset.name, modality)
     if target.exists() and not force:
         raise DataError(f"{target} is there already; replace it with --force or choose another --modality.")

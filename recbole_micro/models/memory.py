@@ -228,6 +228,6 @@ def of_recbole(name: str, config: Mapping[str, Any], sizes: Sizes) -> Parts:
             # An index of 2 x 8 bytes and a weight per edge and direction, coalesced once.
             stay["user-item graph"] = 2 * sizes.n_interactions * (2 * ID + FLOAT)
             outputs = (int(config["n_layers"]) + 2) if isinstance(config["n_layers"], int) else 4
-            passing["training batch"] = 2 * outputs * sizes.n_nodes * size * FLOAT
+            passing["training batch"] = 3 * outputs * sizes.n_nodes * size * FLOAT
             passing["evaluation batch"] += outputs * sizes.n_nodes * size * FLOAT
     return stay, passing

@@ -23,6 +23,7 @@ METRIC = "paper R@20"
 KINDS = {"interactions and features": ("o", "#1f6f8b"), "interactions alone": ("s", "#a6a6a6")}
 NAMES = {
     "MICRO": "MICRO, shipped defaults",
+    "MICRO by BPR": "MICRO, preset bpr",
     "MICRO, the best of its trials": "MICRO, best setting tried",
     "FREEDOM, as run from MMRec": "FREEDOM, MMRec's setting",
     "backbone, symmetric": "MICRO's backbone alone",

@@ -71,8 +71,8 @@ def test_the_same_seed_gives_identical_scores(tmp_path):
             "preset": "bpr",
             "train_neg_sample_args": {"distribution": "uniform", "dynamic": True, "candidate_num": 3},
         },
-        {"enable_amp": True},
-        {"learner": "adamw"},
+        {"enable_amp": True, "train_batch_size": 128},
+        {"learner": "adamw", "train_batch_size": 128},
     ],
     ids=["dynamic negatives", "mixed precision", "adamw"],
 )

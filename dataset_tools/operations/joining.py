@@ -59,6 +59,7 @@ def add_features(
     files = [_matrix_record(Path(source)), *lists]
     options = {"modality": modality, "row_order": row_order, "key": key, "half": half, "skip_bad": skip_bad}
     options |= {"column": column, "ids_key": ids_key}
+    check_modality(modality)
     with being_written(target):
         with FeatureWriter(target, modality, matrix.width, half) as writer:
             skipped = _write(writer, dataset, _pairs(matrix, whose), skip_bad) + bad.skipped

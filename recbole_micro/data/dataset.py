@@ -155,17 +155,21 @@ def create(config: RecBoleConfig, checked: bool) -> RecBoleDataset:
     return dataset
 
 
-def folder_of(config: RecBoleConfig) -> tuple[int, int] | None:
-    """What tells the data set's folder from one that takes its place; None where there is none."""
+def folder_of(config: RecBoleConfig) -> tuple[int, ...] | None:
+    """What tells the data set's folder from one that takes its place; None where there is none.
+
+    The number of a folder that is gone is given to another one, hence its files of interactions as well.
+    """
     try:
         found = os.stat(config["data_path"])
+        files = [os.stat(file) for file in interaction_files(config) if os.path.exists(file)]
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, *(number for one in files for number in (one.st_ino, one.st_mtime_ns))
 
 
 @contextmanager
-def in_place(config: RecBoleConfig, place: tuple[int, int] | None) -> Iterator[None]:
+def in_place(config: RecBoleConfig, place: tuple[int, ...] | None) -> Iterator[None]:
     """Raise UserError where another process replaces the data set's folder while files in it are read.
 
     `place`: the folder where reading began (`folder_of`), None where there was none.  What is wrong with

@@ -124,7 +124,7 @@ def place_new_items(model: AbstractRecommender, new: Tensor) -> int:
     known[0] = False  # the padding
     table[new] = 0  # so that only known items speak
     features = {m: Modality(part.values[new], part.mask[new]) for m, part in model.modalities.items()}
-    vectors = encode_new_items(model, features)
+    vectors = encode_new_items(model, features)[:, : table.shape[1]]  # a bias may stand behind them
     found = vectors.norm(dim=1) > 0
     length = table[known].norm(dim=1).median() if bool(known.any()) else table.new_ones(())
     table[new] = torch.where(found[:, None], length * vectors, drawn)

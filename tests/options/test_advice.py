@@ -175,7 +175,7 @@ LINES = {
     "tune --model=BPR --dataset=toy --grace=1": "add --engine=ray",
     "reproduce --dataset=toy": "--table=4, 5 or 6",
     "recommend": "--checkpoint=FILE",
-    "recommend --checkpoint=x --out=o.txt": "a .csv or a .json",
+    "recommend --checkpoint=x --out=o.txt": "a .csv, .json, .jsonl or .parquet file",
     "train --epochs": "write --epochs=VALUE",
     "train epochs=3": "write --option=value",
     "train --epoch=3": "did you mean epochs?",

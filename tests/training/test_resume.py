@@ -39,8 +39,8 @@ def options(data, folder, case, **more):
     return {**given, "train_batch_size": 32, "dataset": "tiny", **CASES[case], **more}
 
 
-class Killed(Exception):
-    """Stands for a kill."""
+class Killed(BaseException):
+    """Stands for a kill, of which nothing makes a sentence."""
 
 
 def killed_at(step, monkeypatch):

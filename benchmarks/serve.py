@@ -89,10 +89,10 @@ class Client:
     async def run(self, seconds: float, pause: float) -> None:
         """Ask for so long, every `pause` seconds, or without any as soon as the last one is answered."""
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-        begin = due = time.perf_counter() + pause * random.random()
+        begin = due = time.perf_counter() + pause * random.random()  # nosec B311 # which is asked when
         while due < begin + seconds:
             await asyncio.sleep(max(0, due - time.perf_counter()))
-            await self.ask(random.choice(self.targets), due)
+            await self.ask(random.choice(self.targets), due)  # nosec B311 # which is asked
             due = due + pause if pause else time.perf_counter()
         self.writer.close()
 
@@ -130,7 +130,9 @@ def main() -> None:
         elif not given.folder:
             random_folder(folder)
         command = [sys.executable, "-m", "recbole_micro_server", str(folder.absolute()), "--port", "0"]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        with subprocess.Popen(  # nosec B603 # this Python and a module of ours, without a shell
+            command, cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as server:
             try:
                 said = server.stdout.readline()
                 measure(int(re.search(r":(\d+)/", said)[1]), psutil.Process(server.pid), folder, given)
@@ -144,7 +146,8 @@ def measure(port: int, server: psutil.Process, folder: Path, given) -> None:
     items = json.loads((folder / "items.json").read_text(encoding="utf-8"))["id"]
     print(f"{len(users):,} users, {len(items):,} items; {given.clients} clients")
     for kind, form in QUESTIONS.items():
-        pairs = zip(random.choices(users, k=2000), random.choices(items, k=2000), strict=True)
+        asked = (random.choices(ids, k=2000) for ids in (users, items))  # nosec B311 # which are asked for
+        pairs = zip(*asked, strict=True)
         targets = [form.format(user=user, item=item) for user, item in pairs]
         asyncio.run(load(port, targets, given.clients, 1, 0))  # what is made once
         for name, rate in (("steady", given.rate), ("at once", 0)):

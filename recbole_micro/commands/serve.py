@@ -23,5 +23,5 @@ def main(argv: list[str]) -> int:
     variables = {**os.environ, "PYTHONPATH": paths}
     sys.stdout.flush()
     if sys.platform == "win32":
-        return subprocess.call(command, env=variables)
-    os.execve(sys.executable, command, variables)
+        return subprocess.call(command, env=variables)  # nosec B603 # this Python and a module of ours
+    os.execve(sys.executable, command, variables)  # nosec B606 # the same

@@ -18,6 +18,7 @@ from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, histories
 from recbole_micro.nn.item_graph import ModalityGraph, supported_share
+from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
 
 
@@ -139,7 +140,7 @@ class MICRO(ItemGraphRecommender):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.vectors()
-        user = self.scoring.with_history(user, self.scoring.histories, item)
+        user = self.scoring.with_history(user, propagate(self.scoring.histories, item))
         return self.scoring.user_end(user), self.scoring.item_end(item)
 
     def vectors(self) -> tuple[Tensor, Tensor]:
@@ -188,7 +189,8 @@ class MICRO(ItemGraphRecommender):
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, *sampled = self.batch(interaction)
         others = self.shared_items() if self.softmax else sampled[0]
-        own = self.scoring.own_items(users)
+        distinct, whose = torch.unique(users, return_inverse=True)
+        own = self.scoring.own_items(distinct)
         # Only the items that this batch needs go through backbone, attention and contrast.
         needed = [positives, others, own.col.long()] if self.scoring.history_weight else [positives, others]
         rows, (of_positives, of_others, *_) = rows_of(needed, self.n_items, self.contrast_scope == "all")
@@ -205,25 +207,24 @@ class MICRO(ItemGraphRecommender):
                 contrast = self.beta * self.contrast(contrasted, fused[inside], present[inside])
         batch = user, vectors[of_positives], vectors[of_others]
         if self.scoring.history_weight:
-            own_rows = places_in(rows, own, self.n_items)
-            asked = self.scoring.weight[positives, None] * batch[1]
-            user = self.scoring.with_history(user, own_rows, vectors, left_out=asked)
+            total = propagate(places_in(rows, own, self.n_items), vectors).index_select(0, whose)
+            asked = self.scoring.weight[positives, None] * batch[1]  # left out of the question
+            user = self.scoring.with_history(user, total - asked)
         user, vectors = self.scoring.user_end(user), self.scoring.item_end(vectors, rows)
-        ranking = self.ranking_loss(user, vectors[of_positives], vectors[of_others], own, others)
+        known = known_pairs(own, others)[whose] if self.softmax else None
+        ranking = self.ranking_loss(user, vectors[of_positives], vectors[of_others], known)
         return ranking, contrast, self.l2_loss((users, positives, others), batch)
 
-    def ranking_loss(
-        self, user: Tensor, positive: Tensor, other: Tensor, own: Graph, others: Tensor
-    ) -> Tensor:
+    def ranking_loss(self, user: Tensor, positive: Tensor, other: Tensor, known: Tensor | None) -> Tensor:
         """BPR of a batch's vectors, [b, D] each, or softmax against items that it shares, `other` [s, D].
 
-        A user's `own` items [b, n_items] among these `others` [s] take no part.
+        `known` [b, s]: which of these a user has; they take no part.
         """
         user = user / self.scoring.tau
         if not self.softmax:
             return self.bpr_loss(user, positive, other)
         with torch.autocast(user.device.type, enabled=False):  # a logit of 5.71 in bfloat16 is 5.72
-            return losses.softmax((user * positive).sum(-1), user @ other.T, known_pairs(own, others))
+            return losses.softmax((user * positive).sum(-1), user @ other.T, known)
 
     def contrast(self, views: list[Tensor], fused: Tensor, present: Tensor) -> Tensor:
         """L_C (Eq. 10-12): InfoNCE between every h^m and h of the given items, [n, d] each, cosine critic.

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from recbole_micro.nn.device import HoldsTensors
 from recbole_micro.nn.graph import Graph, take_rows
-from recbole_micro.nn.ops import propagate
 
 
 class Scoring(HoldsTensors):
@@ -47,16 +46,10 @@ class Scoring(HoldsTensors):
         """The training items of these `users` [n] with what each counts, [n, n_items]."""
         return take_rows(self.histories, users)
 
-    def with_history(self, user: Tensor, own: Graph, items: Tensor, left_out: Tensor | None = None) -> Tensor:
-        """Users' vectors [n, d] with what their `own` items, [n, n_rows], add to them, [n, d].
-
-        `items` [n_rows, d]: the items' vectors; `left_out` [n, d]: what the items that training asks for add.
-        """
+    def with_history(self, user: Tensor, total: Tensor) -> Tensor:
+        """Users' vectors [n, d] with what their own items add to them; `total` [n, d]: the sum of those."""
         if not self.history_weight:
             return user
-        total = propagate(own, items)
-        if left_out is not None:
-            total = total - left_out
         return user + self.history_weight * F.normalize(total, dim=-1)
 
     def length(self, vectors: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recbole_micro.nn import item_graph
+from recbole_micro.nn.ops import propagate
 from tests.models.shared import NUMBERS, LearnsInTheFirstBatch, ModelTests, SamplesEdges
 from tests.support.dense import (
     LACKS_ALL,
@@ -243,7 +244,8 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         weight = scoring.weight[:, None].double()
         user = torch.zeros(2, item.shape[1], dtype=item.dtype)
         kept = torch.stack([own.col[own.row == row][0].long() for row in (0, 1)])
-        without = scoring.with_history(user, own, item, left_out=(weight * item)[kept])
+        own64 = own.with_values(own.val.to(item.dtype))
+        without = scoring.with_history(user, propagate(own64, item) - (weight * item)[kept])
         for row in (0, 1):
             rest = [j for j in own.col[own.row == row].tolist() if j != kept[row]]
             expected = 0.7 * unit((weight * item)[rest].sum(0, keepdim=True))[0]

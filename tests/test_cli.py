@@ -217,6 +217,7 @@ def test_the_run_script_trains(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.slow
 def test_any_script_under_an_ascii_locale(tmp_path):
     """Stands for Windows, whose locale is seldom UTF-8."""
     interactions = write_tiny(tmp_path / "dataset", features=False) / "tiny/tiny.inter"

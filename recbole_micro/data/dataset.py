@@ -162,7 +162,8 @@ def folder_of(config: RecBoleConfig) -> tuple[int, ...] | None:
     """
     try:
         found = os.stat(config["data_path"])
-        files = [os.stat(file) for file in interaction_files(config) if os.path.exists(file)]
+        names = sorted(name for name in os.listdir(config["data_path"]) if name.endswith(".inter"))
+        files = [os.stat(os.path.join(config["data_path"], name)) for name in names]
     except OSError:
         return None
     return found.st_dev, found.st_ino, *(number for one in files for number in (one.st_ino, one.st_mtime_ns))
@@ -180,7 +181,7 @@ def in_place(config: RecBoleConfig, place: tuple[int, ...] | None) -> Iterator[N
         yield
     except Exception as error:
         problem = error
-    if place not in (None, folder_of(config)):
+    if place is not None and place != folder_of(config):
         raise UserError(
             f"Another process has replaced the data set {config['dataset']} in {config['data_path']} while "
             "it was read: start again."

@@ -77,6 +77,7 @@ class Moody(BPR):
 
 
 @needs_ray
+@pytest.mark.slow
 def test_workers_know_models_of_ones_own_and_what_went_wrong(own_models, tmp_path, capfd):
     """A trial that fails is kept; a mistake that all trials would meet ends the study with its text."""
     file = tmp_path / "moody.py"

@@ -19,6 +19,7 @@ SENTENCE = re.compile(
     r"(?P<free>[\d.,]+ .B) are free: (?P<advice>.*); memory_check=False goes ahead all the same\."
 )
 
+
 @pytest.fixture(autouse=True)
 def small_constants(monkeypatch):
     """What any training takes is far more than so small a data set does."""

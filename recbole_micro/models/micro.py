@@ -140,7 +140,8 @@ class MICRO(ItemGraphRecommender):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         user, item = self.vectors()
-        user = self.scoring.with_history(user, propagate(self.scoring.histories, item))
+        if self.scoring.history_weight:
+            user = self.scoring.with_history(user, propagate(self.scoring.histories, item))
         return self.scoring.user_end(user), self.scoring.item_end(item)
 
     def vectors(self) -> tuple[Tensor, Tensor]:

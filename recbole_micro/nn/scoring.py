@@ -48,8 +48,6 @@ class Scoring(HoldsTensors):
 
     def with_history(self, user: Tensor, total: Tensor) -> Tensor:
         """Users' vectors [n, d] with what their own items add to them; `total` [n, d]: the sum of those."""
-        if not self.history_weight:
-            return user
         return user + self.history_weight * F.normalize(total, dim=-1)
 
     def length(self, vectors: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ from recbole.data.interaction import Interaction
 
 from recbole_micro import load, run
 from recbole_micro.models.registry import MODELS
+from recbole_micro.options.config import Config
+from recbole_micro.training.experiment import build
 
 pytestmark = [
     pytest.mark.cuda,
@@ -47,3 +49,41 @@ def test_a_training_on_the_device_is_resumed_on_either(gpu_id, given):
     first = run("MICRO", "tiny", config_dict={**given, "gpu_id": "0"})
     resumed = run(config_dict={"resume": first["checkpoint"], "epochs": 4, "gpu_id": gpu_id})
     assert resumed["test_result"]
+
+
+REPEATS = {
+    **{model: (model, {}) for model in ("MICRO", "LATTICE", "FREEDOM", "BM3", "VBPR", "PGL", "MGCN")},
+    "by BPR": ("MICRO", {"preset": "bpr", "beta": 0.0}),
+    "sampled edges": ("MICRO", {"edge_dropout": 0.5}),
+    "hard negatives": ("FREEDOM", {"train_neg_sample_args": OF_FOUR}),
+}
+
+
+@pytest.mark.parametrize("model, changed", REPEATS.values(), ids=REPEATS)
+def test_steps_that_are_replayed_train_as_those_that_are_not(model, changed, given, monkeypatch):
+    """Nothing waits in them, and the CUDA graph does what its steps do one by one."""
+    given = {**given, **changed, "gpu_id": "0", "train_batch_size": 32}
+    found = []
+    for replays in (True, False):
+        experiment = build(Config(model, "tiny", config_dict=given))
+        trainer, data = experiment.trainer, experiment.train_data
+        if given.get("train_neg_sample_args"):
+            data.get_model(trainer.model)
+        assert trainer.model.repeats_steps
+        monkeypatch.setattr(trainer.model, "repeats_steps", replays)
+        torch.manual_seed(4)
+        losses = [trainer._train_epoch(data, epoch) for epoch in range(2)]
+        found.append((losses, {k: v.cpu() for k, v in trainer.model.state_dict().items()}))
+    (losses, ours), (expected, weights) = found
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours, weights, rtol=1e-3, atol=1e-4)
+    batch = next(iter(trainer.batches))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(2):
+            trainer.optimizer.zero_grad()
+            losses = trainer.model.calculate_loss(batch)
+            sum(losses).backward()
+            trainer.optimizer.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

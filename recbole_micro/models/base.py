@@ -58,6 +58,15 @@ class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
         """
         return False
 
+    @cached_property
+    def repeats_steps(self) -> bool:
+        """Whether, after the first of an epoch, every step of as many interactions is the same work.
+
+        That is, the same operations on tensors of the same sizes, none of which waits for the device: on
+        CUDA it is replayed as a graph then.
+        """
+        return False
+
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)
         memory_check.check(config, dataset, type(self))
@@ -250,6 +259,8 @@ class ItemGraphRecommender(MultimodalRecommender):
 
         Both are of users, positive and negative items: ids [batch], vectors [batch, d].
         """
+        if not self.reg_weight:
+            return vectors[0].new_zeros(())
         if self.reg_on == "ego":
             tables = self.backbone.user_embedding, self.backbone.item_embedding, self.backbone.item_embedding
             vectors = [table(index) for table, index in zip(tables, ids, strict=True)]

@@ -35,6 +35,8 @@ class BM3(MultimodalRecommender):
         rows = 2 * config["train_batch_size"] * sum(sizes.chosen(config).values())
         return rows + 8 * sizes.n_nodes * config["embedding_size"]
 
+    repeats_steps = True
+
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]

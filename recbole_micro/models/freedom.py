@@ -41,6 +41,8 @@ class FREEDOM(MultimodalRecommender):
         layers = 3 * (config["n_item_layers"] + 1) * sizes.n_items
         return rows + (6 * sizes.n_nodes + layers) * config["embedding_size"]
 
+    repeats_steps = True
+
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]

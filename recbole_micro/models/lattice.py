@@ -64,6 +64,10 @@ class LATTICE(ItemGraphRecommender):
     def spaces(self) -> dict[str, Modality]:
         return super().spaces() | {"fused": of_all(self.spread_ids())}
 
+    @cached_property
+    def repeats_steps(self) -> bool:
+        return self.item_graph.graph_learning == "first_batch"
+
     def item_graphs(self) -> Sequence[ModalityGraph]:
         return self.item_graph.graphs
 

@@ -52,6 +52,8 @@ class MGCN(MultimodalRecommender):
     def n_forward(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
         return (6 + 9 * len(sizes.chosen(config))) * sizes.n_nodes * config["embedding_size"]
 
+    repeats_steps = True
+
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]

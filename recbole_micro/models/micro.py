@@ -1,9 +1,9 @@
 """MICRO: Latent Structure Mining with Contrastive Modality Fusion (Zhang et al., TKDE 2022)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from recbole.data.interaction import Interaction
@@ -20,6 +20,22 @@ from recbole_micro.nn.graph import Graph, histories
 from recbole_micro.nn.item_graph import ModalityGraph, supported_share
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
+
+
+class Step(NamedTuple):
+    """What a batch of b interactions reads of the backbone.
+
+    `user` [b, d]; `items` [n, d] with their ids `rows` [n], None for all in their order; the places of the
+    `positives` [b] and of the `others` [s] among them; `total_of_own`: from the items' final vectors [n, d]
+    the weighted sum of each user's own, [b, d].
+    """
+
+    user: Tensor
+    items: Tensor
+    rows: Tensor | None
+    positives: Tensor
+    others: Tensor
+    total_of_own: Callable[[Tensor], Tensor]
 
 
 class MICRO(ItemGraphRecommender):
@@ -58,6 +74,8 @@ class MICRO(ItemGraphRecommender):
     def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
         share = 1 - math.exp(-config["train_batch_size"] / sizes.n_items)  # of the items, in a batch
         anchors = sizes.n_items if config["contrast_scope"] == "all" else round(share * sizes.n_items)
+        if config["contrast_scope"] == "batch" and config["ranking_loss"] == "softmax":
+            anchors = min(config["softmax_items"], sizes.n_items)
         scores = min(anchors, losses.BLOCK) * anchors
         matrices = 2 + 2 * len(sizes.chosen(config))  # of pairs: within the fused view and every other one
         contrasts = config["beta"] and config["item_view"] != "none"
@@ -86,6 +104,7 @@ class MICRO(ItemGraphRecommender):
             nn.init.xavier_uniform_(self.attention[0].weight)
             nn.init.xavier_uniform_(self.attention[2].weight)
             self.prior = self.support(config["support_power"] or 0.0)
+            self.complete = bool(self.present()[1:].all())  # the padding item is no anchor
 
     def support(self, power: float) -> Tensor:
         """`power` times the log of the share of each modality's initial edges that training supports.
@@ -153,11 +172,11 @@ class MICRO(ItemGraphRecommender):
         return user, item
 
     def shared_items(self) -> Tensor:
-        """The items that a batch's positives are compared with under softmax, distinct, ascending, [<= s]."""
+        """The items that a batch's positives are compared with under softmax, distinct, [s]."""
         if self.softmax_items >= len(self.candidates):
             return self.candidates
-        drawn = torch.randint(len(self.candidates), (self.softmax_items,), device=self.candidates.device)
-        return self.candidates[drawn.unique()]
+        order = torch.rand(len(self.candidates), device=self.candidates.device)
+        return self.candidates[order.topk(self.softmax_items, sorted=False).indices]
 
     @torch.no_grad()
     def score_parts(self) -> ScoreParts:
@@ -190,42 +209,92 @@ class MICRO(ItemGraphRecommender):
     def calculate_loss(self, interaction: Interaction) -> tuple[Tensor, Tensor, Tensor]:
         users, positives, *sampled = self.batch(interaction)
         others = self.shared_items() if self.softmax else sampled[0]
-        distinct, whose = torch.unique(users, return_inverse=True)
-        own = self.scoring.own_items(distinct)
-        # Only the items that this batch needs go through backbone, attention and contrast.
-        needed = [positives, others, own.col.long()] if self.scoring.history_weight else [positives, others]
-        rows, (of_positives, of_others, *_) = rows_of(needed, self.n_items, self.contrast_scope == "all")
-        user, vectors = self.backbone.at(users, rows)
-        vectors, contrast = self.without_cold(vectors, rows), user.new_zeros(())
+        step = (self.whole_step if self.reads_most(users) else self.needed_step)(users, positives, others)
+        user, vectors, rows, contrast = step.user, step.items, step.rows, step.user.new_zeros(())
+        vectors = self.without_cold(vectors, rows)
         if self.item_view != "none":
-            views = {m: view[rows] for m, view in self.modality_views().items()}
-            present = self.present()[rows]
+            views, present = self.modality_views(), self.present()
+            if rows is not None:
+                views, present = {m: view[rows] for m, view in views.items()}, present[rows]
             fused, _ = self.fuse(views, present)
             vectors = vectors + F.normalize(fused, dim=-1)
             if self.beta:
-                inside = of_positives.unique() if self.contrast_scope == "batch" else rows.nonzero()[:, 0]
+                inside = self.anchors(step)
                 contrasted = [view[inside] for view in views.values()]
                 contrast = self.beta * self.contrast(contrasted, fused[inside], present[inside])
-        batch = user, vectors[of_positives], vectors[of_others]
+        batch = user, vectors[step.positives], vectors[step.others]
         if self.scoring.history_weight:
-            total = propagate(places_in(rows, own, self.n_items), vectors).index_select(0, whose)
             asked = self.scoring.weight[positives, None] * batch[1]  # left out of the question
-            user = self.scoring.with_history(user, total - asked)
+            user = self.scoring.with_history(user, step.total_of_own(vectors) - asked)
         user, vectors = self.scoring.user_end(user), self.scoring.item_end(vectors, rows)
-        known = known_pairs(own, others)[whose] if self.softmax else None
-        ranking = self.ranking_loss(user, vectors[of_positives], vectors[of_others], known)
+        known = known_pairs(self.scoring.histories, users, others) if self.softmax else None
+        ranking = self.ranking_loss(user, vectors[step.positives], vectors[step.others], known)
         return ranking, contrast, self.l2_loss((users, positives, others), batch)
 
-    def ranking_loss(self, user: Tensor, positive: Tensor, other: Tensor, known: Tensor | None) -> Tensor:
+    def reads_most(self, users: Tensor) -> bool:
+        """Whether a batch of these `users` [b] reads most items anyway, so that all are computed.
+
+        On CUDA always: the sizes of a step's tensors are the same in every step then, and nothing waits.
+        """
+        own = len(self.scoring.histories.col) / self.n_users if self.scoring.history_weight else 0
+        read = len(users) * (1 + own) + (self.softmax_items if self.softmax else len(users))
+        return users.is_cuda or self.contrast_scope == "all" or read >= self.n_items
+
+    def whole_step(self, users: Tensor, positives: Tensor, others: Tensor) -> "Step":
+        """A step in which every item is at its own place."""
+        user, item = self.backbone()
+        histories = self.scoring.histories
+        return Step(
+            user.index_select(0, users),
+            item,
+            None,
+            positives,
+            others,
+            lambda vectors: propagate(histories, vectors).index_select(0, users),
+        )
+
+    def needed_step(self, users: Tensor, positives: Tensor, others: Tensor) -> "Step":
+        """A step with the items that it reads, and no others."""
+        distinct, whose = torch.unique(users, return_inverse=True)
+        own = self.scoring.own_items(distinct)
+        needed = [positives, others, own.col.long()] if self.scoring.history_weight else [positives, others]
+        rows, (of_positives, of_others, *_) = rows_of(needed)
+        user, item = self.backbone.at(users, rows)
+        return Step(
+            user,
+            item,
+            rows,
+            of_positives,
+            of_others,
+            lambda vectors: propagate(places_in(rows, own), vectors).index_select(0, whose),
+        )
+
+    @cached_property
+    def repeats_steps(self) -> bool:
+        if self.item_view == "none":
+            return True
+        distinct = self.softmax or self.contrast_scope == "all"  # anchors whose number is known
+        contrast_repeats = not self.beta or self.complete and distinct
+        return contrast_repeats and all(graph.stays for graph in self.graphs.values())
+
+    def anchors(self, step: "Step") -> Tensor:
+        """Places of the items that the contrast compares with one another, distinct, [n]."""
+        if self.contrast_scope == "all":
+            return torch.arange(1, self.n_items, device=step.positives.device)
+        return step.others if self.softmax else step.positives.unique()
+
+    def ranking_loss(
+        self, user: Tensor, positive: Tensor, other: Tensor, known: losses.Pairs | None
+    ) -> Tensor:
         """BPR of a batch's vectors, [b, D] each, or softmax against items that it shares, `other` [s, D].
 
-        `known` [b, s]: which of these a user has; they take no part.
+        `known` (`known_pairs`): which of these a user has; they take no part.
         """
         user = user / self.scoring.tau
         if not self.softmax:
             return self.bpr_loss(user, positive, other)
         with torch.autocast(user.device.type, enabled=False):  # a logit of 5.71 in bfloat16 is 5.72
-            return losses.softmax((user * positive).sum(-1), user @ other.T, known)
+            return losses.softmax(user, positive, other, known)
 
     def contrast(self, views: list[Tensor], fused: Tensor, present: Tensor) -> Tensor:
         """L_C (Eq. 10-12): InfoNCE between every h^m and h of the given items, [n, d] each, cosine critic.
@@ -235,7 +304,7 @@ class MICRO(ItemGraphRecommender):
         items, sum over modalities.
         """
         fused = F.normalize(fused.float(), dim=-1)
-        complete = bool(present.all())
+        complete = self.complete or bool(present.all())
         fused_within = losses.within(fused, self.tau) if complete else None
         total, share = fused.new_zeros(()), 1 / present.sum(1).clamp(min=1)
         for column, view in enumerate(views):

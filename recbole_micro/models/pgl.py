@@ -49,6 +49,8 @@ class PGL(MultimodalRecommender):
         pairs = 3 * min(config["train_batch_size"] ** 2, losses.ENTRIES) if config["cl_weight"] else 0
         return pairs + 8 * sizes.n_nodes * config["embedding_size"] * len(sizes.chosen(config))
 
+    repeats_steps = True
+
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]

@@ -51,6 +51,8 @@ class VBPR(MultimodalRecommender):
         copy_of_rows = sizes.n_items * max(sizes.chosen(config).values())
         return copy_of_rows + 4 * sizes.n_nodes * config["embedding_size"]
 
+    repeats_steps = True
+
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         size = config["embedding_size"]

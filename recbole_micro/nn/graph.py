@@ -152,11 +152,11 @@ class Block(NamedTuple):
 
 def take_rows(graph: Graph, rows: Tensor) -> Graph:
     """These `rows` [n] of a graph with all its columns, [n, n_cols]."""
-    crow, edge = _edges_of(graph, rows)
+    crow, edge = edges_of(graph, rows)
     return Graph(crow, graph.col[edge], graph.val[edge], graph.shape[1])
 
 
-def _edges_of(graph: Graph, rows: Tensor) -> tuple[Tensor, Tensor]:
+def edges_of(graph: Graph, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The row pointer [n + 1] of these rows alone, and which edges of the graph are theirs."""
     start = graph.crow[rows].long()
     count = graph.crow[rows + 1].long() - start
@@ -168,7 +168,7 @@ def _edges_of(graph: Graph, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def block(graph: Graph, rows: Tensor) -> Block:
     """The edges of these distinct `rows` [n_rows] of a square graph; its values take no gradients here."""
-    crow, edge = _edges_of(graph, rows)
+    crow, edge = edges_of(graph, rows)
     col = graph.col[edge].long()
     others = torch.zeros(graph.shape[1], dtype=torch.bool, device=rows.device)
     others[col] = True

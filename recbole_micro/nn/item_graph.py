@@ -45,6 +45,11 @@ class SkipConnection:
         shares = self.lambda_coeff, 1 - self.lambda_coeff
         return mix([self.initial_graph(), self.learned_graph()], shares)
 
+    @property
+    def stays(self) -> bool:
+        """Whether A is the same in every step of an epoch after the first."""
+        return self.lambda_coeff == 1 or self.graph_learning == "first_batch"
+
     def set_skip(self, lambda_coeff: float, graph_learning: str) -> None:
         """Set the options and forget any graph of an earlier epoch."""
         self.lambda_coeff = 1.0 if graph_learning == "off" else lambda_coeff

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Pairs = tuple[Tensor, Tensor] | Tensor  # rows and columns, [n_pairs] each, or bool [n_rows, n_columns]
+
 MIN_TAU = 0.03  # exp(1 / tau), summed over all items, stays far inside float32
 BLOCK = 4096  # rows of a similarity matrix that are held at a time
 ENTRIES = 1 << 24  # entries of a similarity matrix that are held at a time where its width is any
@@ -17,15 +19,15 @@ def bpr(positive: Tensor, negative: Tensor, known: Tensor | None = None) -> Tens
     return mean(-F.logsigmoid(positive - negative), known)
 
 
-def softmax(positive: Tensor, others: Tensor, known: Tensor | None = None) -> Tensor:
-    """Mean of -log softmax of each positive's logit [b] beside those of other items, [b, s].
+def softmax(user: Tensor, positive: Tensor, others: Tensor, known: Pairs | None = None) -> Tensor:
+    """Mean of -log softmax of each user's logit with its positive beside those with the `others`.
 
-    `known` [b, s]: pairs that are positive themselves and take no part.  Sampled softmax (Wu et al., "On the
-    Effectiveness of Sampled Softmax Loss for Item Recommendation", TOIS 2024).
+    `user`, `positive` [b, d], `others` [s, d]: logits are dot products.  `known`: pairs (row, column) of the
+    [b, s] logits that are positive themselves and take no part, [n_pairs] each, or bool [b, s].  Sampled
+    softmax (Wu et al., "On the Effectiveness of Sampled Softmax Loss for Item Recommendation", TOIS 2024).
     """
-    if known is not None:
-        others = others.masked_fill(known, -torch.inf)
-    return (torch.cat([positive[:, None], others], 1).logsumexp(1) - positive).mean()
+    asked = (user * positive).sum(-1)
+    return F.softplus(_LogSumOfOthers.apply(user, others, known) - asked).mean()
 
 
 def mean(values: Tensor, known: Tensor | None = None) -> Tensor:
@@ -98,6 +100,27 @@ def log_sum(a: Tensor, among: Tensor, tau: float) -> Tensor:
 def unit(x: Tensor) -> Tensor:
     """Rows of length 1 in at least single precision; a row of zeros stays."""
     return F.normalize(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x, dim=-1)
+
+
+class _LogSumOfOthers(torch.autograd.Function):
+    """log sum_j exp(u . v_j) of every row, [b]; the one matrix [b, s] is exponentiated in place."""
+
+    @staticmethod
+    def forward(ctx, user, others, known):
+        logits = user @ others.T
+        if known is not None:
+            logits[known] = -torch.inf
+        top = logits.amax(1, keepdim=True).clamp(min=torch.finfo(logits.dtype).min)  # no other at all
+        weight = logits.sub_(top).exp_()
+        sums = weight.sum(1, keepdim=True)
+        ctx.save_for_backward(user, others, weight, sums)
+        return (top + sums.log()).squeeze(1)
+
+    @staticmethod
+    def backward(ctx, grad):
+        user, others, weight, sums = ctx.saved_tensors
+        share = grad[:, None] / torch.where(sums > 0, sums, 1.0)
+        return share * (weight @ others), weight.T @ (share * user), None
 
 
 class _ExpRowSums(torch.autograd.Function):

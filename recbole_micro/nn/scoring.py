@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.nn.device import HoldsTensors
-from recbole_micro.nn.graph import Graph, take_rows
+from recbole_micro.nn.graph import Graph, edges_of, take_rows
+from recbole_micro.nn.losses import Pairs
 
 
 class Scoring(HoldsTensors):
@@ -78,30 +79,35 @@ class Scoring(HoldsTensors):
         return torch.cat([item, (self.tau * bias)[:, None].to(item.dtype)], 1)
 
 
-def places_in(rows: Tensor, graph: Graph, n_items: int) -> Graph:
+def places_in(rows: Tensor, graph: Graph) -> Graph:
     """A graph [n, n_items] whose columns are all among the ascending `rows` [n_rows], as [n, n_rows]."""
-    place = torch.empty(n_items, dtype=torch.long, device=rows.device)
+    place = torch.empty(graph.shape[1], dtype=torch.long, device=rows.device)
     place[rows] = torch.arange(len(rows), device=rows.device)
     return Graph(graph.crow, place[graph.col.long()], graph.val, len(rows))
 
 
-def known_pairs(own: Graph, items: Tensor) -> Tensor:
-    """Which of these distinct `items` [s] are among each user's `own`, [n, n_items]: bool [n, s]."""
-    place = torch.full((own.shape[1],), -1, dtype=torch.long, device=items.device)
-    place[items] = torch.arange(len(items), device=items.device)
-    column = place[own.col.long()]
-    inside = column >= 0
-    known = torch.zeros(own.shape[0], len(items), dtype=torch.bool, device=items.device)
-    known[own.row.long()[inside], column[inside]] = True
-    return known
+def known_pairs(histories: Graph, users: Tensor, items: Tensor) -> Pairs:
+    """Which of these distinct `items` [s] are among the own of which of these `users` [b].
 
-
-def rows_of(parts: Sequence[Tensor], n_items: int, everything: bool = False) -> tuple[Tensor, list[Tensor]]:
-    """The distinct items [n] of all `parts`, ascending, and the places of every part's items among them.
-
-    `everything`: all items instead, each at its own place.
+    `histories` [n_users, n_items].  Places (row, column) in [b, s], [n_pairs] each; on CUDA, where sizes that
+    depend on values would make the program wait, bool [b, s].
     """
-    if everything:
-        return torch.arange(n_items, device=parts[0].device), list(parts)
+    n_items = histories.shape[1]
+    if items.is_cuda:
+        keys = histories.row.long() * n_items + histories.col
+        asked = users[:, None] * n_items + items
+        place = torch.searchsorted(keys, asked).clamp_(max=len(keys) - 1)
+        return keys[place] == asked
+    place = torch.full((n_items,), -1, dtype=torch.long)
+    place[items] = torch.arange(len(items))
+    crow, edge = edges_of(histories, users)
+    column = place[histories.col[edge].long()]
+    row = torch.repeat_interleave(torch.arange(len(users)), crow.diff())
+    inside = column >= 0
+    return row[inside], column[inside]
+
+
+def rows_of(parts: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The distinct items [n] of all `parts`, ascending, and the places of every part's items among them."""
     rows, places = torch.unique(torch.cat(list(parts)), return_inverse=True)
     return rows, list(places.split([len(part) for part in parts]))

@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from logging import LoggerAdapter, getLogger
 from typing import Any
 
@@ -15,6 +15,7 @@ from recbole.trainer import TraditionalTrainer
 from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.trainer.trainer import AbstractTrainer, PretrainTrainer
 from recbole.utils import EvaluatorType, set_color
+from torch import Tensor
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
@@ -28,6 +29,8 @@ from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
 from recbole_micro.options.decay import per_step
+from recbole_micro.training import device_epoch
+from recbole_micro.training.device_batches import DeviceBatches, on_device
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
 
@@ -76,6 +79,10 @@ class PluginTrainer(RecBoleTrainer):
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.epoch, self.step = 0, 0
+        self.batches_of: AbstractDataLoader | None = None
+        self.batches: DeviceBatches | None = None  # of that loader
+        on_cuda = self.device.type == "cuda"
+        self.graph_pool = torch.cuda.graph_pool_handle() if on_cuda else None  # memory of recorded steps
         self.keeps_last = False
         self.resumed: Mapping[str, Any] | None = None  # what a resumed training restores with its first epoch
         # RecBole names it by the second: runs that start together, on whatever machines, would share it.
@@ -128,8 +135,18 @@ class PluginTrainer(RecBoleTrainer):
             with same_draws(self.device):
                 begin()
         self.epoch, self.step = epoch_idx, 0
-        loss_func = self.checked(loss_func or self.model.calculate_loss)
-        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        loss_func = loss_func or self.model.calculate_loss
+        recboles = getattr(super()._train_epoch, "__func__", None) is RecBoleTrainer._train_epoch
+        if self.device.type == "cuda" and self.config["single_spec"] and recboles:
+            batches = self.device_batches(train_data) or train_data
+            return device_epoch.train_epoch(self, batches, loss_func, show_progress)
+        return super()._train_epoch(train_data, epoch_idx, self.checked(loss_func), show_progress)
+
+    def device_batches(self, train_data: AbstractDataLoader) -> DeviceBatches | None:
+        """The batches of this loader on the device, where they can be and `device_batches` is set."""
+        if self.config["device_batches"] and self.batches_of is not train_data:
+            self.batches_of, self.batches = train_data, on_device(train_data, self.device)
+        return self.batches
 
     def checked(self, loss_func: Callable) -> Callable:
         """A loss function that says what is wrong where a loss is no number."""
@@ -139,21 +156,22 @@ class PluginTrainer(RecBoleTrainer):
             self.step += 1
             parts = losses if isinstance(losses, tuple) else (losses,)
             if not all(bool(torch.isfinite(part).all()) for part in parts):
-                names = getattr(self.model, "loss_names", ()) or [f"loss {n + 1}" for n in range(len(parts))]
-                raise UserError(self.not_finite(dict(zip(names, parts, strict=False))))
+                raise self.not_finite(parts)
             return losses
 
         return calculate_loss
 
-    def not_finite(self, parts: Mapping[str, torch.Tensor]) -> str:
-        """A sentence on losses that are no numbers: where, which, the likely cause, what is left."""
+    def not_finite(self, losses: Sequence[Tensor]) -> UserError:
+        """What to raise where losses are no numbers: where, which, the likely cause, what is left."""
+        names = getattr(self.model, "loss_names", ()) or [f"loss {n + 1}" for n in range(len(losses))]
+        parts = dict(zip(names, losses, strict=False))
         wrong = ", ".join(
             f"{name} is {part.sum().item()}" for name, part in parts.items() if not part.isfinite().all()
         )
         tau = " raise tau," if self.config["tau"] else ""
         good = self.saved_model_file if os.path.isfile(self.saved_model_file) else None
         kept = f"the best state so far is in {good}" if good else "no state was saved yet"
-        return (
+        return UserError(
             f"Training ended in epoch {self.epoch}, batch {self.step}: {wrong}.  Lower learning_rate (now "
             f"{self.learning_rate}),{tau} or look for huge values in the features; {kept}."
         )

@@ -24,6 +24,7 @@ from recbole_micro import mixing
 from recbole_micro.checkpoint import fingerprint, load_checkpoint, restore, tokens
 from recbole_micro.distributed import from_first, same_draws
 from recbole_micro.errors import UserError
+from recbole_micro.evaluation.collector import Collector
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
@@ -73,6 +74,7 @@ class PluginTrainer(RecBoleTrainer):
         self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.tokens: dict[str, list[str]] | None = None  # their names
+        self.eval_collector = Collector(config)
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.epoch, self.step = 0, 0

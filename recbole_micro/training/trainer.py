@@ -29,6 +29,7 @@ from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
 from recbole_micro.options.decay import per_step
+from recbole_micro.training.graph_products import GraphProducts, fast_products
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
 
@@ -75,6 +76,7 @@ class PluginTrainer(RecBoleTrainer):
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.tokens: dict[str, list[str]] | None = None  # their names
         self.eval_collector = Collector(config)
+        self.products = GraphProducts()
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.epoch, self.step = 0, 0
@@ -131,7 +133,8 @@ class PluginTrainer(RecBoleTrainer):
                 begin()
         self.epoch, self.step = epoch_idx, 0
         loss_func = self.checked(loss_func or self.model.calculate_loss)
-        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        with fast_products(self.model, self.products):
+            return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
     def checked(self, loss_func: Callable) -> Callable:
         """A loss function that says what is wrong where a loss is no number."""

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
-from recbole.sampler import Sampler
 from recbole.sampler.sampler import AbstractSampler
 
+from recbole_micro.data.sampler import Sampler
 from recbole_micro.errors import UserError
 
 
@@ -88,15 +88,15 @@ def check_sampler(sampler: AbstractSampler | None) -> None:
 
 
 class WarmSampler(Sampler):
-    """RecBole's sampler of negatives, restricted to `warm`, the items with training interactions [n_warm]."""
+    """A sampler of negatives, restricted to `warm`, the items with training interactions [n_warm]."""
 
     def __init__(self, sampler: Sampler, warm: np.ndarray):
         self.__dict__.update(vars(sampler))
         self.warm = warm
-        full = [len(items) >= len(warm) for items in self.used_ids]
-        if any(full):
+        full = int((self.used_ids.counts >= len(warm)).sum())
+        if full:
             raise UserError(
-                f"{sum(full)} user(s) have all {len(warm)} warm items in training, so there are no negatives "
+                f"{full} user(s) have all {len(warm)} warm items in training, so there are no negatives "
                 "for them: leave them out with user_inter_num_interval, or set official_negatives: True."
             )
         self.set_distribution(self.distribution)
@@ -106,7 +106,7 @@ class WarmSampler(Sampler):
 
     def _get_candidates_list(self):
         train = self.datasets[0]
-        return list(np.asarray(train.inter_feat[train.iid_field]))
+        return np.asarray(train.inter_feat[train.iid_field])
 
 
 def training_sampler(

@@ -15,6 +15,7 @@ from recbole.utils import FeatureType, ModelType
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import read_header
+from recbole_micro.data.interaction import Columns
 from recbole_micro.data.missing import interaction_files, missing_files, provide
 from recbole_micro.errors import UserError
 from recbole_micro.mixing import extended
@@ -89,6 +90,10 @@ class CheckedFiles(RecBoleDataset):
                     "options (val_interval, user_inter_num_interval, item_inter_num_interval, ...)."
                 )
         super()._reset_index()
+
+    def _dataframe_to_interaction(self, data):
+        """Columns whose rows are picked by arrays: batches are taken from these."""
+        return Columns.of(super()._dataframe_to_interaction(data).interaction)
 
 
 def check_header(config: RecBoleConfig) -> None:

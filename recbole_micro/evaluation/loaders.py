@@ -8,14 +8,16 @@ from recbole.data.dataloader import FullSortEvalDataLoader as RecBoleFullSortEva
 from recbole.data.dataloader import KnowledgeBasedDataLoader
 from recbole.data.dataloader import NegSampleEvalDataLoader as RecBoleNegSampleEvalDataLoader
 from recbole.data.dataloader import TrainDataLoader as RecBoleTrainDataLoader
+from recbole.data.dataloader import UserDataLoader as RecBoleUserDataLoader
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.sampler import Sampler
 from recbole.utils import get_model
 from torch import Tensor
 
 from recbole_micro.data.cold_items import check_sampler, is_cold_start
-from recbole_micro.data.train_loader import TrainDataLoader
+from recbole_micro.data.train_loader import TrainDataLoader, UserDataLoader
 from recbole_micro.errors import UserError
+from recbole_micro.evaluation.arrays import FullSortArrays, NegSampleArrays
 from recbole_micro.evaluation.protocol import under
 from recbole_micro.evaluation.ranking import cold_start_parts
 
@@ -40,7 +42,7 @@ class EvaluationBatches:
         super()._init_batch_size_and_step()
 
 
-class FullSortEvalDataLoader(EvaluationBatches, RecBoleFullSortEvalDataLoader):
+class FullSortEvalDataLoader(EvaluationBatches, FullSortArrays):
     """Ranks all items under a protocol; in a cold-start run it has a part for each ranking.
 
     `protocol`: what is masked.  `parts`: ranking -> (loader, candidates bool [n_items] or None for all);
@@ -85,7 +87,7 @@ class FullSortEvalDataLoader(EvaluationBatches, RecBoleFullSortEvalDataLoader):
         super()._init_batch_size_and_step()
 
 
-class NegSampleEvalDataLoader(EvaluationBatches, RecBoleNegSampleEvalDataLoader):
+class NegSampleEvalDataLoader(EvaluationBatches, NegSampleArrays):
     """Sampled rankings and labels; refuses what needs a ranking of all items."""
 
     def __init__(self, config, dataset, sampler, shuffle=False):
@@ -100,6 +102,7 @@ class NegSampleEvalDataLoader(EvaluationBatches, RecBoleNegSampleEvalDataLoader)
 
 EXTENDED = {
     RecBoleTrainDataLoader: TrainDataLoader,
+    RecBoleUserDataLoader: UserDataLoader,
     RecBoleFullSortEvalDataLoader: FullSortEvalDataLoader,
     RecBoleNegSampleEvalDataLoader: NegSampleEvalDataLoader,
 }

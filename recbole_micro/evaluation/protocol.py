@@ -10,13 +10,12 @@ from types import MethodType
 from typing import Any
 
 import numpy as np
-import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
-from recbole.data.interaction import Interaction
 from recbole.sampler import Sampler
 from recbole.trainer import Trainer
 
+from recbole_micro.data.pairs import ItemLists
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
 
@@ -64,24 +63,11 @@ def masked_parts(sampler: Sampler, protocol: str) -> list[Dataset]:
     return earlier[:1] if protocol == "paper" else earlier
 
 
-def histories(loader: FullSortEvalDataLoader, datasets: list[Dataset]) -> np.ndarray:
-    """Per user the items of `datasets` that are none of its positives in `loader`, [n_users] of objects.
-
-    An entry is a tensor of item ids, or None for a user whom the loader does not have.
-    """
-    n_items = loader._dataset.item_num
-    users = np.asarray(loader.uid_list)
-    seen = [pair_keys(dataset.inter_feat, loader, n_items) for dataset in datasets]
-    positive = [np.asarray(loader.uid2positive_item[user]) + user * n_items for user in users]
-    masked = np.setdiff1d(np.concatenate(seen), np.concatenate(positive))
-    first, last = np.searchsorted(masked, [users * n_items, (users + 1) * n_items])
-    items = torch.from_numpy(masked % n_items)
-    result = np.full(len(loader.uid2positive_item), None, dtype=object)
-    for user, start, end in zip(users, first, last, strict=True):
-        result[user] = items[start:end]
-    return result
-
-
-def pair_keys(interactions: Interaction, loader: FullSortEvalDataLoader, n_items: int) -> np.ndarray:
-    """One whole number per interaction, in the order of users, then items."""
-    return np.asarray(interactions[loader.uid_field]) * n_items + np.asarray(interactions[loader.iid_field])
+def histories(loader: FullSortEvalDataLoader, datasets: list[Dataset]) -> ItemLists:
+    """Per user the items of `datasets` that are none of its positives in `loader`."""
+    users, items = (
+        np.concatenate([np.asarray(one.inter_feat[field]) for one in datasets])
+        for field in (loader.uid_field, loader.iid_field)
+    )
+    positive = loader.uid2positive_item
+    return ItemLists.of(users, items, positive.n_users, positive.n_items) - positive

@@ -5,6 +5,7 @@ plugin's, and what the plugin's entry points make for every model.  What RecBole
 configuration is its own, unchanged.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -65,6 +66,23 @@ def plugin_dataset(config: Any) -> Any:
     return create(config, checked=isinstance(config, Config))
 
 
+def plugin_sampler(original: Callable) -> Callable:
+    """A sampler of RecBole's for a data set of the plugin's is the plugin's."""
+
+    def __init__(self, *arguments, **named):
+        from recbole_micro.data.sampler import OURS
+        from recbole_micro.options.config import Config
+
+        given = inspect.signature(original).bind(self, *arguments, **named).arguments
+        dataset = given["datasets"] if "datasets" in given else given["dataset"]
+        first = dataset[0] if isinstance(dataset, list) else dataset
+        if isinstance(getattr(first, "config", None), Config):
+            self.__class__ = OURS.get(type(self), type(self))
+        original(self, *arguments, **named)
+
+    return __init__
+
+
 def plugin_loader(original: Callable) -> Callable:
     """RecBole's `get_dataloader` for a configuration of the plugin's: the plugin's loader."""
 
@@ -94,6 +112,9 @@ def plugin_trainer(original: Callable) -> Callable:
     return __init__
 
 
+SAMPLER = "recbole.sampler.sampler"
+SAMPLERS = "RecBole tests each negative that it draws in Python; the draws are the same."
+
 HAND_OUT = (
     Patch(
         "recbole.config.configurator:Config", "__init__", "wrap", plugin_config,
@@ -105,6 +126,9 @@ HAND_OUT = (
         "RecBole chooses the data set's class by the model's type, and unpickles a saved one.",
         "1a2f76b26b3d",
     ),
+    Patch(SAMPLER + ":Sampler", "__init__", "wrap", plugin_sampler, SAMPLERS, "5913b41cc685"),
+    Patch(SAMPLER + ":RepeatableSampler", "__init__", "wrap", plugin_sampler, SAMPLERS, "3fd5fc671497"),
+    Patch(SAMPLER + ":KGSampler", "__init__", "wrap", plugin_sampler, SAMPLERS, "61ccdf760125"),
     Patch(
         "recbole.data.utils", "get_dataloader", "wrap", plugin_loader,
         "RecBole chooses the loaders' classes by the model's name and type.", "ae795a50ccb6",

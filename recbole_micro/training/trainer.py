@@ -25,12 +25,14 @@ from recbole_micro import mixing
 from recbole_micro.checkpoint import fingerprint, load_checkpoint, restore, tokens
 from recbole_micro.distributed import from_first, same_draws
 from recbole_micro.errors import UserError
+from recbole_micro.evaluation.collector import Collector
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
 from recbole_micro.options.decay import per_step
 from recbole_micro.training import device_epoch
 from recbole_micro.training.device_batches import DeviceBatches, on_device
+from recbole_micro.training.graph_products import GraphProducts, fast_products
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
 
@@ -76,6 +78,8 @@ class PluginTrainer(RecBoleTrainer):
         self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.tokens: dict[str, list[str]] | None = None  # their names
+        self.eval_collector = Collector(config)
+        self.products = GraphProducts()
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.epoch, self.step = 0, 0
@@ -137,10 +141,11 @@ class PluginTrainer(RecBoleTrainer):
         self.epoch, self.step = epoch_idx, 0
         loss_func = loss_func or self.model.calculate_loss
         recboles = getattr(super()._train_epoch, "__func__", None) is RecBoleTrainer._train_epoch
-        if self.device.type == "cuda" and self.config["single_spec"] and recboles:
-            batches = self.device_batches(train_data) or train_data
-            return device_epoch.train_epoch(self, batches, loss_func, show_progress)
-        return super()._train_epoch(train_data, epoch_idx, self.checked(loss_func), show_progress)
+        with fast_products(self.model, self.products):
+            if self.device.type == "cuda" and self.config["single_spec"] and recboles:
+                batches = self.device_batches(train_data) or train_data
+                return device_epoch.train_epoch(self, batches, loss_func, show_progress)
+            return super()._train_epoch(train_data, epoch_idx, self.checked(loss_func), show_progress)
 
     def device_batches(self, train_data: AbstractDataLoader) -> DeviceBatches | None:
         """The batches of this loader on the device, where they can be and `device_batches` is set."""

@@ -1,8 +1,9 @@
 """What is ranked in an evaluation: all items or, in a cold-start run, cold and warm ones by themselves.
 
-Beside the plain ranking of all interactions among all items a cold-start run measures three more: `cold_all`,
-a user's cold items among all items; `cold`, among the cold items only; `warm`, the other items of users who
-have training interactions, among the warm items.  Where items lack features (`split --missing`,
+Beside the plain ranking of all interactions among all items a cold-start run measures four more: `cold_all`,
+a user's cold items among all items; `cold`, among the cold items only; `warm_all`, the other items of users
+who have training interactions, among all items, which tells what room for cold items costs; `warm`, the same
+among the warm items.  Where items lack features (`split --missing`,
 `missing_share`) a user's items are told apart by what they have, among all items: `complete`, `partial`,
 `without`.
 """
@@ -27,6 +28,7 @@ WHAT = {
     PLAIN: "all items",
     "cold_all": "cold items among all items",
     "cold": "cold items among cold items",
+    "warm_all": "warm items among all items",
     "warm": "warm items among warm items",
     "complete": "items that have every modality, among all items",
     "partial": "items that lack a modality and have another, among all items",
@@ -113,7 +115,8 @@ def cold_start_parts(
     known[train.inter_feat[train.uid_field]] = True
     on_cold = cold[dataset.inter_feat[dataset.iid_field]]
     on_warm = ~on_cold & known[dataset.inter_feat[dataset.uid_field]]
-    asked = {"cold_all": (on_cold, None), "cold": (on_cold, cold), "warm": (on_warm, ~cold)}
+    asked = {"cold_all": (on_cold, None), "cold": (on_cold, cold)}
+    asked |= {"warm_all": (on_warm, None), "warm": (on_warm, ~cold)}
     return {name: (chosen, items) for name, (chosen, items) in asked.items() if chosen.any()}
 
 

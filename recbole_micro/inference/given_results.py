@@ -21,7 +21,12 @@ from recbole_micro.evaluation.ranking import PLAIN, WHAT, Ranking, rankings
 from recbole_micro.inference.list_files import read_lists
 from recbole_micro.inference.recommend import ByUser
 
-OF_LISTS = (PLAIN, "cold_all", *GROUPS)  # rankings of all items: a list says nothing about the others
+OF_LISTS = (
+    PLAIN,
+    "cold_all",
+    "warm_all",
+    *GROUPS,
+)  # rankings of all items: a list says nothing about the others
 
 
 class Given:

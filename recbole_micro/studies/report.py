@@ -27,7 +27,10 @@ thead th { border-bottom: 2px solid #444; }
 figure img { max-width: 100%; height: auto; } figcaption { color: #444; font-size: .9rem; }
 """
 PARTS: dict[str, tuple[dict[str, str], str]] = {  # rankings and their labels by plot, and what it shows
-    "cold": ({"cold_all": "cold among all", "cold": "cold", "warm": "warm"}, "of cold and of warm items"),
+    "cold": (
+        {"cold_all": "cold among all", "cold": "cold", "warm_all": "warm among all", "warm": "warm"},
+        "of cold and of warm items",
+    ),
     "features": (
         {"complete": "all features", "partial": "some", "without": "none"},
         "of items by the features that they have",

@@ -110,6 +110,8 @@ def train(model: str, dataset: str, options: dict, test: bool) -> tuple[dict, di
         for name in protocol.PROTOCOLS:
             result = protocol.evaluate(trainer, experiment.test_data, name)
             scores |= {f"{name} R@20": result["recall@20"], f"{name} N@20": result["ndcg@20"]}
+            parts = [metric.partition(":")[0] for metric in result if metric.endswith(":recall@20")]
+            scores |= {f"{name} R@20 {part}": result[f"{part}:recall@20"] for part in parts}
     os.remove(trainer.saved_model_file)
     on_cuda = config["device"].type == "cuda"
     scores["device"] = torch.cuda.get_device_name() if on_cuda else "CPU"

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dataset_tools.operations.encoding import encode_texts as encode_texts
     from dataset_tools.operations.joining import add_features as add_features
     from dataset_tools.operations.joining import export_text as export_text
+    from dataset_tools.operations.missing import remove_features as remove_features
     from dataset_tools.operations.resplit import split_dataset as split_dataset
 
 _HOMES = {  # the module of each name above
@@ -59,6 +60,7 @@ _HOMES = {  # the module of each name above
     "register_converter": "dataset_tools.converters.registry",
     "register_image_encoder": "dataset_tools.features.encoders.registry",
     "register_text_encoder": "dataset_tools.features.encoders.registry",
+    "remove_features": "dataset_tools.operations.missing",
     "report": "dataset_tools.inspection.dataset_report",
     "save_plot": "dataset_tools.inspection.dataset_plots",
     "split_dataset": "dataset_tools.operations.resplit",

@@ -170,7 +170,7 @@ class FeatureWriter:
 
 
 class FeatureFile:
-    """A feature file opened for reading; `rows`, `width`, `modality`, and blocks of one row group each."""
+    """A feature file opened for reading: `rows`, `width`, `modality`, `half`; a block is a row group."""
 
     def __init__(self, path: str | Path, modality: str, id_columns: Sequence[str] = (ID_COLUMN,)):
         self.path, self.modality = Path(path), modality
@@ -199,6 +199,7 @@ class FeatureFile:
                 f"--data-path {quote(str(self.path.parent.parent))} --force"
             )
         self.width = kind.list_size
+        self.half = pa.types.is_float16(kind.value_type)
         self.rows = self._file.metadata.num_rows
 
     def ids(self) -> Iterator[pa.ChunkedArray]:

@@ -50,6 +50,10 @@ class TextFeatureFile:
                     f"{self.path}: the vector of item {token!r} is not numeric ({error})."
                 ) from None
 
+    def ids(self) -> Iterator[pa.ChunkedArray]:
+        """The tokens, in one portion."""
+        yield pa.chunked_array([[token for token, _ in self._parsed()]], pa.string())
+
     def blocks(self) -> Iterator[tuple[pa.StringArray, np.ndarray]]:
         """(tokens [r], values [r, width]) in portions of about one row group."""
         limit = max(1, ROW_GROUP_BYTES // (4 * max(1, self.width)))

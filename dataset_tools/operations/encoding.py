@@ -11,10 +11,10 @@ from dataset_tools.features.encoded import write_encoded
 from dataset_tools.features.encoders.contract import Encoder
 from dataset_tools.features.encoders.registry import PACKAGES, image_encoder, text_encoder
 from dataset_tools.features.feature_file import FeatureWriter, check_modality, feature_path
+from dataset_tools.features.shards import Shards
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.formats.hashing import hash_files
 from dataset_tools.formats.names import from_system, to_system
-from dataset_tools.operations.shards import Shards
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 

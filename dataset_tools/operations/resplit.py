@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from dataset_tools.dataset import provenance, summary
@@ -51,7 +52,9 @@ def split_dataset(
         found = splits.apply(found, how, seed)
     replace = force or name is None
     with DatasetFolder(dataset.folder.parent, target, replace, foreign=in_place) as folder:
-        _take_along(dataset, folder, everything=in_place)
+        parts = {f"{dataset.name}.{part}.inter" for part in PARTS}
+        left_out = {*parts, f"{dataset.name}.inter", f"{dataset.name}.cold.json"}
+        take_along(dataset, folder, left_out, everything=in_place)
         folder.write_interactions(found)
         if record:
             cold.write(folder.path, target, record)
@@ -72,15 +75,15 @@ def refuse_columns(dataset: Dataset) -> None:
         )
 
 
-def _take_along(dataset: Dataset, folder: DatasetFolder, everything: bool) -> None:
-    """The data set's files but the interactions, or all that its folder has: linked, or copied elsewhere."""
-    parts = {f"{dataset.name}.{part}.inter" for part in PARTS}
-    parts |= {f"{dataset.name}.inter", f"{dataset.name}.cold.json"}
+def take_along(
+    dataset: Dataset, folder: DatasetFolder, left_out: Collection[str], everything: bool = False
+) -> None:
+    """The data set's files but those `left_out`, or all that its folder has: linked, or copied elsewhere."""
     for path in dataset.folder.iterdir():
         if path.suffix in (PARTIAL, ".lock"):  # what a killed run left behind
             continue
         mine = path.is_file() and path.name.startswith(f"{dataset.name}.")
-        if mine and path.name not in parts:
+        if mine and path.name not in left_out:
             _link(path, folder.path / (folder.name + path.name[len(dataset.name) :]))
         elif not mine and everything and path.is_dir():
             shutil.copytree(path, folder.path / path.name, symlinks=True, copy_function=_link)

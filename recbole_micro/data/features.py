@@ -3,7 +3,6 @@
 import glob
 from logging import getLogger
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile, feature_
 from dataset_tools.features.feature_text import TextFeatureFile, is_text_form
 from dataset_tools.features.join import ItemIndex, Joined, join
 from recbole_micro.data.dataset import in_place
+from recbole_micro.data.lacking import Modality, filled, groups, removed
 from recbole_micro.errors import UserError, tool
 
 # Files of a data set that are no features in text form.
@@ -22,20 +22,11 @@ RECBOLE_SUFFIXES = frozenset({"inter", "item", "user", "kg", "link", "net", "par
 logger = getLogger(__name__)
 
 
-class Modality(NamedTuple):
-    """One modality's features: `values` float32 [n_items, d] and `mask` bool [n_items].
-
-    The mask is true where an item has a row; all other rows are zeros, row 0 (RecBole's padding) among them.
-    """
-
-    values: torch.Tensor
-    mask: torch.Tensor
-
-
 def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
     """The features of `config["modalities"]`, or of every feature file found, in that order.
 
     Sets `config["modalities"]` to the names of what is loaded, and logs rows, width and coverage of each.
+    Items lose theirs by `missing_share`, and get others by `missing`; `dataset` is the training data set.
     Raises UserError for a modality without a file, a file that covers no item, a misnamed column, a duplicate
     id, vectors of unequal width, NaN or infinity.  Ids that are not in the data set are ignored and counted.
     """
@@ -43,13 +34,36 @@ def load(config: RecBoleConfig, dataset: Dataset) -> dict[str, Modality]:
     tokens = dataset.field2id_token[dataset.iid_field]
     paths = choose(folder, name, config["modalities"])
     config["modalities"] = list(paths)  # so a checkpoint knows them, whatever files come later
+    gone = removed(config, list(paths), tokens)
     with in_place(config, getattr(dataset, "place", None)):
         try:
-            return {
-                modality: _load(path, modality, tokens, dataset.iid_field) for modality, path in paths.items()
+            found = {
+                modality: _load(path, modality, tokens, dataset.iid_field, gone.get(modality))
+                for modality, path in paths.items()
             }
         except DataError as error:
             raise UserError(str(error)) from error
+    return filled(found, config["missing"], dataset)
+
+
+def item_groups(config: RecBoleConfig, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Items with all, with some and without any of the features that `load` would find, bool [n_items] each.
+
+    Errors as there, but that no values are read.
+    """
+    tokens = dataset.field2id_token[dataset.iid_field]
+    paths = choose(Path(config["data_path"]), dataset.dataset_name, config["modalities"])
+    gone, index, has = removed(config, list(paths), tokens), ItemIndex(tokens[1:].tolist()), {}
+    try:
+        for modality, path in paths.items():
+            has[modality] = np.zeros(len(tokens), dtype=bool)
+            for ids in opened(path, modality, dataset.iid_field).ids():
+                has[modality][index.match(ids.combine_chunks())[1] + 1] = True
+            if modality in gone:
+                has[modality] &= ~gone[modality]
+    except DataError as error:
+        raise UserError(str(error)) from error
+    return groups(has)
 
 
 def widths(config: RecBoleConfig, dataset: Dataset) -> dict[str, int]:
@@ -113,7 +127,7 @@ def choose(folder: Path, name: str, modalities: list[str] | str | None) -> dict[
     return {modality: found[modality] for modality in chosen}
 
 
-def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str) -> Modality:
+def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str, gone: np.ndarray | None) -> Modality:
     file = opened(path, modality, iid_field)
     if isinstance(file, TextFeatureFile):
         logger.warning(
@@ -122,6 +136,12 @@ def _load(path: Path, modality: str, tokens: np.ndarray, iid_field: str) -> Moda
         )
     joined = join(file, ItemIndex(tokens[1:].tolist()), padding=1)
     _report(file, joined, tokens)
+    if gone is not None:
+        lost = int((joined.mask & gone).sum())
+        joined.values[gone], joined.mask[gone] = 0, False
+        if not joined.mask.any():
+            raise UserError(f"missing_share leaves no item with {modality} features: choose a smaller one.")
+        logger.info(f"Modality {modality}: {lost:,} items lose their row (missing_share)")
     return Modality(torch.from_numpy(joined.values), torch.from_numpy(joined.mask))
 
 

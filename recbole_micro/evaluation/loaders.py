@@ -15,11 +15,12 @@ from recbole.utils import get_model
 from torch import Tensor
 
 from recbole_micro.data.cold_items import check_sampler, is_cold_start
+from recbole_micro.data.lacking import is_told_apart
 from recbole_micro.data.train_loader import TrainDataLoader, UserDataLoader
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.arrays import FullSortArrays, NegSampleArrays
 from recbole_micro.evaluation.protocol import under
-from recbole_micro.evaluation.ranking import cold_start_parts
+from recbole_micro.evaluation.ranking import PLAIN, cold_start_parts, feature_parts
 
 RECBOLE_EVAL_BATCH = 4096  # scores at a time
 EVAL_USERS = 256  # users at a time
@@ -43,7 +44,7 @@ class EvaluationBatches:
 
 
 class FullSortEvalDataLoader(EvaluationBatches, FullSortArrays):
-    """Ranks all items under a protocol; in a cold-start run it has a part for each ranking.
+    """Ranks all items under a protocol; where items are told apart it has a part for each ranking.
 
     `protocol`: what is masked.  `parts`: ranking -> (loader, candidates bool [n_items] or None for all);
     empty where no items are told apart.  `selection`: the ranking that selects the epoch.
@@ -52,8 +53,8 @@ class FullSortEvalDataLoader(EvaluationBatches, FullSortArrays):
     def __init__(self, config, dataset, sampler, shuffle=False):
         super().__init__(config, dataset, sampler, shuffle=shuffle)
         self.protocol, self.parts = config["protocol"] or "recbole", {}
-        self.selection = config["cold_selection"]
         cold_start = is_cold_start(config)
+        self.selection = config["cold_selection"] if cold_start else PLAIN
         if cold_start:
             check_sampler(sampler)
         if self.protocol == "paper":
@@ -64,12 +65,14 @@ class FullSortEvalDataLoader(EvaluationBatches, FullSortArrays):
                 )
             self.uid2history_item = under(self, "paper").uid2history_item
         if cold_start:
-            self.parts = self.cold_start_parts(sampler)
+            self.parts |= self.told_apart(cold_start_parts(self, sampler.datasets[0]), sampler)
+        if is_told_apart(config) and not self.is_sequential and isinstance(sampler, Sampler):
+            self.parts |= self.told_apart(feature_parts(self, sampler.datasets[0]), sampler)
 
-    def cold_start_parts(self, sampler: Sampler) -> Parts:
-        """`parts` of a cold-start run: RecBole's loader of the interactions that each ranking measures."""
+    def told_apart(self, asked: dict[str, tuple[Tensor, Tensor | None]], sampler: Sampler) -> Parts:
+        """`parts` of these rankings: RecBole's loader of the interactions that each measures."""
         parts: Parts = {}
-        for name, (chosen, candidates) in cold_start_parts(self, sampler.datasets[0]).items():
+        for name, (chosen, candidates) in asked.items():
             part = object.__new__(type(self))
             rows = self._dataset.inter_feat[chosen.nonzero()[:, 0]]
             super(FullSortEvalDataLoader, part).__init__(self.config, self._dataset.copy(rows), sampler)

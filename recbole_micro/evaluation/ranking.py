@@ -1,8 +1,11 @@
 """What is ranked in an evaluation: all items or, in a cold-start run, cold and warm ones by themselves.
 
-Beside the plain ranking of all interactions among all items a cold-start run measures three more: `cold_all`,
-a user's cold items among all items; `cold`, among the cold items only; `warm`, the other items of users who
-have training interactions, among the warm items.
+Beside the plain ranking of all interactions among all items a cold-start run measures four more: `cold_all`,
+a user's cold items among all items; `cold`, among the cold items only; `warm_all`, the other items of users
+who have training interactions, among all items, which tells what room for cold items costs; `warm`, the same
+among the warm items.  Where items lack features (`split --missing`,
+`missing_share`) a user's items are told apart by what they have, among all items: `complete`, `partial`,
+`without`.
 """
 
 from collections.abc import Mapping
@@ -16,6 +19,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from torch import Tensor
 
 from recbole_micro.data.cold_items import cold_items
+from recbole_micro.data.features import item_groups
 from recbole_micro.evaluation.metrics import Metrics
 
 # What each ranking ranks, for people.
@@ -24,8 +28,13 @@ WHAT = {
     PLAIN: "all items",
     "cold_all": "cold items among all items",
     "cold": "cold items among cold items",
+    "warm_all": "warm items among all items",
     "warm": "warm items among warm items",
+    "complete": "items that have every modality, among all items",
+    "partial": "items that lack a modality and have another, among all items",
+    "without": "items without any modality, among all items",
 }
+COLD = ("cold_all", "cold")  # those that a model may not be able to rank
 BY_DEFINITION = ("Random", "Pop")  # RecBole's models that say something about items nobody trained on
 EQUAL = ("Pop",)  # of these, those that give all cold items the same score, below the others
 
@@ -76,7 +85,7 @@ def joined(model: AbstractRecommender, results: Mapping[str, Metrics]) -> Metric
     """One result of all rankings of a test.
 
     The keys are RecBole's for the plain ranking, and with `cold_all:`, `cold:` and `warm:` in front for the
-    others; what a model cannot rank is NaN.  The note is the legend.
+    others, or those of what items have; what a model cannot rank is NaN.  The note is the legend.
     """
     plain = results[PLAIN]
     if len(results) == 1:
@@ -85,10 +94,10 @@ def joined(model: AbstractRecommender, results: Mapping[str, Metrics]) -> Metric
     values = {}
     for ranking, result in results.items():
         front = "" if ranking == PLAIN else f"{ranking}:"
-        known = ranking in (PLAIN, "warm") or able and (ranking == "cold_all" or name not in EQUAL)
+        known = ranking not in COLD or able and (ranking == "cold_all" or name not in EQUAL)
         values.update({front + metric: value if known else float("nan") for metric, value in result.items()})
     legend = "; ".join(f"{ranking}: {WHAT[ranking]}" for ranking in results if ranking != PLAIN)
-    unable = "" if able else f"{name} cannot rank cold items"
+    unable = "" if able or not set(COLD) & set(results) else f"{name} cannot rank cold items"
     return Metrics(values, plain.protocol, ", ".join(filter(None, (legend, unable))))
 
 
@@ -106,5 +115,17 @@ def cold_start_parts(
     known[train.inter_feat[train.uid_field]] = True
     on_cold = cold[dataset.inter_feat[dataset.iid_field]]
     on_warm = ~on_cold & known[dataset.inter_feat[dataset.uid_field]]
-    asked = {"cold_all": (on_cold, None), "cold": (on_cold, cold), "warm": (on_warm, ~cold)}
+    asked = {"cold_all": (on_cold, None), "cold": (on_cold, cold)}
+    asked |= {"warm_all": (on_warm, None), "warm": (on_warm, ~cold)}
     return {name: (chosen, items) for name, (chosen, items) in asked.items() if chosen.any()}
+
+
+def feature_parts(loader: FullSortEvalDataLoader, train: Dataset) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """The same for the rankings by what items have, each of its items' interactions among all items."""
+    interactions = loader._dataset.inter_feat[loader._dataset.iid_field]
+    found: dict[str, tuple[Tensor, Tensor | None]] = {}
+    for name, group in item_groups(loader.config, train).items():
+        chosen = torch.from_numpy(group)[interactions]
+        if chosen.any():
+            found[name] = chosen, None
+    return found

@@ -14,13 +14,19 @@ from recbole.evaluator import Collector, Evaluator
 from recbole.evaluator.register import metric_information
 from torch import Tensor
 
+from recbole_micro.data.lacking import GROUPS
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.evaluation.ranking import PLAIN, WHAT, Ranking, rankings
 from recbole_micro.inference.list_files import read_lists
 from recbole_micro.inference.recommend import ByUser
 
-OF_LISTS = (PLAIN, "cold_all")  # rankings of all items: a list says nothing about the others
+OF_LISTS = (
+    PLAIN,
+    "cold_all",
+    "warm_all",
+    *GROUPS,
+)  # rankings of all items: a list says nothing about the others
 
 
 class Given:

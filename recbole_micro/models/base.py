@@ -43,6 +43,8 @@ class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
     loss_names: tuple[str, ...] = ()
     # Whether the loss compares positive items with sampled ones; a function of the options where they decide.
     needs_negatives: bool | Callable[[Mapping[str, Any]], bool] = True
+    # Whether a row of zeros is another thing to the model than no row; `missing: zero` is refused where not.
+    tells_zeros = True
     # RecBole's
     n_users: int
     n_items: int
@@ -71,6 +73,7 @@ class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
         super().__init__(config, dataset)
         memory_check.check(config, dataset, type(self))
         self.modalities = features.load(config, dataset)
+        self.missing: str = config["missing"] or "mask"  # what items without a row of features have got
         interactions = dataset.inter_matrix(form="coo")
         self.train_user = torch.from_numpy(interactions.row).long()
         self.train_item = torch.from_numpy(interactions.col).long()

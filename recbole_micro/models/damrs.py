@@ -41,6 +41,7 @@ class DAMRS(MultimodalRecommender):
     """
 
     loss_names = ("BPR", "alignment", "neighbours")
+    tells_zeros = False
     ranks_cold_items = True
 
     @classmethod

@@ -94,8 +94,9 @@ class MICRO(ItemGraphRecommender):
         self.softmax_items = config["softmax_items"]
         self.candidates = trained_items(config, dataset)
         own = histories(self.train_user, self.train_item, self.n_users, self.n_items)
-        names = "score", "score_tau", "item_bias", "history_weight", "history_power"
-        self.scoring = Scoring(own, **{name: config[name] for name in names if config[name] is not None})
+        names = "score", "score_tau", "item_bias", "history_weight", "history_power", "cold_bias"
+        given = {name: config[name] for name in names if config[name] is not None}
+        self.scoring = Scoring(own, cold=self.cold, **given)
         self.item_input = config["item_input"]
         self.item_view = config["item_view"] if config["knn_k"] else "none"
         if self.item_view != "none":

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.data.features import Modality
+from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
@@ -124,6 +125,11 @@ class MMGCN(MultimodalRecommender):
             Channel(modality, self.n_users, size, config["latent"], config["concat"])
             for modality in self.modalities.values()
         )
+        if self.missing == "zero" and not any(hasattr(channel, "features") for channel in self.channels):
+            raise UserError(
+                "missing=zero would change nothing: to MMGCN with features no wider than latent a row of "
+                "zeros and no row are the same.  Leave it out, or set missing=mean or missing=neighbours."
+            )
         self.xavier_normal()
         for table in (self.id_embedding, *(channel.preference for channel in self.channels)):
             table.weight.requires_grad_(config["train_id"])

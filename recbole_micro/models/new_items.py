@@ -30,7 +30,8 @@ def encode_new_items(
     Per modality a new item receives from its `k` (default: the model's `knn_k`) nearest known items, in the
     raw and in the transformed features, normalised as in Eq. 3 with the new item's own row sum and without a
     self-loop; then the trained attention; x~ is 0.  `features` maps modalities to [n_new, d_m]; a row of
-    zeros, or a modality left out, is one that the item lacks.  Puts the model into evaluation mode.
+    zeros, or a modality left out, is one that the item lacks, and where the model was trained with `missing:
+    zero` or `mean` it gets those.  Puts the model into evaluation mode.
     Raises UserError for other models than MICRO, and for features that do not fit it.
     """
     if not hasattr(model, "graphs") or not hasattr(model, "fuse"):
@@ -67,7 +68,11 @@ def aligned(model: "MICRO", features: Mapping[str, Any]) -> dict[str, Modality]:
             )
         if not bool(values.isfinite().all()):
             raise UserError(f"The new items' {m} features have NaN or infinite values.")
-        result[m] = Modality(values.to(like), mask.to(like.device))
+        values, mask = values.to(like), mask.to(like.device)
+        if model.missing in ("zero", "mean"):  # new items share users with none
+            given_instead = like[graph.mask].mean(0) * (model.missing == "mean")
+            values, mask = torch.where(mask[:, None], values, given_instead), torch.ones_like(mask)
+        result[m] = Modality(values, mask)
     return result
 
 

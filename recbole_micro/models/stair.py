@@ -38,6 +38,7 @@ class STAIR(MultimodalRecommender):
     """
 
     loss_names = ("BPR",)
+    tells_zeros = False
     ranks_cold_items = True
 
     @classmethod

@@ -27,6 +27,7 @@ class VBPR(MultimodalRecommender):
     """
 
     loss_names = ("BPR", "L2")
+    tells_zeros = False
     ranks_cold_items = True
 
     @classmethod

@@ -24,7 +24,9 @@ class Scoring(HoldsTensors):
     asked for must not be in the question.
     `score: dot` divides by no norms; without `item_bias` there is no b.  The losses read s / tau.
 
-    `histories`: N, [n_users, n_items] of ones; `history_weight`: eta; `history_power`: gamma.
+    `histories`: N, [n_users, n_items] of ones; `history_weight`: eta; `history_power`: gamma.  Items that are
+    `cold`, bool [n_items], and those that training never saw, have the quantile `cold_bias` of the biases of
+    items with interactions: nothing trains theirs.
     """
 
     def __init__(
@@ -35,10 +37,14 @@ class Scoring(HoldsTensors):
         item_bias: bool = False,
         history_weight: float = 0.0,
         history_power: float = 0.0,
+        cold_bias: float = 0.0,
+        cold: Tensor | None = None,
     ):
         super().__init__()
         items = histories.col.long()
-        self.weight = items.bincount(minlength=histories.shape[1]).clamp(min=1).float() ** -history_power
+        counts = items.bincount(minlength=histories.shape[1])
+        self.weight, self.trained = counts.clamp(min=1).float() ** -history_power, counts > 0
+        self.cold_bias, self.cold = cold_bias, cold
         self.histories = histories.with_values(self.weight[items])
         self.score, self.tau, self.history_weight = score, score_tau, history_weight
         self.bias = nn.Parameter(torch.zeros(histories.shape[1])) if item_bias else None
@@ -63,16 +69,28 @@ class Scoring(HoldsTensors):
         return user if self.bias is None else torch.cat([user, user.new_ones(len(user), 1)], 1)
 
     def item_end(self, item: Tensor, items: Tensor | None = None) -> Tensor:
-        """[n, D] of items' vectors [n, d]; `items` [n]: which items these are, all by default."""
+        """[n, D] of items' vectors [n, d]; `items` [n]: which these are, in a training batch; else all."""
         item = item / self.length(item)
         if self.bias is None:
             return item
-        return self.with_bias(item, self.bias if items is None else self.bias[items])
+        if items is not None:
+            return self.with_bias(item, self.bias[items])
+        bias = (
+            self.bias if self.cold is None else torch.where(self.cold, self.untrained(self.bias), self.bias)
+        )
+        return self.with_bias(item, bias)
 
     def new_item_end(self, item: Tensor) -> Tensor:
-        """[n, D] of the vectors [n, d] of items that training never saw: no item has a smaller bias."""
+        """[n, D] of the vectors [n, d] of items that training never saw."""
         item = item / self.length(item)
-        return item if self.bias is None else self.with_bias(item, self.bias.min().expand(len(item)))
+        return (
+            item if self.bias is None else self.with_bias(item, self.untrained(self.bias).expand(len(item)))
+        )
+
+    @torch.no_grad()
+    def untrained(self, bias: Tensor) -> Tensor:
+        """b of an item without interactions, a number, among the biases of all [n_items]."""
+        return bias[self.trained].quantile(self.cold_bias)
 
     def with_bias(self, item: Tensor, bias: Tensor) -> Tensor:
         """[n, d + 1] of [n, d] and the biases [n]."""

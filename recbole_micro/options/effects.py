@@ -15,6 +15,7 @@ FILTERS = (
     "filter_inter_by_user_or_item",
 )  # fmt: skip
 COLD = ("cold_selection", "cold_item_id", "official_negatives")
+MISSING = ("missing_seed", "missing_modalities")  # of missing_share
 LAUNCH = ("config_files", "nproc", "world_size", "ip", "port", "group_offset", "offset", "join_timeout")
 SPLITTING = ("split", "order", "group_by")
 # Names of earlier versions of RecBole, and what to write instead.
@@ -64,6 +65,7 @@ def check_effects(given: Mapping[str, Any], final: Mapping[str, Any], model: typ
         check_threshold(final, model)
     check_bigger(given, final)
     check_cold(given, final)
+    check_missing(given, final, model)
     if final.get("train_neg_sample_args") is None and needs_negatives(final, model):
         raise UserError(
             f"train_neg_sample_args is ~, but {final['model']} compares items with negatives: leave it out."
@@ -123,6 +125,32 @@ def check_cold(given: Mapping[str, Any], final: Mapping[str, Any]) -> None:
             f"{' and '.join(asked)} would change nothing: {name} tells no cold items apart.  "
             "Leave it out, or set cold_start=True, or withhold items with "
             f"{tool(f'split {name} --cold 0.2', final['data_path'])}."
+        )
+
+
+def check_missing(given: Mapping[str, Any], final: Mapping[str, Any], model: type) -> None:
+    """What items without features get is the business of models that read features."""
+    name, tells_zeros = final["model"], getattr(model, "tells_zeros", None)
+    reads = tells_zeros is not None
+    if given.get("missing") not in (None, "mask") and not reads:
+        raise UserError(f"missing would change nothing: {name} reads no features.  Leave it out.")
+    if given.get("missing") == "zero" and tells_zeros is False:
+        raise UserError(
+            f"missing=zero would change nothing: to {name} a row of zeros and no row are the same.  Leave it "
+            "out, or set missing=mean or missing=neighbours."
+        )
+    asked = [option for option in MISSING if given.get(option) and given.get("missing_share") is None]
+    if asked:
+        raise UserError(
+            f"{' and '.join(asked)} would change nothing: no item loses its features.  Leave it out, or set "
+            "missing_share=0.4."
+        )
+    ranks = final["MODEL_TYPE"] in (ModelType.GENERAL, ModelType.TRADITIONAL)
+    ranks = ranks and set(final["eval_args"]["mode"].values()) == {"full"}
+    if given.get("missing_share") and not reads and not ranks:
+        raise UserError(
+            f"missing_share would change nothing: {name} reads no features, and its results do not "
+            "tell items apart by theirs.  Leave it out."
         )
 
 

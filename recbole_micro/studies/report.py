@@ -26,6 +26,16 @@ thead th { border-bottom: 2px solid #444; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 20rem; max-width: 30rem; }
 figure img { max-width: 100%; height: auto; } figcaption { color: #444; font-size: .9rem; }
 """
+PARTS: dict[str, tuple[dict[str, str], str]] = {  # rankings and their labels by plot, and what it shows
+    "cold": (
+        {"cold_all": "cold among all", "cold": "cold", "warm_all": "warm among all", "warm": "warm"},
+        "of cold and of warm items",
+    ),
+    "features": (
+        {"complete": "all features", "partial": "some", "without": "none"},
+        "of items by the features that they have",
+    ),
+}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
@@ -76,11 +86,8 @@ def draw(
         path = folder / f"bars-{metric.replace('@', '')}.png"
         plots.bars(mean, std, {metric: metric}, result_tables.title(metric), path)
         drawn.append((path, f"{result_tables.title(metric)} on the test set of {dataset}{note}"))
-    drawn += [
-        cold_bars(mean, std, metric, folder, dataset)
-        for metric in dict.fromkeys(name.rpartition(":")[2] for name in summary.metrics)
-        if f"cold_all:{metric}" in mean
-    ]
+    for metric in dict.fromkeys(name.rpartition(":")[2] for name in summary.metrics):
+        drawn += bars_of_parts(mean, std, metric, folder, dataset)
     curves, metric = validation_curves(done, out)
     if any(len(table.dropna(how="all")) > 1 for table in curves.values()):
         best = {labels[label]: table for label, table in best_curves(curves, metric).items()}
@@ -138,15 +145,19 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def cold_bars(
+def bars_of_parts(
     mean: pd.DataFrame, std: pd.DataFrame, metric: str, folder: Path, dataset: str
-) -> tuple[Path, str]:
-    """The rankings of cold and warm items side by side."""
-    groups = {f"cold_all:{metric}": "cold among all", f"cold:{metric}": "cold", f"warm:{metric}": "warm"}
-    groups = {column: label for column, label in groups.items() if column in mean}
-    path = folder / f"cold-{metric.replace('@', '')}.png"
-    plots.bars(mean, std, groups, result_tables.title(metric), path)
-    return path, f"{result_tables.title(metric)} of cold and of warm items on {dataset}"
+) -> list[tuple[Path, str]]:
+    """The rankings of cold and warm items side by side, and those by the features that items have."""
+    drawn = []
+    for name, (rankings, text) in PARTS.items():
+        groups = {f"{ranking}:{metric}": label for ranking, label in rankings.items()}
+        groups = {column: label for column, label in groups.items() if column in mean}
+        if groups:
+            path = folder / f"{name}-{metric.replace('@', '')}.png"
+            plots.bars(mean, std, groups, result_tables.title(metric), path)
+            drawn.append((path, f"{result_tables.title(metric)} {text} on {dataset}"))
+    return drawn
 
 
 def validation_curves(done: pd.DataFrame, out: Path) -> tuple[dict[str, pd.DataFrame], str]:

@@ -85,7 +85,8 @@ def given_rows(out: Path) -> list[dict]:
 
 def named_rankings(test: Mapping[str, float]) -> dict[str, float]:
     """A test's metrics by their names today: once the plain names were those of cold items among all."""
-    if any(name.startswith("cold_all:") for name in test) or not any(":" in name for name in test):
+    old = any(name.startswith(("cold:", "warm:")) for name in test)
+    if not old or any(name.startswith("cold_all:") for name in test):
         return dict(test)
     return {name if ":" in name else f"cold_all:{name}": value for name, value in test.items()}
 

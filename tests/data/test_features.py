@@ -1,6 +1,7 @@
 """Features aligned to internal ids, and every mistake in a feature file that a reader can meet."""
 
 import logging
+from collections import defaultdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,7 @@ def dataset(items=ITEMS):
 
 
 def config(folder, modalities=None):
-    return {"data_path": str(folder), "modalities": modalities}
+    return defaultdict(lambda: None, data_path=str(folder), modalities=modalities)
 
 
 def write(folder, modality, tokens, values, **options):

@@ -21,10 +21,11 @@ def by_hand(trainer, parts, part: int, ranking: str, masked: list[int], k: int =
     trained_users, trained = {u for u, _ in known[0]}, {i for _, i in known[0]}
     cold = set(range(1, parts[0]._dataset.item_num)) - trained
     everything = trained | cold
-    candidates = {"all": everything, "cold_all": everything, "cold": cold, "warm": trained}[ranking]
+    candidates = {"cold": cold, "warm": trained}.get(ranking, everything)
     positives = {}
     for user, item in known[part]:
-        asked = {"all": True, "warm": item not in cold and user in trained_users}.get(ranking, item in cold)
+        on_warm = item not in cold and user in trained_users
+        asked = {"all": True, "warm": on_warm, "warm_all": on_warm}.get(ranking, item in cold)
         if asked:
             positives.setdefault(user, set()).add(item)
     user_vectors, item_vectors = trainer.model.eval().embeddings()
@@ -44,11 +45,11 @@ def test_the_rankings_equal_brute_force(cold_world, name, masked):
     trainer, parts = built.trainer, built[2:5]
     trainer.fit(*parts[:2], saved=False)
     result = trainer.evaluate(parts[2], load_best_model=False)
-    for ranking in ("all", "cold_all", "cold", "warm"):
+    for ranking in ("all", "cold_all", "cold", "warm_all", "warm"):
         front = "" if ranking == "all" else f"{ranking}:"
         expected = by_hand(trainer, parts, 2, ranking, masked)
         assert result[f"{front}recall@5"] == pytest.approx(expected, abs=1e-9)
-    assert len(result) == 12 and result.protocol == name
+    assert len(result) == 15 and result.protocol == name
     assert "cold_all: cold items among all items; cold: cold items" in str(result)
     other = {"recbole": "paper", "paper": "recbole"}[name]
     again = protocol.evaluate(trainer, parts[2], other)
@@ -57,7 +58,7 @@ def test_the_rankings_equal_brute_force(cold_world, name, masked):
     assert trainer.evaluate(parts[2], load_best_model=False) == result
 
 
-@pytest.mark.parametrize("ranking", ["all", "cold_all", "cold", "warm"])
+@pytest.mark.parametrize("ranking", ["all", "cold_all", "cold", "warm_all", "warm"])
 def test_the_epoch_is_selected_by_the_chosen_ranking(cold_world, ranking):
     config = cold.config(cold_world, "MICRO", cold_selection=ranking, epochs=1, eval_step=1)
     built = build(config)

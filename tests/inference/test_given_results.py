@@ -99,7 +99,7 @@ def test_all_rankings_of_a_cold_start_run_from_scores_and_those_of_all_items_fro
     recommend(source, k=5, exclude_seen=["train", "valid"]).to_csv(tmp_path / "l.csv", index=False)
     given, _ = read_given(tmp_path / "l.csv", built.dataset, True)
     listed = evaluate_given(given, config, built.train_data, built.test_data).metrics
-    assert {name.rpartition(":")[0] for name in listed} == {"", "cold_all"}
+    assert {name.rpartition(":")[0] for name in listed} == {"", "cold_all", "warm_all"}
     assert dict(listed) == pytest.approx({name: found[name] for name in listed}, abs=1e-9)
 
 

@@ -97,6 +97,9 @@ class WithoutEpochsTests(Shared):
     def test_options_equal_the_dense_reference(self, bench, case):
         self.agree(bench, NUMBERS["two"], self.cases.get(case, {}))
 
+    def test_features_given_instead_equal_the_dense_reference(self, bench):
+        self.agree(bench, NUMBERS["two"], {"missing": "neighbours"})
+
     def test_any_number_of_modalities_equals_the_dense_reference(self, bench, number):
         self.agree(bench, NUMBERS[number], {})
 
@@ -153,6 +156,9 @@ class ModelTests(Shared):
 
     def test_options_equal_the_dense_reference(self, bench, case):
         self.agree(bench, NUMBERS["two"], self.cases.get(case, {}))
+
+    def test_features_given_instead_equal_the_dense_reference(self, bench):
+        self.agree(bench, NUMBERS["two"], {"missing": "neighbours"})
 
     def test_any_number_of_modalities_equals_the_dense_reference(self, bench, number):
         self.agree(bench, NUMBERS[number], {})

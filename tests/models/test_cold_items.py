@@ -1,11 +1,13 @@
 """What the models make of cold items: who can rank them, and by what."""
 
+import numpy as np
 import pytest
 import torch
 from recbole.data.interaction import Interaction
 
 from recbole_micro import Config
 from recbole_micro.evaluation import ranking as ranking_module
+from recbole_micro.models.new_items import encode_new_items
 from recbole_micro.models.without_epochs import WithoutEpochs
 from recbole_micro.training.experiment import build
 from tests.support import cold
@@ -105,3 +107,18 @@ def test_only_features_reach_the_vector_of_a_cold_item(cold_world, model, choice
     changed = (trained.embeddings()[1] - before).abs().amax(1) > 1e-6
     assert not changed[~cold].any()
     assert changed[cold].all() if choice == "untrained" else not changed[cold].any()
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.95, 1.0])
+def test_the_bias_of_a_cold_item_is_a_quantile_of_the_others(cold_world, quantile):
+    model = build(cold.config(cold_world, "MICRO", cold_bias=quantile)).trainer.model.eval()
+    mask, tau = cold_mask(model), model.scoring.tau
+    with torch.no_grad():
+        model.scoring.bias.copy_(torch.randn(model.n_items, generator=torch.Generator().manual_seed(1)))
+    found = model.embeddings()[1][:, -1] / tau
+    others = model.scoring.bias[~mask][1:].detach()  # without the padding
+    expected = float(np.quantile(others.numpy(), quantile))
+    assert torch.allclose(found[mask], torch.full((int(mask.sum()),), expected), atol=1e-6)
+    assert torch.allclose(found[~mask], model.scoring.bias[~mask], atol=1e-6)
+    new = encode_new_items(model, {m: part.values[1:3] for m, part in model.modalities.items()})
+    assert torch.allclose(new[:, -1] / tau, torch.tensor([expected, expected]), atol=1e-6)

@@ -19,7 +19,7 @@ class TestContentKNN(WithoutEpochsTests):
     world = dict(knn_k=24)
     band = (0.7, 1.0)
 
-    def scores(self, model, knn_k):
+    def scores(self, model, knn_k, **options):
         total = sum(neighbours(values, mask, knn_k) for values, mask in model.modalities.values())
         number = sum(mask.double() for _, mask in model.modalities.values())
         similarity = torch.where(number[:, None] > 0, total / number[:, None].clamp(min=1), 0.0)

@@ -51,7 +51,7 @@ class TestEASEKNN(WithoutEpochsTests):
     world = dict(knn_k=24, reg_weight=10.0, knn_weight=2.0, modality_weights={})
     band = (0.7, 1.0)
 
-    def scores(self, model, knn_k, reg_weight, modality_weights, knn_weight=0.4, ease_items=0):
+    def scores(self, model, knn_k, reg_weight, modality_weights, knn_weight=0.4, ease_items=0, **options):
         r = interactions(model)
         order = torch.sort(r.sum(0), descending=True, stable=True).indices[: ease_items or None]
         solved = torch.zeros(model.n_items, dtype=torch.bool)

@@ -40,7 +40,7 @@ class TestVBPR(ModelTests):
         score = score + model.user_taste.weight[u] @ (model.feature_map.weight @ f)
         return score + model.item_bias[i] + model.feature_bias[0] @ f if use_bias else score
 
-    def losses(self, model, batch, reg_weight, use_bias=True):
+    def losses(self, model, batch, reg_weight, use_bias=True, **options):
         fields = [batch[field].tolist() for field in ("user_id", "item_id", "neg_item_id")]
         triples = list(zip(*fields, strict=True))
         bpr = reg = 0

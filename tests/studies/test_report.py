@@ -78,6 +78,19 @@ def test_cold_items_have_bars_of_their_own(study):
     assert "cold: Recall@5" in (out / "table.md").read_text()
 
 
+def test_a_sweep_of_missing_features_has_its_plots(study):
+    results, out = study
+    results = results.rename(columns={"knn_k": "missing_share"})
+    for front in ("complete", "without"):
+        results[f"test {front}:recall@5"] = results["test recall@5"] / 2
+    report.write(results, out, "tiny")
+    figures = {path.name for path in (out / "figures").iterdir()}
+    assert {"features-recall5.png", "sensitivity-missing_share.png"} <= figures
+    assert "without: Recall@5" in (out / "table.md").read_text()
+    table = {"recall@5": 0.1, "complete:recall@5": 0.2, "without:recall@5": 0.3}
+    assert named_rankings(table) == table
+
+
 def test_a_study_without_a_finished_run_has_a_page(study):
     results, out = study
     results = results[results["status"] == "failed"].dropna(axis=1)

@@ -10,8 +10,9 @@ from dataset_tools.__main__ import main
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from dataset_tools.features import shards
 from dataset_tools.features.encoders import registry
-from dataset_tools.operations import encoding, shards
+from dataset_tools.operations import encoding
 
 TEXTS = {
     "a": "red cotton shirt",

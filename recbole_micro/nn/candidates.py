@@ -124,11 +124,10 @@ def faiss_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memo
 
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(n, generator=generator).to(index_of.device)
-    n_lists = int(4 * n**0.5)
-    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, n_lists, faiss.METRIC_INNER_PRODUCT)
-    index.own_fields = True
-    index.quantizer.this.disown()
-    index.cp.max_points_per_centroid, index.cp.niter = POINTS, 10
+    n_lists = number_of_lists(n)
+    centres = faiss.IndexFlatIP(width)  # the index refers to it, and does not keep it
+    index = faiss.IndexIVFFlat(centres, width, n_lists, faiss.METRIC_INNER_PRODUCT)
+    index.cp.max_points_per_centroid, index.cp.min_points_per_centroid, index.cp.niter = POINTS, 1, 10
     index.train(unit(index_of[order[: POINTS * n_lists]]))
     height = max(1, int(memory * 2**20) // (16 * width))
     for start in range(0, n, height):
@@ -150,6 +149,11 @@ def faiss_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memo
         found = torch.cat([itself, torch.where(found < 0, itself, found)], 1)
         pair = torch.unique(itself * n + found).to(index_of.device)
         yield index_of[pair // n], index_of[pair % n]
+
+
+def number_of_lists(n: int) -> int:
+    """How many lists `n` rows are sorted into."""
+    return int(4 * n**0.5)
 
 
 def exact_neighbours(features: Tensor, norm: Tensor, index_of: Tensor, sample: Tensor) -> Tensor:

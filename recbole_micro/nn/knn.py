@@ -49,7 +49,7 @@ def knn(
     valid = (norm > 0) if mask is None else (mask.to(norm.device) & (norm > 0))
     if candidates is not None:
         pairs = among(features, norm, valid, k, memory, candidates)
-    elif backend == "faiss" and n > EXACT_UP_TO:
+    elif backend == "faiss" and int(valid.sum()) > EXACT_UP_TO:
         pairs = faiss_candidates(features, norm, valid, k, memory)
     else:
         pairs = exact_candidates(features, norm, valid, k, memory)

@@ -126,7 +126,7 @@ def compare(argv: list[str]) -> int:
     from recbole_micro.studies import pool, report, runs
 
     beyond, argv = "--beyond" in argv, [word for word in argv if word != "--beyond"]
-    own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "title", "out"))
+    own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "title", "out", *ON_RAY))
     given = read_arguments(argv)
     fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     if not own.get("models") or not fixed.get("dataset"):
@@ -140,14 +140,38 @@ def compare(argv: list[str]) -> int:
     grid = runs.grid(parse_strings(own["models"]), seeds, vary, **fixed)
     out = Path(own.get("out") or f"results/compare-{fixed['dataset']}")
     runs.check_runs(grid)
-    results = pool.run_all(grid, out, positive(own, "workers"))
+    results = pool.run_all(grid, out, positive(own, "workers"), engine=engine(own))
     page = report.write(results, out, own.get("title") or fixed["dataset"])
     print((out / "table.md").read_text(encoding="utf-8"))
     print(f"Report: {page}")
     return 0 if (results["status"] == "finished").all() else 1
 
 
-COMPARE_HELP = """\
+ON_RAY = ("engine", "threads", "address")
+ON_RAY_HELP = """\
+  --engine=NAME      local: processes of this machine; ray: tasks of a Ray cluster (default: local)
+
+With --engine=ray:
+  --address=HOST:N   a running cluster, or auto (default: Ray on this machine alone)
+  --threads=N        threads of a run (default: the cores shared out; 1 on a cluster)
+"""
+
+
+def engine(own: dict[str, str]) -> Any:
+    """Where the runs of a study go, from `--engine`, `--address` and `--threads`; None: on this machine."""
+    name, threads = own.get("engine", "local"), positive(own, "threads")
+    if name == "ray":
+        from recbole_micro.studies.cluster import Cluster
+
+        return Cluster(own.get("address"), threads)
+    if name != "local":
+        raise UserError(f"There is no engine {name!r}: choose local or ray.")
+    if alone := [option for option in ON_RAY[1:] if option in own]:
+        raise UserError(f"--{alone[0]} belongs to the engine ray: add --engine=ray.")
+    return None
+
+
+COMPARE_HELP = f"""\
 usage: recbole-micro compare --models=NAME,NAME --dataset=NAME [--option=value ...]
 
 Trains every model with every seed, each in a process of its own, and writes tables, plots and report.html.
@@ -160,7 +184,7 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --title=TEXT       the data set's name in captions
   --beyond           also ItemCoverage, GiniIndex, AveragePopularity and TailPercentage of the lists
   --out=DIR          folder of the study (default: results/compare-DATASET)
-
+{ON_RAY_HELP}
 Other options are those of recbole-micro train and hold for every run."""
 
 
@@ -234,7 +258,7 @@ def reproduce(argv: list[str]) -> int:
 
     flags = {"--quick", "--literal"} & set(argv)
     argv = [argument for argument in argv if argument not in flags]
-    own, argv = split_arguments(argv, ("table", "figure", "seeds", "workers", "title", "out"))
+    own, argv = split_arguments(argv, ("table", "figure", "seeds", "workers", "title", "out", *ON_RAY))
     given = read_arguments(argv)
     fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     kinds = [name for name in ("table", "figure") if name in own]
@@ -251,13 +275,14 @@ def reproduce(argv: list[str]) -> int:
         "figure": paper_tables.reproduce_figure,
     }
     more = {"literal": "--literal" in flags, "title": own.get("title"), "workers": positive(own, "workers")}
+    more["engine"] = engine(own)
     results = studies[kind](number, fixed, seeds, out, **more)
     print((out / "paper.md").read_text(encoding="utf-8"))
     print(f"Report: {out / 'report.html'}")
     return 0 if (results["status"] == "finished").all() else 1
 
 
-REPRODUCE_HELP = """\
+REPRODUCE_HELP = f"""\
 usage: recbole-micro reproduce --table=4|5|6 --dataset=NAME [--quick] [--option=value ...]
        recbole-micro reproduce --figure=3|4|5 --dataset=NAME [--quick] [--option=value ...]
 
@@ -273,7 +298,7 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --workers=N        processes at a time (default: one per core, one with a CUDA device)
   --title=TEXT       the data set's name in captions
   --out=DIR          folder of the study (default: results/tableN-DATASET)
-
+{ON_RAY_HELP}
 Other options are those of recbole-micro train and hold for every run."""
 
 

@@ -16,6 +16,7 @@ from recbole.utils import FeatureType, ModelType
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import read_header
 from recbole_micro.data.interaction import Columns
+from recbole_micro.data.many_rows import ManyRows
 from recbole_micro.data.missing import interaction_files, missing_files, provide
 from recbole_micro.errors import UserError
 from recbole_micro.mixing import extended
@@ -24,7 +25,7 @@ NUMBER = r"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf))"
 INTERVAL = re.compile(rf"[\[(]\s*{NUMBER}\s*,\s*{NUMBER}\s*[\])]", re.IGNORECASE)
 
 
-class CheckedFiles(RecBoleDataset):
+class CheckedFiles(ManyRows):
     """What a data set of the plugin's checks beside what RecBole does (mix-in of RecBole's classes)."""
 
     def _load_data(self, token, dataset_path):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,8 +15,10 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_micro.data import features
+from recbole_micro.data.array_cache import FOLDER, ArrayCache
 from recbole_micro.data.cold_items import without_ids
 from recbole_micro.data.features import Modality
+from recbole_micro.errors import UserError
 from recbole_micro.models import memory_check
 from recbole_micro.models.memory import FLOAT, DescribesMemory, Parts, Sizes, sampled_graph
 from recbole_micro.models.score_parts import ScoreParts, View
@@ -136,8 +139,8 @@ class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
 
     def frozen_item_graph(self, config: RecBoleConfig) -> Graph:
         """FREEDOM's fixed graph of the items over all modalities, [n_items, n_items] (`frozen_graph`)."""
-        self.frozen_options = dict(memory=config["knn_memory"], backend=config["knn_backend"])
-        self.frozen_options["knn_k"], weights = config["knn_k"], config["modality_weights"]
+        self.frozen_options = {"knn_k": config["knn_k"], **search_options(config)}
+        weights = config["modality_weights"]
         self.frozen_shares = shares_of(self.modalities, weights)
         return frozen_graph(self.modalities, modality_weights=weights, **self.frozen_options)
 
@@ -219,6 +222,8 @@ class ItemGraphRecommender(MultimodalRecommender):
             # The last search, its weights with their gradients, and what it joins with the initial graph.
             features = len(sizes.chosen(config)) * sizes.n_items * config["embedding_size"] * FLOAT
             graphs["learned item graphs"] = 3 * graphs["item graphs"] + features
+            count = config["learned_candidates"] or 0
+            graphs["candidates"] = len(sizes.chosen(config)) * sizes.item_graph(count)
         return graphs
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):
@@ -241,8 +246,8 @@ class ItemGraphRecommender(MultimodalRecommender):
             graph_learning=config["graph_learning"],
             clamp_negative=config["clamp_negative"],
             freeze_features=config["freeze_features"],
-            memory=config["knn_memory"],
-            backend=config["knn_backend"],
+            learned_candidates=candidates_of(config),
+            **search_options(config),
         )
 
     @torch.no_grad()
@@ -268,6 +273,28 @@ class ItemGraphRecommender(MultimodalRecommender):
             tables = self.backbone.user_embedding, self.backbone.item_embedding, self.backbone.item_embedding
             vectors = [table(index) for table, index in zip(tables, ids, strict=True)]
         return self.reg_weight * losses.l2(*vectors)
+
+
+def search_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `knn` that options decide, for raw features: memory, backend, cache."""
+    cache = ArrayCache(Path(config["data_path"]) / FOLDER) if config["graph_cache"] else None
+    return {"memory": config["knn_memory"], "backend": config["knn_backend"], "cache": cache}
+
+
+def candidates_of(config: Mapping[str, Any]) -> int:
+    """`learned_candidates`; UserError where no graph is learned, or more neighbours are wanted than these."""
+    count = config["learned_candidates"] or 0
+    if count and (config["graph_learning"] == "off" or config["lambda_coeff"] == 1):
+        raise UserError(
+            "learned_candidates limits the learned graph, and graph_learning=off or lambda_coeff=1 learns "
+            "none: leave it out."
+        )
+    if 0 < count < config["knn_k"]:
+        raise UserError(
+            f"learned_candidates is {count}, fewer than the {config['knn_k']} neighbours (knn_k) that are "
+            "chosen from them: raise it, or set it to 0 for all items."
+        )
+    return count
 
 
 def of_all(vectors: Tensor) -> Modality:

@@ -10,7 +10,7 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 from torch.nn import functional as F
 
-from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.base import MultimodalRecommender, search_options
 from recbole_micro.models.memory import Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
@@ -66,7 +66,8 @@ class DAMRS(MultimodalRecommender):
         self.swap_weight, self.variance_weight = config["swap_weight"], config["variance_weight"]
         self.kl_weight, self.nd_weight, self.tau = config["kl_weight"], config["nd_weight"], config["tau"]
         self.backbone = self.backbone_of("LightGCN", config["embedding_size"], n_layers=config["n_ui_layers"])
-        graphs = [*consistent_knn(self.modalities, config["knn_k"], config["knn_memory"]).values()]
+        search = {name: part for name, part in search_options(config).items() if name != "backend"}
+        graphs = [*consistent_knn(self.modalities, config["knn_k"], **search).values()]
         graphs.append(common_users(self.train_user, self.train_item, self.n_items, config["session_k"]))
         present = torch.stack([graph.crow.diff() > 0 for graph in graphs], 1)
         self.share = present / present.sum(1, keepdim=True).clamp(min=1)  # of each graph, [n_items, n_graphs]

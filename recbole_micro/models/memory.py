@@ -14,6 +14,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
 
 from recbole_micro.data import features
+from recbole_micro.nn.candidates import EXACT_UP_TO, POINTS, number_of_lists
 from recbole_micro.nn.graph import Graph, histories
 
 FLOAT, DOUBLE, ID = 4, 8, 8
@@ -22,7 +23,6 @@ STATES = {"adam": 2, "adamw": 2, "sparse_adam": 2, "adagrad": 1, "rmsprop": 1}  
 SCORE_COPIES = 3  # of a batch's scores: they, RecBole's matrix of positives, and what the top k takes
 EDGE, EDGE_MAKING = 24, 64  # of an edge: in a graph, and while one is made (measured)
 WORKING = 32 << 20  # what any training takes: buffers of libraries, gaps between blocks (measured)
-FAISS_LINKS = 64 * 8  # of a vector in FAISS's graph
 # RecBole's closed forms: dense matrices of all pairs of items that are there at the peak, of 4 bytes.
 PAIRS_OF_ITEMS = {"EASE": 9, "ADMMSLIM": 9}
 # RecBole's models whose weights and batches are rows of all items: the widths of their layers.
@@ -126,7 +126,12 @@ class DescribesMemory:
         if not config["knn_k"]:
             return 0
         widest = max(sizes.chosen(config).values())
-        faiss = sizes.n_items * (3 * FLOAT * widest + FAISS_LINKS) if config["knn_backend"] == "faiss" else 0
+        faiss = 0
+        if (
+            config["knn_backend"] == "faiss" and sizes.n_items > EXACT_UP_TO
+        ):  # its vectors, and those it learns
+            learned = 2 * POINTS * number_of_lists(sizes.n_items)
+            faiss = sizes.n_items * (FLOAT * widest + ID) + FLOAT * widest * learned
         return round(config["knn_memory"] * 2**20) + faiss
 
     @classmethod

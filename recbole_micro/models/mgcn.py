@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.base import MultimodalRecommender, search_options
 from recbole_micro.models.memory import Sizes
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, normalize, of_users
@@ -82,8 +82,7 @@ class MGCN(MultimodalRecommender):
             k.get(modality, 10) if isinstance(k, dict) else k,
             mask,
             clamp_negative=config["clamp_negative"],
-            memory=config["knn_memory"],
-            backend=config["knn_backend"],
+            **search_options(config),
         )
         return normalize(graph, "symmetric")
 

@@ -8,7 +8,7 @@ from recbole.utils import ModelType
 from torch import Tensor, nn
 
 from recbole_micro.data.features import Modality
-from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.models.base import MultimodalRecommender, search_options
 from recbole_micro.models.memory import Sizes
 from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.knn import knn
@@ -52,8 +52,7 @@ class WithoutEpochs(MultimodalRecommender):
     def neighbours(self, config, modality: str) -> Graph:
         """The `knn_k` most similar items of every item, itself not among them, [n_items, n_items]."""
         values, mask = self.modalities[modality]
-        options = dict(memory=config["knn_memory"], backend=config["knn_backend"])
-        graph = knn(values, config["knn_k"] + 1, mask, **options)
+        graph = knn(values, config["knn_k"] + 1, mask, **search_options(config))
         others = graph.row != graph.col
         return Graph.from_sorted(graph.row[others], graph.col[others], graph.val[others], graph.shape)
 

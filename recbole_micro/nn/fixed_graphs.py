@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from recbole_micro.data.array_cache import ArrayCache
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.nn.graph import Graph, mix, normalize
-from recbole_micro.nn.knn import best_per_row, knn, norms, pair_cosines
+from recbole_micro.nn.knn import best_per_row, kept, knn, norms, pair_cosines
 
 _ROUNDING = 1e-9  # a cosine this much below the mean reaches it: rows of a modality may all be equal
+SIDES = ("values", "mask")  # of a modality
 _ITEMS = 4096  # rows of the items' common users that are counted at a time
 
 
@@ -22,7 +25,7 @@ def frozen_graph(
 ) -> Graph:
     """sum_m w_m S~^m: kNN graphs with all weights 1, each normalised, then mixed (FREEDOM, Section 3.1).
 
-    `modality_weights` as in `shares_of`; `knn_options` (memory, backend) are arguments of `knn`.
+    `modality_weights` as in `shares_of`; `knn_options` (memory, backend, cache) are arguments of `knn`.
     """
     shares = shares_of(modalities, modality_weights)
     return mix(frozen_graphs(modalities, knn_k, **knn_options).values(), shares.values())
@@ -81,14 +84,22 @@ class _Source:
 
 
 @torch.no_grad()
-def consistent_knn(modalities: Mapping[str, Modality], k: int, memory: float = 256.0) -> dict[str, Graph]:
+def consistent_knn(
+    modalities: Mapping[str, Modality], k: int, memory: float = 256.0, cache: ArrayCache | None = None
+) -> dict[str, Graph]:
     """Per modality, the k nearest rows of every row by cosine among those that all modalities find similar.
 
     A pair counts where its cosine is at least that of the average pair in every modality that both rows have;
     the row itself is one of the k and always stays.  Absent rows, and rows of zeros, get no edges.  The
     choice is that of `knn`: larger cosines, then lower indices, the same for every block size.  Takes about
-    `memory` MB beside the inputs and the graphs.
+    `memory` MB beside the inputs and the graphs.  A `cache` keeps the graphs, as for `knn`.
     """
+    if cache is not None:
+        parts = {
+            f"{m} {side}": getattr(modality, side) for m, modality in modalities.items() for side in SIDES
+        }
+        again = partial(consistent_knn, modalities, k, memory)
+        return kept(cache, parts, {"consistent": k}, again, len(next(iter(modalities.values())).values))
     sources = {name: _Source(modality) for name, modality in modalities.items()}
     n = len(next(iter(sources.values())).values)
     height = max(1, min(n, int(memory * 2**20) // (8 * n * (len(sources) + 1))))

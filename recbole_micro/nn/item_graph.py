@@ -8,6 +8,7 @@ import scipy.sparse
 import torch
 from torch import Tensor, nn
 
+from recbole_micro.data.array_cache import ArrayCache
 from recbole_micro.data.features import Modality
 from recbole_micro.nn.device import HoldsTensors
 from recbole_micro.nn.graph import Graph, mix, normalize, row_sums
@@ -81,7 +82,9 @@ class SkipConnection:
 class ModalityGraph(SkipConnection, FeatureTransform):
     """One modality's graph: A^m over the items, and the transformed features e~^m = W_m e^m + b_m.
 
-    `knn_k`, `clamp_negative` and `knn_options` (memory, backend) are arguments of `knn`.
+    `knn_k`, `clamp_negative`, `cache` (for the graphs of the raw features) and `knn_options` (memory,
+    backend) are arguments of `knn`.  `learned_candidates`: an item's neighbours in A~ are among so many of
+    its nearest by raw features; 0: among all.
     """
 
     def __init__(
@@ -93,11 +96,19 @@ class ModalityGraph(SkipConnection, FeatureTransform):
         graph_learning: str = "first_batch",
         clamp_negative: bool = True,
         freeze_features: bool = True,
+        learned_candidates: int = 0,
+        cache: ArrayCache | None = None,
         **knn_options: Any,
     ):
         super().__init__(modality, size, freeze_features)
         self.knn_options: dict[str, Any] = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
-        self.initial = normalize(knn(modality.values, mask=modality.mask, **self.knn_options), "symmetric")
+        values, raw = modality.values, {"mask": modality.mask, "cache": cache}
+        self.candidates: Graph | None = None
+        if learned_candidates:
+            wider = {"k": learned_candidates, "clamp_negative": False}
+            self.candidates = knn(values, **{**self.knn_options, **wider}, **raw)
+        nearest = knn(values, candidates=self.candidates, **self.knn_options, **raw)
+        self.initial = normalize(nearest, "symmetric")
         self.last_search: tuple[Tensor, Graph] | None = None
         self.set_skip(lambda_coeff, graph_learning)
 
@@ -129,7 +140,8 @@ class ModalityGraph(SkipConnection, FeatureTransform):
         With `first_batch` they change once an epoch, and evaluation, negatives and training each need it.
         """
         if self.last_search is None or not torch.equal(features, self.last_search[0]):
-            self.last_search = features, knn(features, mask=self.mask, **self.knn_options)
+            among = {"mask": self.mask, "candidates": self.candidates}
+            self.last_search = features, knn(features, **among, **self.knn_options)
         return self.last_search[1]
 
     def learned_graph(self) -> Graph:

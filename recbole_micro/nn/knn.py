@@ -1,16 +1,19 @@
 """Exact and approximate k nearest neighbours by cosine, blockwise within a memory budget."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_micro.data.array_cache import ArrayCache
 from recbole_micro.data.features import Modality
-from recbole_micro.errors import UserError, install_command
+from recbole_micro.nn.candidates import EXACT_UP_TO, among, exact_candidates, faiss_candidates
 from recbole_micro.nn.graph import Graph
 
-_CHUNK = 32  # columns per chunk in the candidate search of `knn`
-Pairs = Iterator[tuple[Tensor, Tensor]]  # rows and columns of candidates, [n_pairs] each, sorted by row
+KEPT_FROM = 2000  # rows; below that a search takes no time
+ALGORITHM = 1  # to be raised where the graph of the same features becomes another one
 
 
 @torch.no_grad()
@@ -21,6 +24,8 @@ def knn(
     clamp_negative: bool = True,
     memory: float = 256.0,
     backend: str = "exact",
+    candidates: Graph | None = None,
+    cache: ArrayCache | None = None,
 ) -> Graph:
     """The k nearest rows of every row by cosine, the row itself counted (MICRO Eq. 1, 2).
 
@@ -29,14 +34,27 @@ def knn(
     graph is the same for every block size and number of threads: candidates come from float32 products, the
     choice among them from float64 dot products that do not depend on the blocks.  Negative cosines are
     dropped (`clamp_negative`) or kept. `memory`: MB beside the inputs and the graph.  `backend`: `exact` or
-    `faiss` (approximate, for very many rows).
+    `faiss` (approximate, for very many rows).  `candidates` [n, n]: search among the edges of this graph
+    alone.  A `cache` keeps graphs of KEPT_FROM rows or more.
     """
     n = len(features)
+    if cache is not None:
+        parts = {"features": features, "mask": mask}
+        if candidates is not None:
+            parts |= {"crow": candidates.crow, "col": candidates.col}
+        options = {"k": k, "clamp_negative": clamp_negative, "backend": backend}
+        again = partial(knn, features, k, mask, clamp_negative, memory, backend, candidates)
+        return kept(cache, parts, options, lambda: {"knn": again()}, n)["knn"]
     norm = norms(features)
     valid = (norm > 0) if mask is None else (mask.to(norm.device) & (norm > 0))
-    search = {"exact": _exact_candidates, "faiss": _faiss_candidates}[backend]
+    if candidates is not None:
+        pairs = among(features, norm, valid, k, memory, candidates)
+    elif backend == "faiss" and int(valid.sum()) > EXACT_UP_TO:
+        pairs = faiss_candidates(features, norm, valid, k, memory)
+    else:
+        pairs = exact_candidates(features, norm, valid, k, memory)
     row_parts, col_parts, val_parts = [], [], []
-    for row, col in search(features, norm, valid, k, memory):
+    for row, col in pairs:
         cosine = pair_cosines(features, norm, row, col, memory)
         keep = best_per_row(row, torch.where(row == col, torch.inf, cosine), k)
         if clamp_negative:
@@ -50,6 +68,55 @@ def knn(
     return Graph.from_sorted(torch.cat(row_parts), torch.cat(col_parts), torch.cat(val_parts), (n, n))
 
 
+def kept(
+    cache: ArrayCache,
+    parts: Mapping[str, Tensor | None],
+    options: Mapping,
+    search: Callable[[], dict[str, Graph]],
+    n: int,
+) -> dict[str, Graph]:
+    """The graphs [n, n] by name that `search` finds, or has found before for the same parts and options.
+
+    Graphs of fewer than KEPT_FROM rows are searched for every time.
+    """
+    if n < KEPT_FROM:
+        return search()
+
+    def make() -> dict[str, np.ndarray]:
+        return {
+            f"{name}.{part}": getattr(graph, part).cpu().numpy()
+            for name, graph in search().items()
+            for part in ("crow", "col", "val")
+        }
+
+    given = {name: part for name, part in parts.items() if part is not None}
+    content = [part.cpu().numpy() for part in given.values()]
+    what = {**options, "parts": [*given], "algorithm": ALGORITHM}
+    graphs = read_graphs(cache.get("neighbours", content, what, make), n)
+    if graphs is None:
+        return search()
+    device = next(iter(given.values())).device
+    return {name: graph.apply(lambda part: part.to(device)) for name, graph in graphs.items()}
+
+
+def read_graphs(arrays: Mapping[str, np.ndarray], n: int) -> dict[str, Graph] | None:
+    """The graphs [n, n] of kept arrays; None where they make none, as in a file of somebody else's."""
+    graphs = {}
+    for name in {key.rpartition(".")[0]: None for key in arrays}:
+        try:
+            crow, col, val = (arrays[f"{name}.{part}"] for part in ("crow", "col", "val"))
+        except KeyError:
+            return None
+        kinds = crow.dtype == col.dtype == np.int32 and val.dtype == np.float32
+        shapes = crow.shape == (n + 1,) and col.ndim == 1 and val.shape == col.shape
+        if not (kinds and shapes and crow[0] == 0 and crow[-1] == len(col) and (np.diff(crow) >= 0).all()):
+            return None
+        if len(col) and not (col.min() >= 0 and col.max() < n and np.isfinite(val).all()):
+            return None
+        graphs[name] = Graph(torch.from_numpy(crow), torch.from_numpy(col), torch.from_numpy(val), n)
+    return graphs or None
+
+
 def norms(features: Tensor) -> Tensor:
     """Row norms in float64 [n], block by block."""
     squares = torch.empty(len(features), dtype=torch.float64, device=features.device)
@@ -58,76 +125,6 @@ def norms(features: Tensor) -> Tensor:
         block = features[start : start + step].to(torch.float64, copy=True)
         torch.sum(block.square_(), -1, out=squares[start : start + step])
     return squares.sqrt_()
-
-
-def _exact_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memory: float) -> Pairs:
-    """Yield sorted (row, col) pairs that contain each row's k nearest, whatever float32 rounds away."""
-    n, d = features.shape
-    k = min(k, int(valid.sum()))
-    if k == 0:
-        return
-    budget = int(memory * 2**20)
-    scale = torch.where(valid, 1 / norm, 0.0).float()
-    absent = None if bool(valid.all()) else torch.where(valid, 0.0, -torch.inf).float()
-    slack = 4 * (d + 4) * 2.0**-24
-    n_chunks = -(-n // _CHUNK)
-    height = max(1, min(n, budget // 2 // (4 * n_chunks * _CHUNK)))
-    buffer = features.new_empty(height, n_chunks * _CHUNK)
-    for start in range(0, n, height):
-        block = buffer[: min(height, n - start)]
-        block[:, n:] = -torch.inf
-        cosine = block[:, :n]
-        torch.mm(features[start : start + len(block)], features.T, out=cosine)
-        cosine.mul_(scale).mul_(scale[start : start + len(block), None])
-        if absent is not None:
-            cosine.add_(absent)
-        yield from _above_threshold(block, start, k, slack, valid, budget)
-
-
-def _above_threshold(block: Tensor, start: int, k: int, slack: float, valid: Tensor, budget: int) -> Pairs:
-    """Pairs of a block of cosines at or above each row's k-th largest less `slack`.
-
-    The k-th largest chunk maximum is a lower bound of the k-th largest entry; only chunks that reach it are
-    read.
-    """
-    chunks = block.view(len(block), -1, _CHUNK)
-    best = chunks.amax(-1)
-    bound = best.topk(k).values[:, -1] if best.shape[1] >= k else block.topk(k).values[:, -1]
-    rows = torch.arange(start, start + len(block), device=block.device)
-    # The row itself is always a candidate, also where more than k rows equal it.
-    itself = block[torch.arange(len(block), device=block.device), rows]
-    bound = torch.minimum(bound, itself) - slack
-    bound = torch.where(valid[rows], bound, torch.inf)
-    hit = best >= bound[:, None]
-    step = max(1, budget // 4 // (32 * _CHUNK * max(1, int(hit.sum(1).max()))))
-    for part in range(0, len(block), step):
-        row, chunk = hit[part : part + step].nonzero(as_tuple=True)
-        row = row + part
-        inside, offset = (chunks[row, chunk] >= bound[row, None]).nonzero(as_tuple=True)
-        if len(inside):
-            yield row[inside] + start, chunk[inside] * _CHUNK + offset
-
-
-def _faiss_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memory: float) -> Pairs:
-    """The same through FAISS's HNSW index: approximate, a few seconds for a million rows."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise UserError(f"knn_backend faiss needs FAISS: {install_command('faiss')}.") from error
-    index_of = valid.nonzero().squeeze(1).cpu()
-    unit = (features / norm.clamp(min=1e-30)[:, None].float())[valid].float().cpu().contiguous().numpy()
-    if not len(unit):
-        return
-    index = faiss.IndexHNSWFlat(unit.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction, index.hnsw.efSearch = 80, max(64, 4 * k)
-    index.add(unit)
-    step = max(1, int(memory * 2**20) // (64 * (k + 1)))
-    for start in range(0, len(unit), step):
-        found = torch.from_numpy(index.search(unit[start : start + step], min(k + 1, len(unit)))[1])
-        itself = torch.arange(start, start + len(found))[:, None]
-        found = torch.cat([itself, torch.where(found < 0, itself, found)], 1)
-        pair = torch.unique(itself * len(unit) + found)
-        yield index_of[pair // len(unit)].to(valid.device), index_of[pair % len(unit)].to(valid.device)
 
 
 def pair_cosines(features: Tensor, norm: Tensor, row: Tensor, col: Tensor, memory: float) -> Tensor:

@@ -48,6 +48,7 @@ LENGTHS = (
     "pandas 2 warns of column.agg(len), and pandas 3 hands it the whole column; each row's length is meant."
 )
 LOCALE = "Files were read and written in the locale's encoding: elsewhere than in UTF-8 names broke."
+READER = "The plugin's data sets read plain files by pandas' faster engine."
 AGG, LEN = ".agg(len)", ".map(len)"
 SHUFFLE = "Evaluation loaders crash on the name `warnning` where they are asked to shuffle."
 SPELLING = (("logger.warnning", "logger.warning"),)
@@ -73,8 +74,9 @@ BUGS = (
         (
             ('df[field].fillna(value="", inplace=True)', 'df[field] = df[field].fillna(value="")'),
             ('self.config["encoding"]', 'self.config["encoding"] or "utf-8"'),
+            ("pd.read_csv(", 'getattr(self, "read_table", pd.read_csv)('),
         ),
-        f"{FILL}  {LOCALE}", "3310b9ac08cc",
+        f"{FILL}  {LOCALE}  {READER}", "3310b9ac08cc",
     ),
     Patch(DATASET, "_remap", "edit", ((AGG, LEN),), LENGTHS, "86ef7c596225"),
     Patch(DATASET, "_normalize", "edit", ((AGG, LEN),), LENGTHS, "48d74dc201de"),

@@ -15,7 +15,7 @@ from recbole_micro import options
 from recbole_micro.errors import UserError
 from recbole_micro.studies import epoch_cost, paper_figures, report
 from recbole_micro.studies.forecast import duration
-from recbole_micro.studies.pool import Pool, forecast_of, run_all, share_cores
+from recbole_micro.studies.pool import Engine, Pool, forecast_of, run_all
 from recbole_micro.studies.results import is_finished, read_result
 from recbole_micro.studies.runs import Run, check_runs
 
@@ -191,27 +191,33 @@ def settings_text(fixed: Mapping, literal: bool) -> str:
 
 
 def run(
-    runs: Sequence[Run], heading: str, out: Path, workers: int | None = None, **more: Any
+    runs: Sequence[Run],
+    heading: str,
+    out: Path,
+    workers: int | None = None,
+    engine: Engine | None = None,
+    **more: Any,
 ) -> pd.DataFrame:
     """Say how long it will take, train what is missing, saying so again after each run; the table."""
     check_runs(runs)
     pending = [run for run in runs if not is_finished(run, out)]
-    at_once, threads = share_cores(workers, len(runs))
-    say(
-        f"{heading}: {len(runs)} runs, {len(runs) - len(pending)} finished; {at_once} at a time, "
-        f"{threads} thread(s) each."
-    )
-    timings = measure(pending, out, at_once, threads) if pending else {}
-    if pending:
+    known = f"{heading}: {len(runs)} runs, {len(runs) - len(pending)} finished"
+    if not pending:
+        say(f"{known}.")
+        return run_all(runs, out, workers, **more)
+    with engine or Engine() as there:
+        at_once, threads = there.shares(workers, runs)
+        say(f"{known}; {at_once} at a time, {threads} thread(s) each.")
+        timings = measure(pending, out, at_once, threads, there)
         forecast = forecast_of(runs, out, timings)
         ordered = forecast.longest_first(pending)
         likely, longest = (forecast.left(ordered, [], at_once, most) for most in (False, True))
         bound = "" if math.isnan(longest) else f", {duration(longest)} if no run stops early"
         say(f"About {duration(likely)}{bound}.  The same call goes on where it stops.")
-    return run_all(runs, out, workers, timings=timings, **more)
+        return run_all(runs, out, workers, timings=timings, engine=there, **more)
 
 
-def measure(runs: Sequence[Run], out: Path, workers: int, threads: int) -> dict[str, dict]:
+def measure(runs: Sequence[Run], out: Path, workers: int, threads: int, engine: Engine) -> dict[str, dict]:
     """What `epoch_cost` measures of the first run of every label, by label; kept in `out/timing`."""
     first = list({run.label: run for run in reversed(runs)}.values())[::-1]
     folder = out / "timing"
@@ -219,7 +225,7 @@ def measure(runs: Sequence[Run], out: Path, workers: int, threads: int) -> dict[
     if missing:
         seconds = 12 * len(missing) / workers  # mostly the start of the processes
         say(f"First, part of an epoch of {len(missing)} of them is timed: about {duration(seconds)}.")
-    Pool(missing, folder, workers, threads, epoch_cost.WORKER).finish()
+    Pool(missing, folder, workers, threads, epoch_cost.WORKER, engine).finish()
     return {run.label: read_result(run, folder) for run in first if is_finished(run, folder)}
 
 

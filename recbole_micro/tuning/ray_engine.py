@@ -4,12 +4,8 @@ Ray's own state is thrown away: the journal of ended trials is what an interrupt
 of them is drawn again, told to hyperopt and shown to ASHA, before Ray starts with the rest.
 """
 
-import logging
-import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,35 +17,16 @@ from recbole.trainer import HyperTuning
 from recbole_micro.checkpoint import plain
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import own_command_line
-from recbole_micro.studies.pool import ROOT, available_cores
+from recbole_micro.studies.cluster import session, shares
 from recbole_micro.training import quick_start
 from recbole_micro.tuning import hyperopt_engine
 from recbole_micro.tuning.trials import FAILED, FINISHED, PRUNED, Journal, Trial
 
-REQUIREMENT = "ray[tune]>=2.50"
 KEYS = ("best_valid_score", "valid_score_bigger", "best_valid_result", "epochs")  # of a trial's result
 METRIC, TIME = "best_valid_score", "epochs"  # what Ray compares trials by, and when
 GRACE = 10  # epochs, or a quarter of all where these are few
 KEEP = 3  # ASHA keeps the best third at each rung
 BOUNDS = ("grace_period", "max_t")  # ASHA's first and last rung, in epochs
-ENVIRONMENT = {  # Ray reads these when it is imported or started
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_memory_monitor_refresh_ms": "0",  # it kills trials for the memory that other programs take
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that failed has no score
-}
-
-
-def require() -> None:
-    """Raise UserError where Ray Tune is not installed."""
-    try:
-        present = find_spec("ray.tune") is not None
-    except ImportError:
-        present = False
-    if not present:
-        raise UserError(f'The engine ray needs Ray Tune: pip install "{REQUIREMENT}".')
 
 
 def grace_period(config: RecBoleConfig, grace: int | None = None) -> int:
@@ -96,70 +73,13 @@ def search(
     out, on a cluster each trial has one.  `grace` as `grace_period` gives it.  `address` is that of a running
     cluster (`auto`: the one this machine belongs to).  Raises UserError for a mistake that a trial finds.
     """
-    if (address or "").startswith("ray://"):
-        raise UserError(f"--address={address} is Ray's client: start tune on a machine of the cluster.")
     count = hyperopt_engine.build_search(space, algo, trials).max_evals
     if all(journal.number(number) for number in range(1, count + 1)):
         return
     with session(address) as ray:
-        resources, workers = shares(ray.cluster_resources(), config, address, workers, threads)
+        resources, workers = shares(ray.cluster_resources(), config["gpu_id"], address, workers, threads)
         grace = grace_period(config, grace)
         fit(space, algo, count, options, config, journal, seed, grace, resources, workers)
-
-
-@contextmanager
-def session(address: str | None) -> Iterator[Any]:
-    """The module `ray`, connected: to a Ray of our own on this machine, or to a running cluster.
-
-    What a Ray of our own writes is removed at the end.  UserError where no cluster answers.
-    """
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)
-    import ray
-
-    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    quiet["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
-    # The names of sockets have 107 characters at most; the folder in it is a new one of ours.
-    short = "/tmp" if os.path.isdir("/tmp") else None  # nosec B108 # see above
-    with tempfile.TemporaryDirectory(prefix="tune-", dir=short, ignore_cleanup_errors=True) as folder:
-        try:
-            if address:
-                ray.init(address=address, **quiet)
-            else:
-                cores = available_cores()
-                local: dict[str, Any] = {"num_cpus": cores, "object_store_memory": 10**8}
-                local["include_dashboard"] = False
-                ray.init(address="local", _temp_dir=folder, **local, **quiet)
-            yield ray
-        except ConnectionError as error:
-            reason = " ".join(str(error).split())
-            remedy = "check --address and Ray's token"
-            raise UserError(f"No Ray cluster answers at {address} ({reason}): {remedy}.") from error
-        finally:
-            ray.shutdown()
-            for name, value in before.items():
-                os.environ.pop(name)
-                if value is not None:
-                    os.environ[name] = value
-
-
-def shares(
-    cluster: Mapping, config: RecBoleConfig, address: str | None, workers: int | None, threads: int | None
-) -> tuple[dict[str, int], int]:
-    """What a trial gets, `{"cpu": threads, "gpu": 0 or 1}`, and how many trials run at a time.
-
-    `cluster`: Ray's `cluster_resources()`; `workers` and `threads` as in `search`.
-    """
-    cores, devices = int(cluster.get("CPU", 1)), int(cluster.get("GPU", 0))
-    gpu = 1 if devices and config["gpu_id"] not in ("", "-1") else 0
-    if workers is None:
-        workers = devices if gpu else cores // (threads or 1)
-    workers = max(1, workers)
-    threads = threads or (1 if address else max(1, cores // workers))
-    if threads > cores:
-        raise UserError(f"--threads is {threads}, but Ray has {cores} cores: ask for fewer.")
-    return {"cpu": threads, "gpu": gpu}, workers
 
 
 def run_trial(

@@ -24,6 +24,7 @@ from recbole_micro.options import user_models
 from recbole_micro.options.config import Config, own_command_line
 from recbole_micro.options.defaults import declared
 from recbole_micro.studies import plots, result_tables
+from recbole_micro.studies.cluster import Cluster, require
 from recbole_micro.studies.pool import WORKER, run_all
 from recbole_micro.studies.runs import Run
 from recbole_micro.training import quick_start
@@ -61,7 +62,7 @@ def tune(
     if engine not in ENGINES:
         raise UserError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
     if engine == "ray":
-        ray_engine.require()
+        require()
     hyperopt_engine.build_search(space, algo, trials)
     with own_command_line({}):
         config = Config(config_dict=dict(options))
@@ -82,7 +83,7 @@ def tune(
             ray_engine.search(space, algo, trials, options, config, journal, seed, **more)
         else:
             search_here(space, algo, trials, options, config, journal, seed, objective)
-        return measure_winner(journal, options, config, out, seed, command)
+        return measure_winner(journal, options, config, out, seed, command, more.get("address"))
 
 
 def search_here(
@@ -127,9 +128,18 @@ def start_study(out: Path, study: Mapping) -> None:
 
 
 def measure_winner(
-    journal: Journal, options: Mapping, config: Config, out: Path, seed: int, command: Sequence[str]
+    journal: Journal,
+    options: Mapping,
+    config: Config,
+    out: Path,
+    seed: int,
+    command: Sequence[str],
+    address: str | None = None,
 ) -> pd.DataFrame:
-    """Write the winner and the plot, train it in a process of its own, test it; its row of results."""
+    """Write the winner and the plot, train it in a process of its own, test it; its row of results.
+
+    With the `address` of a cluster it is trained there.
+    """
     best = journal.best()
     score = best["result"]["best_valid_score"]
     fixed = {name: value for name, value in options.items() if name != "data_path"}
@@ -140,4 +150,5 @@ def measure_winner(
     plots.study(journal.table(), config["valid_metric_bigger"], f"validation {metric}", out / "study.png")
     rest = {name: value for name, value in options.items() if name not in ("model", "seed")}
     winner = Run(str(options["model"]), seed, best["params"], rest)
-    return run_all([winner], out / "winner", command=command)
+    engine = Cluster(address) if address else None
+    return run_all([winner], out / "winner", command=command, engine=engine)

@@ -1,5 +1,7 @@
 """The nearest neighbours of items, against brute force."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_micro.data.features import Modality
+from recbole_micro.nn import candidates, knn
 from recbole_micro.nn import graph as graph_module
-from recbole_micro.nn import knn
 
 
 def brute_force_knn(x, k, mask, clamp):
@@ -86,12 +88,50 @@ def test_rows_without_features_take_no_part():
     assert len(nothing.col) == 0 and not graph_module.normalize(nothing, "symmetric").to_dense().any()
 
 
-def test_faiss_finds_the_exact_neighbours_of_a_small_set():
+def test_faiss_finds_nearly_all_and_says_how_many(monkeypatch, caplog):
     pytest.importorskip("faiss")
-    x = torch.randn(300, 8, generator=torch.Generator().manual_seed(1))
+    caplog.set_level("INFO")
+    generator = torch.Generator().manual_seed(1)
+    centres = torch.randn(40, 8, generator=generator)
+    x = centres.repeat(25, 1) + 0.3 * torch.randn(1000, 8, generator=generator)
     x[7] = 0
-    exact, approximate = knn.knn(x, 5), knn.knn(x, 5, backend="faiss")
-    assert torch.equal(exact.to_dense(), approximate.to_dense())
+    exact = knn.knn(x, 5)
+    few = knn.knn(x, 5, backend="faiss")  # exact as well, and no word of a recall
+    assert torch.equal(exact.val, few.val) and torch.equal(exact.col, few.col) and not caplog.messages
+    monkeypatch.setattr(knn, "EXACT_UP_TO", 0)
+    found = [knn.knn(x, 5, backend="faiss", memory=memory) for memory in (256, 0.05)]
+    assert torch.equal(found[0].col, found[1].col) and torch.equal(found[0].val, found[1].val)
+    wanted, dense = exact.to_dense(), found[0].to_dense()
+    share = ((wanted != 0) & (dense != 0)).sum() / (wanted != 0).sum()
+    assert share > 0.9 and (dense.diagonal() != 0).sum() == 999
+    both = (wanted != 0) & (dense != 0)
+    assert torch.equal(wanted[both], dense[both])  # an edge's weight is exact
+    said = float(re.search(r"recall@10 ([0-9.]+) of the exact ones, on 200 sampled", caplog.messages[0])[1])
+    assert abs(said - share) < 0.06
+
+
+def test_recall_counts_the_exact_neighbours_that_are_found(monkeypatch):
+    """A search that forgets every second list entry finds half of them."""
+    x = torch.nn.functional.normalize(torch.randn(60, 4, generator=torch.Generator().manual_seed(3)), dim=-1)
+    index_of, sample = torch.arange(10, 60), torch.arange(0, 50, 5)
+    exact = candidates.exact_neighbours(x, x.norm(dim=1), index_of, sample)
+    cosine = x[10:] @ x[10:].T
+    cosine.fill_diagonal_(-2)
+    order = cosine.argsort(1, descending=True)[sample]
+    assert torch.equal(exact, order[:, :10])
+
+    class Index:
+        def __init__(self, found):
+            self.found = found
+
+        def search(self, queries, k):
+            return None, self.found[:, :k].numpy()
+
+    whole = torch.cat([sample[:, None], order], 1)
+    half = torch.where(torch.arange(whole.shape[1]) % 2 == 0, whole, -1)
+    assert candidates.recall_of(Index(whole), None, sample, exact) == 1
+    assert candidates.recall_of(Index(order), None, sample, exact) == 1  # the row itself not found
+    assert candidates.recall_of(Index(half), None, sample, exact) == 0.5
 
 
 @pytest.mark.parametrize("memory", [1e-4, 256])

@@ -128,6 +128,7 @@ ELSEWHERE = {
     "use_gpu": "there is no GPU",
     "enable_scaler": "scales losses on a GPU only; on the CPU RecBole's scaler does nothing",
     "show_progress": "bars on a terminal",
+    "graph_cache": "keeps graphs of 2,000 items or more: tests/models/test_graph_cache.py",
     "memory_check": "asks how much memory is free: tests/models/test_memory_check.py",
     "log_wandb": "sends to a service",
     "wandb_project": "the name of a project of that service",

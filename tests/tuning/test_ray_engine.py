@@ -11,10 +11,10 @@ import yaml
 
 from recbole_micro import cli
 from recbole_micro.errors import UserError
+from recbole_micro.studies import cluster
 from recbole_micro.tuning import hyperopt_engine, ray_engine
 from recbole_micro.tuning.trials import FAILED, FINISHED, PRUNED, Journal
 from tests.support import processes, world
-from tests.support.processes import ROOT
 from tests.support.tiny import QUICK
 
 SPACE = {
@@ -161,24 +161,10 @@ def test_rungs_and_grace():
     assert ray_engine.rungs({"epochs": 2, "eval_step": 1}, 1)["max_t"] == 1
 
 
-def test_what_a_trial_gets():
-    cpu, cuda = {"gpu_id": ""}, {"gpu_id": "0"}
-    assert ray_engine.shares({"CPU": 8.0}, cuda, None, None, None) == ({"cpu": 1, "gpu": 0}, 8)
-    assert ray_engine.shares({"CPU": 8.0}, cuda, None, 2, None) == ({"cpu": 4, "gpu": 0}, 2)
-    assert ray_engine.shares({"CPU": 8.0}, cuda, None, None, 3) == ({"cpu": 3, "gpu": 0}, 2)
-    assert ray_engine.shares({"CPU": 8.0, "GPU": 2.0}, cuda, None, None, None) == ({"cpu": 4, "gpu": 1}, 2)
-    assert ray_engine.shares({"CPU": 8.0, "GPU": 2.0}, cpu, None, 4, None) == ({"cpu": 2, "gpu": 0}, 4)
-    assert ray_engine.shares({"CPU": 64.0}, cuda, "auto", 4, None) == ({"cpu": 1, "gpu": 0}, 4)
-    with pytest.raises(UserError, match="--threads is 9, but Ray has 8 cores"):
-        ray_engine.shares({"CPU": 8.0}, cuda, None, None, 9)
-
-
 def test_without_ray(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     assert cli.main(command(tmp_path, "--engine=ray", f"--out={tmp_path}/out")) == 2
-    assert 'needs Ray Tune: pip install "ray[tune]>=2.50"' in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-    assert ray_engine.REQUIREMENT in (ROOT / "setup.py").read_text()
+    assert "needs Ray Tune" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

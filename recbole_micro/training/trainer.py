@@ -1,6 +1,7 @@
 """RecBole's trainers as the plugin runs them: epochs, evaluation, optimiser, checkpoints, log lines."""
 
 import os
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
@@ -75,6 +76,8 @@ class PluginTrainer(RecBoleTrainer):
         self.tokens: dict[str, list[str]] | None = None  # their names
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
+        self.train_seconds: dict[int, float] = {}  # likewise
+        self.valid_seconds: dict[int, float] = {}
         self.epoch, self.step = 0, 0
         self.keeps_last = False
         self.resumed: Mapping[str, Any] | None = None  # what a resumed training restores with its first epoch
@@ -129,7 +132,10 @@ class PluginTrainer(RecBoleTrainer):
                 begin()
         self.epoch, self.step = epoch_idx, 0
         loss_func = self.checked(loss_func or self.model.calculate_loss)
-        return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        start = time.perf_counter()
+        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        self.train_seconds[epoch_idx] = time.perf_counter() - start
+        return losses
 
     def checked(self, loss_func: Callable) -> Callable:
         """A loss function that says what is wrong where a loss is no number."""
@@ -159,7 +165,9 @@ class PluginTrainer(RecBoleTrainer):
         )
 
     def _valid_epoch(self, valid_data, show_progress=False):
+        start = time.perf_counter()
         score, result = super()._valid_epoch(valid_data, show_progress)
+        self.valid_seconds[self.epoch] = time.perf_counter() - start
         self.validations[self.epoch] = result
         return score, result
 

@@ -31,6 +31,7 @@ from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selectin
 from recbole_micro.options.decay import per_step
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
+from recbole_micro.training.tracking import MlflowLogger
 
 
 class MetricLines(LoggerAdapter):
@@ -72,6 +73,7 @@ class PluginTrainer(RecBoleTrainer):
         """Called after RecBole's `__init__`: what the plugin keeps beside it."""
         config = self.config
         self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
+        self.mlflow = MlflowLogger(config)
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.tokens: dict[str, list[str]] | None = None  # their names
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
@@ -114,7 +116,8 @@ class PluginTrainer(RecBoleTrainer):
         saved = named.get("saved", arguments[2] if len(arguments) > 2 else True)
         several = not self.config["single_spec"] or isinstance(self, PretrainTrainer)
         self.keeps_last = bool(saved and self.config["save_last"] and self.epochs > 1 and not several)
-        result = super().fit(train_data, *arguments, **named)
+        with self.mlflow.training():
+            result = super().fit(train_data, *arguments, **named)
         if self.keeps_last and self.train_loss_dict:
             write_last(self, train_data)
         return result
@@ -135,6 +138,8 @@ class PluginTrainer(RecBoleTrainer):
         start = time.perf_counter()
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self.train_seconds[epoch_idx] = time.perf_counter() - start
+        total = sum(losses) if isinstance(losses, tuple) else losses
+        self.mlflow.log("train", {"loss": total, "seconds": self.train_seconds[epoch_idx]}, epoch_idx)
         return losses
 
     def checked(self, loss_func: Callable) -> Callable:
@@ -169,6 +174,7 @@ class PluginTrainer(RecBoleTrainer):
         score, result = super()._valid_epoch(valid_data, show_progress)
         self.valid_seconds[self.epoch] = time.perf_counter() - start
         self.validations[self.epoch] = result
+        self.mlflow.log("valid", result, self.epoch)
         return score, result
 
     def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
@@ -204,7 +210,9 @@ class PluginTrainer(RecBoleTrainer):
             if getattr(eval_data._sampler, "phase", "test") == "test":
                 asked = rankings(eval_data)
                 results = {name: self.measure(ranking, show_progress) for name, ranking in asked.items()}
-                return joined(self.model, results)
+                result = joined(self.model, results)
+                self.mlflow.log("test", result, self.epoch)
+                return result
             ranking = selecting(eval_data, self.model, self.warned_rankings)
             result = self.measure(ranking, show_progress)
             self.logger.extra["protocol"] = result.label

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from dataset_tools.files import write_text
 from recbole_micro.options.values import read_yaml
 from recbole_micro.studies.worker import CONFIG, RESULT
 
@@ -83,6 +84,13 @@ def data_text(data: Mapping[str, Any]) -> str:
 
 
 PARTS = {"train": "training", "valid": "validation", "test": "test"}
+
+
+def write_tuned(out: Path, tuned: Mapping[str, tuple[int, str]]) -> None:
+    """Remember how many trials chose a model's setting, and in which folder; nothing where none did."""
+    if tuned:
+        found = {model: {"trials": trials, "study": folder} for model, (trials, folder) in tuned.items()}
+        write_text(out / TUNED, json.dumps(found, indent=1))
 
 
 def trials_text(models: list[str], out: Path) -> str:

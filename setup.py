@@ -55,6 +55,9 @@ EXTRAS = {
         "safetensors>=0.4",
         "mlflow-skinny>=3.0",  # MLflow's client, which keeps runs in files
         "mcp>=2.0",  # its client asks the server
+        "nbclient>=0.10",  # it runs the tutorial
+        "nbconvert>=7.16",  # the tutorial as a page
+        "ipykernel>=6.29",
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
     "dev": [  # lint, types, packages, security, the matrix of versions

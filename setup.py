@@ -40,6 +40,9 @@ EXTRAS = {
         "safetensors>=0.4",  # feature files in that format
     ],
     "serve": ["fastapi>=0.110", "uvicorn>=0.27"],  # the HTTP service on an exported folder
+    "mlflow": ["mlflow>=3.0"],  # trainings followed in MLflow
+    "energy": ["codecarbon>=3.0"],  # the energy of each run in a report, estimated offline
+    "mcp": ["mcp>=2.0", "uvicorn>=0.27"],  # an exported model as tools for an assistant
     "onnx": ["onnx>=1.15", "onnxruntime>=1.17"],  # the scorer as an ONNX graph, and its check
     "test": [  # the test suite
         "pytest>=8",
@@ -50,6 +53,11 @@ EXTRAS = {
         'onnxruntime>=1.17; python_version < "3.15"',  # it runs the exported scorer
         'onnx>=1.15; python_version < "3.15"',
         "safetensors>=0.4",
+        "mlflow-skinny>=3.0",  # MLflow's client, which keeps runs in files
+        "mcp>=2.0",  # its client asks the server
+        "nbclient>=0.10",  # it runs the tutorial
+        "nbconvert>=7.16",  # the tutorial as a page
+        "ipykernel>=6.29",
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
     "dev": [  # lint, types, packages, security, the matrix of versions

@@ -7,9 +7,12 @@ plain values, SciPy and NumPy objects are tensors, and `torch.load(weights_only=
 import hashlib
 import os
 import pickle
+import platform
+import sys
 import zipfile
 from collections.abc import Mapping
 from enum import Enum
+from importlib import metadata
 from logging import getLogger
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -28,6 +31,7 @@ if TYPE_CHECKING:  # this module is imported before RecBole is mended
     from recbole.model.abstract_recommender import AbstractRecommender
     from recbole.trainer.trainer import AbstractTrainer
 
+PACKAGES = ("recbole", "torch", "numpy")
 LAST = ".last.pth"  # the end of the name of a last state
 ARCHIVE = b"PK\x03\x04"  # what `torch.save` writes is a zip archive; older files are bare pickles
 # What Config works out by itself, and what belongs to one process on one machine.
@@ -129,6 +133,13 @@ def fingerprint(dataset: "Dataset") -> str:
         for token in dataset.field2id_token.get(field, ()):
             digest.update(str(token).encode() + b"\0")
     return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The versions of what a result depends on."""
+    own = sys.modules[__name__.partition(".")[0]].__version__
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"recbole_micro": own, **packages, "python": platform.python_version()}
 
 
 def tokens(dataset: "Dataset") -> dict[str, list[str]]:

@@ -33,7 +33,19 @@ LAUNCH = ("nproc", "world_size", "ip", "port", "group_offset")
 # Options that name files and folders.
 FILES = {
     *("data_path", "checkpoint_dir", "config_files", "plugins", "resume"),
-    *("checkpoint", "init_from", "new_items", "out", "to", "space", "items", "without", "lists", "scores"),
+    *(
+        "checkpoint",
+        "init_from",
+        "new_items",
+        "out",
+        "to",
+        "space",
+        "tuned",
+        "items",
+        "without",
+        "lists",
+        "scores",
+    ),
 }
 # Headings in the help by file of options.
 SECTIONS = {"overall.yaml": "Every model", "dataset/sample.yaml": "Data", "launch.yaml": "Launch"}
@@ -124,9 +136,11 @@ def compare(argv: list[str]) -> int:
         print(COMPARE_HELP)
         return 0
     from recbole_micro.studies import pool, report, runs
+    from recbole_micro.tuning import tuned
 
     beyond, argv = "--beyond" in argv, [word for word in argv if word != "--beyond"]
-    own, argv = split_arguments(argv, ("models", "seeds", "vary", "workers", "title", "out", *ON_RAY))
+    words = ("models", "seeds", "vary", "tuned", "workers", "title", "out", *ON_RAY)
+    own, argv = split_arguments(argv, words)
     given = read_arguments(argv)
     fixed = runs.read_options(config_files(given.pop("config_files", "")), given)
     if not own.get("models") or not fixed.get("dataset"):
@@ -137,10 +151,14 @@ def compare(argv: list[str]) -> int:
     first = options.declared("", "")["seed"].read(fixed.pop("seed", 2020), "as the first seed")
     seeds = runs.read_seeds(own.get("seeds", "1"), first)
     vary = runs.read_vary(own.get("vary", ""))
-    grid = runs.grid(parse_strings(own["models"]), seeds, vary, **fixed)
+    models = parse_strings(own["models"])
+    found = tuned.read_tuned(parse_strings(own.get("tuned", "")), models, fixed["dataset"])
+    best = {model: one.options for model, one in found.items()}
+    grid = runs.grid(models, seeds, vary, best, **fixed)
     out = Path(own.get("out") or f"results/compare-{fixed['dataset']}")
     runs.check_runs(grid)
     results = pool.run_all(grid, out, positive(own, "workers"), engine=engine(own))
+    report.write_tuned(out, {model: (one.trials, one.folder) for model, one in found.items()})
     page = report.write(results, out, own.get("title") or fixed["dataset"])
     print((out / "table.md").read_text(encoding="utf-8"))
     print(f"Report: {page}")
@@ -180,6 +198,8 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --models=A,B       models of the plugin and of RecBole
   --seeds=N          N seeds from --seed (2020) on, or the seeds themselves: 1,2,3
   --vary=TEXT        settings: "knn_k=5,10; beta=0.01,0.1" runs every combination
+  --tuned=DIR,DIR    folders of recbole-micro tune, whose best settings their models take; the report says how
+                     many trials each model had
   --workers=N        processes at a time (default: one per core, one with a CUDA device); they share the cores
   --title=TEXT       the data set's name in captions
   --beyond           also ItemCoverage, GiniIndex, AveragePopularity and TailPercentage of the lists

@@ -5,9 +5,13 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from dataset_tools.errors import DataError
 from recbole_micro_server.arguments import Parser
+
+if TYPE_CHECKING:
+    from recbole_micro_server.model import ExportedModel
 
 HOST, PORT = "127.0.0.1", 8000
 # One thread of the numerical library per process: an answer is one small product, and threads only wait.
@@ -26,6 +30,11 @@ def parser(prog: str | None = None) -> Parser:
     found.add_argument(
         "--host", default=HOST, help=f"the address to listen at (default: {HOST}, this machine only)"
     )
+    found.add_argument(
+        "--mcp", nargs="?", const="stdio", choices=["stdio", "http"], metavar="stdio|http",
+        help="tools for an assistant (Model Context Protocol) in place of the page: over standard input and "
+        "output, which is the default, or over HTTP at /mcp",
+    )  # fmt: skip
     found.add_argument("--beside", metavar="DIR", help="a second exported model, shown beside the first")
     return found
 
@@ -49,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(f'error: serve needs {error.name}: pip install "recbole_micro[serve]".', file=sys.stderr)
+        extra = "mcp" if arguments.mcp else "serve"
+        print(f'error: serve needs {error.name}: pip install "recbole_micro[{extra}]".', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -75,14 +85,31 @@ def listen(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Load the models, take the port, answer."""
-    import uvicorn
-
-    from recbole_micro_server.app import make_app
+    """Load the models, take the port, answer; DataError for two models where there are tools for one."""
     from recbole_micro_server.model import ExportedModel
 
+    if arguments.mcp and arguments.beside:
+        raise DataError("--mcp has the tools of one model: leave out --beside.")
     model = ExportedModel(arguments.folder)
-    beside = ExportedModel(arguments.beside) if arguments.beside else None
+    if arguments.mcp == "stdio":
+        from recbole_micro_server.tools import make_tools
+
+        make_tools(model).run("stdio")  # nothing else may be written to standard output
+    elif arguments.mcp:
+        from recbole_micro_server.tools import make_tools
+
+        over_http(make_tools(model).streamable_http_app(host=arguments.host), model, arguments, "mcp")
+    else:
+        from recbole_micro_server.app import make_app
+
+        beside = ExportedModel(arguments.beside) if arguments.beside else None
+        over_http(make_app(model, beside), model, arguments)
+
+
+def over_http(app: Any, model: "ExportedModel", arguments: argparse.Namespace, path: str = "") -> None:
+    """Take the port, say where it is, answer until interrupted."""
+    import uvicorn
+
     try:
         family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
         listener = listen(arguments.host, arguments.port, family)
@@ -92,11 +119,10 @@ def serve(arguments: argparse.Namespace) -> None:
     where = f"[{arguments.host}]" if family == socket.AF_INET6 else arguments.host
     address = f"http://{where}:{listener.getsockname()[1]}/"
     print(
-        f"{model.manifest['model']} on {model.manifest['dataset']} at {address}  (Ctrl+C ends it)", flush=True
+        f"{model.manifest['model']} on {model.manifest['dataset']} at {address}{path}  (Ctrl+C ends it)",
+        flush=True,
     )
-    config = uvicorn.Config(
-        make_app(model, beside), log_level="warning", access_log=False, server_header=False
-    )
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     uvicorn.Server(config).run(sockets=[listener])
 
 

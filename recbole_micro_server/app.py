@@ -8,11 +8,8 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from recbole_micro_server import answers, layout, page
+from recbole_micro_server.limits import LONGEST, MOST, MOST_REASONS
 from recbole_micro_server.model import ExportedModel, UnknownId
-
-MOST = 200  # items of a list, neighbours of an item, users of a search
-MOST_REASONS = 1000  # neighbours of an explanation
-LONGEST = 200  # characters of an id: longer ones are refused before anything looks at them
 
 Id = Annotated[str, Query(min_length=1, max_length=LONGEST)]
 IdInPath = Annotated[str, Path(min_length=1, max_length=LONGEST)]

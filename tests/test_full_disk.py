@@ -13,7 +13,7 @@ from dataset_tools.files import FULL
 from recbole_micro import checkpoint, cli
 from recbole_micro.inference.list_files import list_file
 from recbole_micro.logs import LogFile
-from recbole_micro.studies import plots, worker
+from recbole_micro.studies import details, plots
 from recbole_micro.studies.results import write_results
 from recbole_micro.studies.runs import Run
 from recbole_micro.training.loading import copy
@@ -58,7 +58,10 @@ WRITERS = {
     **{f"lists as {kind}": (f"lists.{kind}", lists) for kind in ("csv", "json", "jsonl", "parquet")},
     "a plot": ("bars.png", picture),
     "trials": ("trials.jsonl", trial),
-    "epochs": ("epochs.csv", lambda path, n: worker.write_epochs(path, dict.fromkeys(range(n), 0.12345), {})),
+    "epochs": (
+        "epochs.csv",
+        lambda path, n: details.write_epochs(path, dict.fromkeys(range(n), 0.12345), {}, {}),
+    ),
     "a table of results": (
         "results.csv",
         lambda path, n: write_results([Run("BPR", seed, {}, {}) for seed in range(n // 3)], path.parent),

@@ -73,7 +73,8 @@ def main(argv: list[str]) -> int:
         metrics = measure(Evaluator(config))
     else:
         label = own.get("label") or file.stem
-        results = add_result(Path(out), label, config, experiment.test_data, measure)
+        data = experiment.train_data, experiment.test_data
+        results = add_result(Path(out), label, config, *data, measure)
         page = report.write(results, out, config["dataset"])
         print((Path(out) / "table.md").read_text(encoding="utf-8"))
         print(f"Report: {page}")

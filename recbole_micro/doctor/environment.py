@@ -28,6 +28,9 @@ OPTIONAL = {
     "safetensors": "feature files and exports in that format",
     "fastapi": "recbole-micro serve",
     "uvicorn": "recbole-micro serve",
+    "mlflow": "trainings followed in MLflow: log_mlflow",
+    "codecarbon": "the energy of each run in a report",
+    "mcp": "recbole-micro serve --mcp",
     "onnx": "export --onnx",
     "onnxruntime": "the check of export --onnx",
 }

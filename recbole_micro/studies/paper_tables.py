@@ -16,6 +16,7 @@ from recbole_micro.errors import UserError
 from recbole_micro.studies import epoch_cost, paper_figures, report
 from recbole_micro.studies.forecast import duration
 from recbole_micro.studies.pool import Engine, Pool, forecast_of, run_all
+from recbole_micro.studies.report import page
 from recbole_micro.studies.results import is_finished, read_result
 from recbole_micro.studies.runs import Run, check_runs
 
@@ -146,8 +147,8 @@ def reproduce_table(
     )
     write_text(out / "paper.csv", compared.to_csv(index=False))
     write_text(out / "paper.md", markdown(compared, caption))
-    shown = report.frame(compared, "{:.4f}", caption)
-    write_text(out / "paper.html", report.document(heading, f"<h1>{html.escape(heading)}</h1>{shown}"))
+    shown = page.frame(compared, "{:.4f}", caption)
+    write_text(out / "paper.html", page.document(heading, f"<h1>{html.escape(heading)}</h1>{shown}"))
     report.write(results, out, title, heading, f"<h2>Beside the paper</h2>{shown}")
     return results
 

@@ -131,6 +131,20 @@ def sensitivity(lines: Mapping[str, pd.DataFrame], option: str, ylabel: str, pat
         return save(figure, path)
 
 
+def by_group(values: pd.DataFrame, xlabel: str, ylabel: str, path: Path) -> Path:
+    """A metric [labels x groups] as one line per label over the groups, in their order; the first lines alone
+    where there are more than the eye can tell apart."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH, 2.6), layout="constrained")
+        position = np.arange(len(values.columns))
+        for number, (label, row) in enumerate(values.iloc[: len(SHADES)].iterrows()):
+            axes.plot(position, row, label=label, **line_style(number))
+        axes.set_xticks(position, values.columns)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        legend(figure)
+        return save(figure, path)
+
+
 def order(value: Any) -> tuple[int, float, str]:
     """A key that sorts numbers before other values."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,6 +1,5 @@
 """Tables of results for people: Markdown, LaTeX, CSV, HTML from one summary of a study."""
 
-import html
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -52,13 +51,19 @@ class Summary:
         ordered = sorted(values.unique(), reverse=not smaller_is_better(metric))[:2]
         return {label: ordered.index(value) + 1 for label, value in values.items() if value in ordered}
 
-    def improvement(self, metric: str) -> float:
-        """By how many per cent the best value is better than the second; NaN where there are no two."""
-        by_rank = {rank: label for label, rank in self.ranks(metric).items()}
-        if len(by_rank) < 2 or not self.mean.loc[by_rank[2], metric]:
-            return math.nan
-        best, second = (self.mean.loc[by_rank[rank], metric] for rank in (1, 2))
-        return 100 * abs(best - second) / abs(second)
+    def improvements(self) -> dict[tuple[str, str], dict[str, float]]:
+        """By how many per cent the best value is better than the second, by (best, second) and metric.
+
+        A metric without a second value, or with one of 0, is in none.
+        """
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        for metric in self.metrics:
+            by_rank = {rank: label for label, rank in self.ranks(metric).items()}
+            if len(by_rank) == 2 and self.mean.loc[by_rank[2], metric]:
+                best, second = (self.mean.loc[by_rank[rank], metric] for rank in (1, 2))
+                pair = found.setdefault((by_rank[1], by_rank[2]), {})
+                pair[metric] = 100 * abs(best - second) / abs(second)
+        return found
 
 
 def summarize(results: pd.DataFrame, dataset: str, marks: Collection[tuple[str, str]] = ()) -> Summary:
@@ -82,7 +87,9 @@ def caption(dataset: str, done: pd.DataFrame, seeds: pd.Series, marks: Collectio
     for name, *notes in dict.fromkeys(done[columns].fillna("").itertuples(index=False, name=None)):
         note = ", ".join(filter(None, notes))
         text += f"; {PROTOCOL_TEXTS.get(name, f'protocol {name}')}" + (f", {note}" if note else "")
-    text += ". Best bold, second underlined."
+    text += ". Best bold, second underlined" + (
+        "; below, what is better by how much." if len(seeds) > 1 else "."
+    )
     if marks:
         text += (
             f" * better than every other model, in the paired t-test and the Wilcoxon test over users,"
@@ -101,25 +108,30 @@ def value_text(summary: Summary, label: str, metric: str, plus_minus: str = " ±
 
 
 def body(summary: Summary, form: str, plus_minus: str = " ± ") -> list[list[str]]:
-    """The rows of a table: label, cells; the last one is the improvement.  `form` is a key of FORMS."""
-    rows = []
+    """A row per label: label, cells.  `form` is a key of FORMS."""
     ranks = {metric: summary.ranks(metric) for metric in summary.metrics}
-    for label in summary.mean.index:
-        cells = [
-            FORMS[form][ranks[metric].get(label, 0)].format(value_text(summary, label, metric, plus_minus))
-            for metric in summary.metrics
+
+    def cell(label: str, metric: str) -> str:
+        return FORMS[form][ranks[metric].get(label, 0)].format(value_text(summary, label, metric, plus_minus))
+
+    return [[label, *(cell(label, metric) for metric in summary.metrics)] for label in summary.mean.index]
+
+
+def gains(summary: Summary) -> list[list[str]]:
+    """A row per pair of a best and a second label: which over which, and by how many per cent."""
+    return [
+        [
+            f"{best} over {second}",
+            *(f"{found[metric]:.2f} %" if metric in found else "–" for metric in summary.metrics),
         ]
-        rows.append([label, *cells])
-    gains = [summary.improvement(metric) for metric in summary.metrics]
-    if not all(map(math.isnan, gains)):
-        rows.append(["Improvement", *("–" if math.isnan(gain) else f"{gain:.2f} %" for gain in gains)])
-    return rows
+        for (best, second), found in summary.improvements().items()
+    ]
 
 
 def markdown(summary: Summary) -> str:
     """A Markdown table under its caption."""
     header = ["Model", *map(title, summary.metrics)]
-    rows = [header, ["---", *["---:"] * len(summary.metrics)], *body(summary, "markdown")]
+    rows = [header, ["---", *["---:"] * len(summary.metrics)], *body(summary, "markdown"), *gains(summary)]
     lines = ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
     return f"{summary.caption}\n\n" + "\n".join(lines) + "\n"
 
@@ -131,10 +143,9 @@ def latex(summary: Summary) -> str:
     lines += [rf"\begin{{tabular}}{{l{'r' * len(summary.metrics)}}}", r"\toprule"]
     lines += [" & ".join(["Model", *(escape(title(metric)) for metric in summary.metrics)]) + r" \\"]
     lines += [r"\midrule"]
-    for row in rows:
-        if row[0] == "Improvement":
-            lines.append(r"\midrule")
-            row = [row[0], *(cell.replace("%", r"\%") for cell in row[1:])]
+    added = [[label, *(cell.replace("%", r"\%") for cell in cells)] for label, *cells in gains(summary)]
+    for number, row in enumerate([*rows, *added]):
+        lines += [r"\midrule"] if added and number == len(rows) else []
         lines.append(" & ".join([escape(row[0]), *(cell.replace("–", "--") for cell in row[1:])]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
@@ -142,19 +153,6 @@ def latex(summary: Summary) -> str:
 def escape(text: str) -> str:
     """Text for LaTeX."""
     return "".join(LATEX.get(c, c) for c in text).replace("±", r"$\pm$").replace("–", "--")
-
-
-def as_html(summary: Summary) -> str:
-    """An HTML table with its caption."""
-    head = "".join(f"<th>{html.escape(title(metric))}</th>" for metric in summary.metrics)
-    rows = [[html.escape(row[0]), *row[1:]] for row in body(summary, "html")]
-    lines = [
-        "<tr><th>" + row[0] + "</th>" + "".join(f"<td>{c}</td>" for c in row[1:]) + "</tr>" for row in rows
-    ]
-    return (
-        f'<div class="wide"><table><caption><span>{html.escape(summary.caption)}</span></caption>'
-        f"<thead><tr><th>Model</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
 
 
 def csv(summary: Summary) -> str:

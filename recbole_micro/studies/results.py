@@ -17,8 +17,9 @@ from recbole_micro.errors import UserError
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.files import alone_in
 from recbole_micro.options.values import read_yaml
+from recbole_micro.studies.details import record, write_details
 from recbole_micro.studies.runs import Run
-from recbole_micro.studies.worker import OPTIONS, RESULT, USERS, record_users, write_users
+from recbole_micro.studies.worker import OPTIONS, RESULT
 
 ERROR, RESULTS = "error.txt", "results.csv"
 GIVEN = "given"  # folder of results that were added to a study, beside `runs`
@@ -68,6 +69,7 @@ def cells_of(result: Mapping[str, Any]) -> dict:
     protocol, _, note = result["protocol"].partition(", ")  # in one text before there was a note
     cells = {"status": "finished", "trained epochs": result["epochs"], "protocol": protocol}
     cells |= {"note": result.get("note", note)}
+    cells |= {f"cost {name}": value for name, value in result.get("cost", {}).items() if value is not None}
     cells |= {f"valid {name}": value for name, value in result["valid"].items()}
     return cells | {f"test {name}": value for name, value in named_rankings(result["test"]).items()}
 
@@ -92,7 +94,12 @@ def named_rankings(test: Mapping[str, float]) -> dict[str, float]:
 
 
 def add_result(
-    out: Path, label: str, config: RecBoleConfig, test_data: AbstractDataLoader, measure: Measure
+    out: Path,
+    label: str,
+    config: RecBoleConfig,
+    train_data: AbstractDataLoader,
+    test_data: AbstractDataLoader,
+    measure: Measure,
 ) -> pd.DataFrame:
     """Add a row to the study in `out`, a new one or one of `compare`; its table of results.
 
@@ -102,11 +109,11 @@ def add_result(
     with alone_in(out):
         check_same(out, label, config)
         evaluator = Evaluator(config)
-        values = record_users(evaluator)
+        details = record(evaluator)
         metrics = measure(evaluator)
         folder = out / GIVEN / "".join(c if c.isalnum() or c in "-=._" else "_" for c in label)
         folder.mkdir(parents=True, exist_ok=True)
-        write_users(folder / USERS, test_data, values, metrics)
+        write_details(folder, train_data, test_data, details, metrics)
         result = {
             "label": label,
             "seed": config["seed"],

@@ -47,11 +47,16 @@ class Run:
 
 
 def grid(
-    models: Sequence[str], seeds: Iterable[int], vary: Mapping[str, Sequence] | None = None, **options: Any
+    models: Sequence[str],
+    seeds: Iterable[int],
+    vary: Mapping[str, Sequence] | None = None,
+    tuned: Mapping[str, Mapping[str, Any]] | None = None,
+    **options: Any,
 ) -> list[Run]:
     """Every model with every combination of the values in `vary` (option: values) and every seed.
 
-    A model that does not have an option of `vary` runs without it.  `options` are the same for all runs.
+    A model that does not have an option of `vary` runs without it.  `options` are the same for all runs, and
+    stand above those that `tuned` has for single models.
     """
     runs: dict[str, Run] = {}
     everywhere = [declared(model, str(options.get("dataset", ""))) for model in models]
@@ -62,7 +67,8 @@ def grid(
         names = [name for name in vary or {} if name in known]
         for values in product(*((vary or {})[name] for name in names)):
             for seed in seeds:
-                run = Run(model, seed, dict(zip(names, values, strict=True)), options)
+                mine = {**(tuned or {}).get(model, {}), **options}
+                run = Run(model, seed, dict(zip(names, values, strict=True)), mine)
                 runs[run.folder] = run
     return list(runs.values())
 

@@ -1,6 +1,7 @@
 """RecBole's trainers as the plugin runs them: epochs, evaluation, optimiser, checkpoints, log lines."""
 
 import os
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -35,6 +36,7 @@ from recbole_micro.training.device_batches import DeviceBatches, on_device
 from recbole_micro.training.graph_products import GraphProducts, fast_products
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
+from recbole_micro.training.tracking import MlflowLogger
 
 
 class MetricLines(LoggerAdapter):
@@ -76,12 +78,15 @@ class PluginTrainer(RecBoleTrainer):
         """Called after RecBole's `__init__`: what the plugin keeps beside it."""
         config = self.config
         self.logger = MetricLines(getLogger(), {"protocol": config["protocol"] or "recbole"})
+        self.mlflow = MlflowLogger(config)
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.tokens: dict[str, list[str]] | None = None  # their names
         self.eval_collector = Collector(config)
         self.products = GraphProducts()
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
+        self.train_seconds: dict[int, float] = {}  # likewise
+        self.valid_seconds: dict[int, float] = {}
         self.epoch, self.step = 0, 0
         self.batches_of: AbstractDataLoader | None = None
         self.batches: DeviceBatches | None = None  # of that loader
@@ -122,7 +127,8 @@ class PluginTrainer(RecBoleTrainer):
         saved = named.get("saved", arguments[2] if len(arguments) > 2 else True)
         several = not self.config["single_spec"] or isinstance(self, PretrainTrainer)
         self.keeps_last = bool(saved and self.config["save_last"] and self.epochs > 1 and not several)
-        result = super().fit(train_data, *arguments, **named)
+        with self.mlflow.training():
+            result = super().fit(train_data, *arguments, **named)
         if self.keeps_last and self.train_loss_dict:
             write_last(self, train_data)
         return result
@@ -139,13 +145,23 @@ class PluginTrainer(RecBoleTrainer):
             with same_draws(self.device):
                 begin()
         self.epoch, self.step = epoch_idx, 0
-        loss_func = loss_func or self.model.calculate_loss
+        start = time.perf_counter()
+        losses = self.epoch_losses(train_data, loss_func or self.model.calculate_loss, show_progress)
+        self.train_seconds[epoch_idx] = time.perf_counter() - start
+        total = sum(losses) if isinstance(losses, tuple) else losses
+        self.mlflow.log("train", {"loss": total, "seconds": self.train_seconds[epoch_idx]}, epoch_idx)
+        return losses
+
+    def epoch_losses(
+        self, train_data: AbstractDataLoader, loss_func: Callable, show_progress: bool
+    ) -> float | tuple[float, ...]:
+        """The epoch by RecBole's loop or, on a CUDA device, by one that does not wait for it."""
         recboles = getattr(super()._train_epoch, "__func__", None) is RecBoleTrainer._train_epoch
         with fast_products(self.model, self.products):
             if self.device.type == "cuda" and self.config["single_spec"] and recboles:
                 batches = self.device_batches(train_data) or train_data
                 return device_epoch.train_epoch(self, batches, loss_func, show_progress)
-            return super()._train_epoch(train_data, epoch_idx, self.checked(loss_func), show_progress)
+            return super()._train_epoch(train_data, self.epoch, self.checked(loss_func), show_progress)
 
     def device_batches(self, train_data: AbstractDataLoader) -> DeviceBatches | None:
         """The batches of this loader on the device, where they can be and `device_batches` is set."""
@@ -182,8 +198,11 @@ class PluginTrainer(RecBoleTrainer):
         )
 
     def _valid_epoch(self, valid_data, show_progress=False):
+        start = time.perf_counter()
         score, result = super()._valid_epoch(valid_data, show_progress)
+        self.valid_seconds[self.epoch] = time.perf_counter() - start
         self.validations[self.epoch] = result
+        self.mlflow.log("valid", result, self.epoch)
         return score, result
 
     def _generate_train_loss_output(self, epoch_idx, s_time, e_time, losses):
@@ -219,7 +238,9 @@ class PluginTrainer(RecBoleTrainer):
             if getattr(eval_data._sampler, "phase", "test") == "test":
                 asked = rankings(eval_data)
                 results = {name: self.measure(ranking, show_progress) for name, ranking in asked.items()}
-                return joined(self.model, results)
+                result = joined(self.model, results)
+                self.mlflow.log("test", result, self.epoch)
+                return result
             ranking = selecting(eval_data, self.model, self.warned_rankings)
             result = self.measure(ranking, show_progress)
             self.logger.extra["protocol"] = result.label

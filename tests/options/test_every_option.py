@@ -131,6 +131,8 @@ ELSEWHERE = {
     "graph_cache": "keeps graphs of 2,000 items or more: tests/models/test_graph_cache.py",
     "memory_check": "asks how much memory is free: tests/models/test_memory_check.py",
     "log_wandb": "sends to a service",
+    "log_mlflow": "keeps runs in a place of its own: tests/training/test_tracking.py",
+    "mlflow_experiment": "likewise",
     "wandb_project": "the name of a project of that service",
     "local_rank": "set by the launcher, and waits for other processes: tests/test_distributed.py",
     "POSITION_FIELD": "RecBole names a field that nothing reads",

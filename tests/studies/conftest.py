@@ -6,9 +6,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from recbole_micro.studies import paper_tables, pool
-from recbole_micro.studies.worker import EPOCHS, RESULT, USERS
+from recbole_micro.studies.details import EPOCHS, ITEMS, USERS
+from recbole_micro.studies.worker import CONFIG, RESULT
 from tests.support import processes
 from tests.support.tiny import QUICK
 
@@ -81,6 +83,12 @@ def reproduced(tmp_path, monkeypatch):
     monkeypatch.setattr(paper_tables.epoch_cost, "WORKER", command)
 
 
+ABOUT = {
+    "versions": {"recbole_micro": "0.1.0", "torch": "2.6.0"},
+    "device": "CPU (x86_64)",
+    "threads": 1,
+    "data": {"name": "tiny", "users": 30, "items": 10, "train": 240, "test": 40, "fingerprint": "ab" * 32},
+}
 VALUES = {"BPR": 0.10, "MICRO (knn_k=5)": 0.20, "MICRO (knn_k=10)": 0.16}
 
 
@@ -95,9 +103,15 @@ def study(tmp_path):
             folder = tmp_path / "runs" / f"{len(rows)}"
             folder.mkdir(parents=True)
             users = value + easy + 0.01 * rng.random(30) + 0.01 * seed
-            columns = {"user": [f"u{u}" for u in range(30)], "recall@5": users, "ndcg@5": 1 - users}
-            pd.DataFrame(columns).to_parquet(folder / USERS)
-            (folder / RESULT).write_text(json.dumps({"valid_metric": "Recall@5"}))
+            columns = {"user": [f"u{u}" for u in range(30)], "train": [u // 2 + 1 for u in range(30)]}
+            pd.DataFrame(columns | {"recall@5": users, "ndcg@5": 1 - users}).to_parquet(folder / USERS)
+            columns = {"item": [f"i{i}" for i in range(10)], "train": range(10), "test": [4] * 10}
+            hits = {"hits@5": [round(20 * value) * (i > 7) for i in range(10)]}
+            pd.DataFrame(columns | hits).to_parquet(folder / ITEMS)
+            options = {"learning_rate": 0.001 * (2 - (label == "BPR")), "topk": [5], "seed": seed}
+            options |= {"n_ui_layers": 2, "knn_k": k} if label != "BPR" else {}
+            (folder / CONFIG).write_text(yaml.safe_dump(options))
+            (folder / RESULT).write_text(json.dumps({"valid_metric": "Recall@5", "about": ABOUT}))
             lines = [f"{e},{1 / e},{value * e / 3 if e % 2 else ''}" for e in range(1, 6)]
             (folder / EPOCHS).write_text("\n".join(["epoch,train_loss,recall@5", *lines]) + "\n")
             row = {
@@ -108,6 +122,8 @@ def study(tmp_path):
                 "status": "finished",
             }
             row |= {"folder": f"runs/{len(rows)}", "error": "", "protocol": "paper", "valid recall@5": value}
+            row |= {"trained epochs": 5, "cost epoch s": 2.5, "cost best epoch": 3, "cost to best s": 8.25}
+            row |= {"cost memory MiB": 700.0 + 100 * seed, "cost energy Wh": 0.125}
             rows.append(row | {"test recall@5": users.mean(), "test ndcg@5": (1 - users).mean()})
     failed = {"label": "VBPR", "model": "VBPR", "seed": 1, "status": "failed", "error": "no <features>"}
     return pd.DataFrame([*rows, failed | {"folder": "runs/9"}]), tmp_path

@@ -1,8 +1,10 @@
 """The command `compare`: its report, failed runs, and mistakes that are seen before anything runs."""
 
 import functools
+import json
 
 import pytest
+import yaml
 
 from recbole_micro import cli
 from recbole_micro.studies import pool
@@ -57,3 +59,61 @@ def test_mistakes_are_seen_before_anything_runs(argv, sentence, tmp_path, monkey
     monkeypatch.setattr(pool, "start_run", lambda *arguments: 1 / 0)
     assert cli.main(["compare", *argv]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def tuned_folder(folder, **best):
+    """What `tune` leaves of a search of three trials."""
+    folder.mkdir()
+    (folder / "best.yaml").write_text(yaml.safe_dump(best))
+    (folder / "study.yaml").write_text("{}")
+    (folder / "trials.jsonl").write_text('{"trial": 1}\n{"trial": 2}\n{"trial": 3}\n')
+    return folder
+
+
+def test_models_take_the_best_settings_of_their_searches(tiny_data, tmp_path, stand_in, monkeypatch):
+    command, _ = stand_in
+    monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
+    best = {"dataset": "tiny", "seed": 7, "learning_rate": 0.0123, "epochs": 50}
+    folder = tuned_folder(tmp_path / "tune", model="MICRO", knn_k=3, **best)
+    out = tmp_path / "out"
+    argv = ["compare", "--models=BPR,MICRO", "--dataset=tiny", f"--data_path={tiny_data}", f"--out={out}"]
+    assert cli.main([*argv, f"--tuned={folder}", "--epochs=1"]) == 0
+    read = [
+        yaml.safe_load((out / f"runs/{model}-seed2020/options.yaml").read_text())
+        for model in ("MICRO", "BPR")
+    ]
+    options, others = read
+    assert (options["learning_rate"], options["knn_k"], int(options["epochs"])) == (0.0123, 3, 1)
+    assert options["seed"] == 2020 and "learning_rate" not in others
+    assert json.loads((out / "tuned.json").read_text()) == {"MICRO": {"trials": 3, "study": str(folder)}}
+
+
+@pytest.mark.parametrize(
+    ("best", "sentence"),
+    [
+        ({"model": "MICRO", "dataset": "baby"}, "was tuned on baby, not on tiny"),
+        ({"model": "VBPR", "dataset": "tiny"}, "has tuned VBPR, which is not compared"),
+        (None, "has no best.yaml: name folders in which recbole-micro tune has finished"),
+    ],
+)
+def test_a_search_that_does_not_fit_is_refused(best, sentence, tiny_data, tmp_path, capsys):
+    folder = tuned_folder(tmp_path / "tune", **best) if best else tmp_path
+    argv = ["compare", "--models=MICRO", "--dataset=tiny", f"--data_path={tiny_data}", f"--tuned={folder}"]
+    assert cli.main(argv) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_beyond_adds_what_is_listed_of_the_catalogue(tiny_data, tmp_path, stand_in, monkeypatch):
+    command, _ = stand_in
+    monkeypatch.setattr(pool, "run_all", functools.partial(pool.run_all, command=command))
+    argv = [
+        "compare",
+        "--models=BPR",
+        "--dataset=tiny",
+        f"--data_path={tiny_data}",
+        f"--out={tmp_path / 'out'}",
+    ]
+    assert cli.main([*argv, "--metrics=[Recall]", "--beyond"]) == 0
+    options = yaml.safe_load((tmp_path / "out/runs/BPR-seed2020/options.yaml").read_text())
+    beyond = ["ItemCoverage", "GiniIndex", "AveragePopularity", "TailPercentage"]
+    assert options["metrics"] == ["Recall", *beyond]

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import io
 import json
 import re
 import shutil
@@ -13,8 +14,11 @@ import pytest
 from matplotlib.image import imread
 
 from recbole_micro.studies import report
+from recbole_micro.studies.details import EPOCHS, ITEMS, USERS
+from recbole_micro.studies.report import figures, groups
+from recbole_micro.studies.report import page as pages
 from recbole_micro.studies.results import named_rankings
-from recbole_micro.studies.worker import EPOCHS, USERS
+from recbole_micro.studies.worker import CONFIG, RESULT
 from tests.support.processes import run_python
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,13 +54,70 @@ def test_the_page_is_whole_and_self_contained(study):
     page = Page(path.read_text())
     assert page.open == [] and page.outside == []
     files = sorted(file.name for file in (out / "figures").iterdir())
-    assert files == ["bars-ndcg5.png", "bars-recall5.png", "learning.png", "sensitivity-knn_k.png"]
+    bars = ["bars-ndcg5.png", "bars-recall5.png"]
+    assert files == [*bars, "items.png", "learning.png", "sensitivity-knn_k.png", "users.png"]
     inlined = [base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) for image in page.images]
     assert sorted(inlined) == sorted((out / "figures" / name).read_bytes() for name in files)
     assert all(image["alt"] for image in page.images)
     text = path.read_text()
     assert "7 runs: 6 finished, 1 failed." in text and "no &lt;features&gt;" in text
     assert "width=device-width" in text
+
+
+def table_of(text: str, heading: str, number: int = 0) -> pd.DataFrame:
+    """A table below a heading of the page, its first column as the index."""
+    part = text.partition(f"<h2>{heading}</h2>")[2].split("<table>")[number + 1].partition("</table>")[0]
+    head, *rows = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr.*?</tr>", part)]
+    table = pd.read_csv(io.StringIO(pd.DataFrame(rows, columns=head).to_csv(index=False)))
+    return table.set_index(head[0])
+
+
+def test_what_is_known_of_users_items_costs_and_settings(study):
+    results, out = study
+    (out / "tuned.json").write_text(json.dumps({"MICRO": {"trials": 20, "study": "studies/<tune>"}}))
+    text = report.write(results, out, "tiny").read_text()
+    users = table_of(text, "By activity of users")
+    assert list(users) == ["1–3 (6)", "4–6 (6)", "7–9 (6)", "10–12 (6)", "13–15 (6)"]
+    known = [pd.read_parquet(out / folder / USERS) for folder in ("runs/0", "runs/1")]
+    mean = pd.concat(known).query("4 <= train <= 6")["recall@5"].mean()
+    assert users.loc["BPR", "4–6 (6)"] == pytest.approx(mean, abs=1e-4)
+    items = table_of(text, "By popularity of items")
+    assert list(items) == ["0–1 (8)", "2–3 (8)", "4–5 (8)", "6–7 (8)", "8–9 (8)"]
+    assert items.loc["MICRO (knn_k=5)"].tolist() == [0, 0, 0, 0, 1] and items.loc["BPR", "8–9 (8)"] == 0.5
+    cost = table_of(text, "Cost").loc["BPR"]
+    names = ["s / epoch", "s to best epoch", "peak memory, MiB", "energy, Wh"]
+    assert cost[names].tolist() == [2.5, 8.25, 850, 0.125] and "of the GPU" not in text
+    settings = table_of(text, "Settings")
+    assert list(settings.index) == ["learning_rate"]
+    assert settings.loc["learning_rate"].tolist() == [0.001, 0.002, 0.002]
+    own = table_of(text, "Settings", 1)["its own options"]
+    assert own["MICRO (knn_k=10)"] == "knn_k=10, n_ui_layers=2" and "BPR" not in own
+    for part in ("30 users, 10 items, 240 training", "abababab", "torch 2.6.0", "1 thread(s) a run"):
+        assert part in text
+    assert "MICRO: 20 trials (studies/&lt;tune&gt;); BPR: as given" in text
+    tests = table_of(text, "Significance")
+    assert "MICRO (knn_k=5) against BPR" in tests.index
+    runs = table_of(text, "Runs")
+    assert runs.loc["BPR, seed 2", "Recall@5"] == pytest.approx(results["test recall@5"][1], abs=1e-4)
+
+
+def test_a_study_of_an_earlier_version_has_a_page(study):
+    results, out = study
+    results = results[[name for name in results if not name.startswith("cost ")]]
+    for folder in results["folder"][:-1]:
+        (out / folder / ITEMS).unlink()
+        (out / folder / CONFIG).unlink()
+        (out / folder / RESULT).write_text(json.dumps({"valid_metric": "Recall@5"}))
+        pd.read_parquet(out / folder / USERS).drop(columns="train").to_parquet(out / folder / USERS)
+    text = report.write(results, out, "tiny").read_text()
+    assert re.findall("<h2>(.*?)</h2>", text) == ["Results", "Plots", "Significance", "Runs"]
+
+
+def test_groups_are_of_equal_size_but_for_equal_numbers():
+    counts = pd.Series([5] * 60 + list(range(6, 46)))
+    named = groups.quantiles(counts)
+    assert named.value_counts(sort=False).to_dict() == {"5": 60, "6–25": 20, "26–45": 20}
+    assert set(groups.quantiles(pd.Series([3, 3, 3]))) == {"3"}
 
 
 def test_plots_have_ink_and_the_width_of_a_column(study):
@@ -117,9 +178,9 @@ def test_labels_of_plots_name_only_what_differs(study):
     results, _ = study
     results = long_labels(results)
     done = results[results["status"] == "finished"]
-    varied = report.varied_options(done)
+    varied = figures.varied_options(done)
     assert varied == ["knn_k", "lambda_coeff", "beta"]
-    labels, note = report.short_labels(done, varied)
+    labels, note = figures.short_labels(done, varied)
     front = "MICRO (knn_k={}, lambda_coeff=0.4, beta={})"
     assert labels == {
         "BPR": "BPR",
@@ -129,16 +190,16 @@ def test_labels_of_plots_name_only_what_differs(study):
     }
     assert note == "; knn_k=5, beta=0.03 where a label of MICRO does not say otherwise"
     grid = pd.concat([done, done[done["knn_k"] == 10].assign(beta=0.1, label="fourth")])
-    labels, note = report.short_labels(grid, varied)
+    labels, note = figures.short_labels(grid, varied)
     assert labels["fourth"] == "MICRO (knn_k=10, beta=0.1)" and note == ""
     assert labels[front.format(5, 0.03)] == "MICRO (knn_k=5, beta=0.03)"
 
 
 def test_only_the_best_curves_are_drawn_where_there_are_many():
     curves = {f"m{n}": pd.DataFrame({1: [0.0, n / 100, np.nan]}) for n in range(12)}
-    assert list(report.best_curves(curves, "recall@5")) == [f"m{n}" for n in range(4, 12)]
+    assert list(figures.best_curves(curves, "recall@5")) == [f"m{n}" for n in range(4, 12)]
     peaks = {f"m{n}": pd.DataFrame({1: [n / 100, n / 100]}) for n in range(12)}
-    assert list(report.best_curves(peaks, "averagepopularity@5")) == [f"m{n}" for n in range(8)]
+    assert list(figures.best_curves(peaks, "averagepopularity@5")) == [f"m{n}" for n in range(8)]
 
 
 def test_one_look_at_the_validation_set_is_no_curve(study):
@@ -165,7 +226,7 @@ def in_browser(page: str, folder, width: int) -> dict:
     Headless windows have a least width of their own, so the page is in a frame; its policy would not let the
     measurement run.
     """
-    measured = page.replace(report.POLICY, "").replace("</body>", f"{MEASURE}</body>")
+    measured = page.replace(pages.POLICY, "").replace("</body>", f"{MEASURE}</body>")
     (folder / "inner.html").write_text(measured)
     listen = "frame.onload = () => document.title = frame.contentDocument.title"
     frame = (
@@ -194,7 +255,7 @@ def test_a_browser_shows_all_pictures_and_nothing_beyond_the_edge(width, study, 
         "inner": width,
         "scroll": width,
         "body": found["body"],
-        "images": 6,
+        "images": 8,
         "blank": 0,
         "wide": 0,
     }
@@ -238,7 +299,7 @@ def test_a_script_in_a_name_is_text(study):
     assert text.count("&lt;script&gt;document.title") > 20
     names = in_tags(text)
     assert "img" in names and "script" not in names and not [name for name in names if name.startswith("on")]
-    page = report.document(HOSTILE, report.frame(pd.DataFrame({HOSTILE: [HOSTILE]}), "{}", HOSTILE))
+    page = pages.document(HOSTILE, pages.frame(pd.DataFrame({HOSTILE: [HOSTILE]}), "{}", HOSTILE))
     assert not {"script", "onerror", "img"} & in_tags(page)
 
 
@@ -258,7 +319,7 @@ def test_no_script_runs_in_a_browser(study, tmp_path):
     assert title_in_browser(text, tmp_path / "browser") == "A report"
     broken = text.replace("<h1>", f"{SCRIPT}<h1>")  # as if a name were not escaped
     assert title_in_browser(broken, tmp_path / "browser") == "A report", "the page's policy forbids scripts"
-    assert title_in_browser(broken.replace(report.POLICY, ""), tmp_path / "browser") == "it ran"
+    assert title_in_browser(broken.replace(pages.POLICY, ""), tmp_path / "browser") == "it ran"
 
 
 def test_a_cold_start_result_of_an_earlier_version_has_todays_names():

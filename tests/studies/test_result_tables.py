@@ -23,13 +23,14 @@ def test_best_second_improvement_and_caption(study):
         "| BPR",
         "| MICRO (knn_k=5)",
         "| MICRO (knn_k=10)",
-        "| Improvement",
+        "| MICRO (knn_k=5) over MICRO (knn_k=10)",
+        "| BPR over MICRO (knn_k=10)",
     ]
     std = results.loc[results["label"] == "MICRO (knn_k=5)", "test recall@5"].std()
     assert lines[3][1] == f"**{best:.4f} ± {std:.4f}***"
     assert lines[4][1].startswith(f"<u>{second:.4f} ± ")
     assert lines[2][2].startswith("**")
-    assert lines[5][1] == f"{100 * (best - second) / second:.2f} %"
+    assert lines[5][1:] == [f"{100 * (best - second) / second:.2f} %", "– |"] and lines[6][1] == "–"
     caption = text.splitlines()[0]
     for part in ("on tiny", "of 2 seeds", "protocol paper: training items masked", "paired t-test", "0.05"):
         assert part in caption
@@ -45,7 +46,7 @@ def test_latex_has_the_shape_of_a_table(study):
     assert r"tiny\_2" in text and r"MICRO (knn\_k=5)" in text and r" $\pm$ " in text
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     rows = [line for line in body.splitlines() if line.endswith(r"\\")]
-    assert len(rows) == 5 and {row.count("&") for row in rows} == {2}
+    assert len(rows) == 6 and {row.count("&") for row in rows} == {2}
     assert r"\begin{tabular}{lrr}" in text and r"\%" in rows[-1]
     assert text.count("{") == text.count("}")
     assert not re.search(r"(?<!\\)[_%]", text)
@@ -67,7 +68,9 @@ def test_smaller_can_be_better():
     )
     summary = result_tables.Summary(mean, mean * np.nan, pd.Series([1, 1, 1], list("abc")), set(), "")
     assert summary.ranks("averagepopularity@5") == {"b": 1, "a": 2}
-    assert summary.improvement("averagepopularity@5") == pytest.approx(100 / 3)
+    gains = summary.improvements()
+    assert gains["b", "a"] == {"averagepopularity@5": pytest.approx(100 / 3)}
+    assert gains["c", "a"] == {"cold:recall@5": pytest.approx(200)}
     assert summary.ranks("cold:recall@5") == {"c": 1, "a": 2}
     text = result_tables.markdown(summary)
     assert "cold: Recall@5" in text and "| b | **2.0000** | – |" in text

@@ -1,10 +1,7 @@
 """An exported folder: vectors, ids, titles, what users had, neighbours, reasons, and a manifest."""
 
 import json
-import platform
-import sys
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ import torch
 from recbole.data.dataset import Dataset
 
 from dataset_tools.progress import progress
-from recbole_micro.checkpoint import fingerprint, load_checkpoint, plain_config
+from recbole_micro.checkpoint import fingerprint, load_checkpoint, plain_config, versions
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.files import whole_folder
@@ -29,7 +26,6 @@ from recbole_micro_server import layout
 
 NEIGHBOURS = 20
 TRAINED, COLLABORATIVE = "trained", "collaborative"  # names in `spaces`
-PACKAGES = ("recbole", "torch", "numpy")
 
 
 def export(
@@ -192,10 +188,6 @@ def describe(source: Loaded, checkpoint: str | Path, vectors: Vectors) -> dict[s
         "checkpoint": Path(checkpoint).name,
         "epoch": int(state.get("epoch", -1)) + 1,
         "metrics": {f"valid {settings.get('valid_metric')}": state.get("best_valid_score")},
-        "versions": {
-            "recbole_micro": sys.modules[__name__.partition(".")[0]].__version__,
-            **{name: version(name) for name in PACKAGES},
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "settings": settings,
     }

@@ -19,7 +19,7 @@ from dataset_tools.features.sources.vectors import (
     vectors_by_id,
 )
 from dataset_tools.formats import content
-from dataset_tools.formats.archives import (
+from dataset_tools.formats.matrices.archives import (
     DAMAGES,
     Npz,
     Safetensors,
@@ -27,7 +27,7 @@ from dataset_tools.formats.archives import (
     load_tensors,
     safetensor_vectors,
 )
-from dataset_tools.formats.arrays import NpyFile
+from dataset_tools.formats.matrices.arrays import NpyFile
 from dataset_tools.formats.text_file import BadRows, reading
 
 FORMATS = (

@@ -10,8 +10,8 @@ import numpy as np
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.sources.contract import Block
-from dataset_tools.formats.archives import Npz, Safetensors, Torch
-from dataset_tools.formats.arrays import BLOCK_BYTES, only
+from dataset_tools.formats.matrices.archives import Npz, Safetensors, Torch
+from dataset_tools.formats.matrices.arrays import BLOCK_BYTES, only
 from dataset_tools.formats.names import from_system
 from dataset_tools.formats.records import RecordFile, json_object
 from dataset_tools.formats.tables.cells import id_text

@@ -125,6 +125,7 @@ ELSEWHERE = {
     "enable_scaler": "scales losses on a GPU only; on the CPU RecBole's scaler does nothing",
     "show_progress": "bars on a terminal",
     "memory_check": "asks how much memory is free: tests/models/test_memory_check.py",
+    "download": "the data are there: tests/data/test_missing.py",
     "log_wandb": "sends to a service",
     "wandb_project": "the name of a project of that service",
     "local_rank": "set by the launcher, and waits for other processes: tests/test_distributed.py",

@@ -39,6 +39,7 @@ EXTRAS = {
         "pillow>=10",
         "safetensors>=0.4",  # feature files in that format
     ],
+    "hdf5": ["h5py>=3.8"],  # feature files in that format
     "serve": ["fastapi>=0.110", "uvicorn>=0.27"],  # the HTTP service on an exported folder
     "onnx": ["onnx>=1.15", "onnxruntime>=1.17"],  # the scorer as an ONNX graph, and its check
     "test": [  # the test suite
@@ -50,6 +51,7 @@ EXTRAS = {
         'onnxruntime>=1.17; python_version < "3.15"',  # it runs the exported scorer
         'onnx>=1.15; python_version < "3.15"',
         "safetensors>=0.4",
+        "h5py>=3.8",
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
     "dev": [  # lint, types, packages, security, the matrix of versions

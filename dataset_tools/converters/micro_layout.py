@@ -95,7 +95,7 @@ def write(
         folder.write_items(items.tokens, about, items.in_order_of)
         folder.write_users(users.tokens)
         names = [modality_of(path) for path in found.files]
-        write_all(folder, found, items.tokens, names, options.half, options.skip_bad)
+        write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions)
         sources = [*files, *(path for path in lists if path), *found.files, *(titles[:1] if titles else ())]
         for line in not_read([split, source], sources, found.remarks):
             folder.remark(line)

@@ -129,7 +129,7 @@ def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = 
         folder.write_users(users.tokens)
         names = [options.rename.get(path.stem, modality_of(path)) for path in found.files]
         absent = recipe.missing(names, len(items.tokens))
-        write_all(folder, found, items.tokens, names, options.half, options.skip_bad, absent)
+        write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions, absent)
         folder.note("broken rows left out", bad.skipped)
         folder.note(REPEATED, deduplicate(interactions)[1])
         sources = [inter, *mappings.values(), *found.files, *([about.path] if about.path else [])]

@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dataset_tools.dataset import alignment
 from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
+from dataset_tools.features.feature_file import feature_path
 from dataset_tools.formats.id_lists import original_ids
 from dataset_tools.formats.matrices.archives import Torch
 from dataset_tools.formats.matrices.arrays import NpyFile, read_header
@@ -180,11 +183,13 @@ def write_all(
     names: Sequence[str],
     half: bool,
     skip_bad: bool,
+    interactions: Interactions,
     missing: Mapping[str, Collection[int]] | None = None,
 ) -> None:
     """Every matrix as the modality of the same place in `names`, each with a row for each of the items.
 
-    `missing` tells which rows of a modality are to be left out.
+    `missing` tells which rows of a modality are to be left out.  A line warns of one whose neighbours are no
+    more co-interacted than shuffled items: then its order is another one.
     """
     for place, name in enumerate(names):
         if name in names[:place]:
@@ -198,6 +203,9 @@ def write_all(
         absent = (missing or {}).get(name, ())
         left_out = write_in_order(folder, matrix, items, name, half, skip_bad, absent)
         folder.note(f"{name} rows with NaN or infinity left out", left_out)
+        shares = alignment.misfit(feature_path(folder.path, folder.name, name), name, interactions)
+        if shares:
+            folder.remark(alignment.warning(name, shares))
     for remark in found.remarks:
         folder.remark(remark)
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from dataset_tools.converters.declaration import option
+from dataset_tools.dataset.alignment import misfit
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
-from dataset_tools.features import feature_similarity as similarity
-from dataset_tools.features.feature_file import FeatureFile
-from dataset_tools.features.join import ItemIndex, join
+from dataset_tools.features.join import ItemIndex
 from dataset_tools.features.sources.contract import Source
 from dataset_tools.formats.matrices.checks import finite_rows
 
@@ -61,12 +60,10 @@ def write(
         )
     if options.unchecked:
         return
-    joined = join(FeatureFile(writer.path, modality), index)
-    matrix = similarity.used(found.user, found.item, len(found.users), len(found.items))
-    misfit = similarity.misfit(joined.values, joined.mask, matrix)
-    if misfit:
+    shares = misfit(writer.path, modality, found)
+    if shares:
         raise DataError(
-            f"{source.path} does not fit the pairs: {misfit[0]:.2%} of its neighbours are "
-            f"co-interacted, {misfit[1]:.2%} with shuffled items, so its rows belong to other items; "
+            f"{source.path} does not fit the pairs: {shares[0]:.2%} of its neighbours are "
+            f"co-interacted, {shares[1]:.2%} with shuffled items, so its rows belong to other items; "
             "--unchecked takes it."
         )

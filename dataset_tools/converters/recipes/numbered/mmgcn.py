@@ -70,7 +70,7 @@ def convert(folder: DatasetFolder, options: MmgcnOptions) -> None:
         folder.write_items(items.tokens, in_order_of=items.in_order_of)
         folder.write_users([str(user) for user in range(users)])
         names = [str(_modality(path)) for path in found.files]
-        write_all(folder, found, items.tokens, names, options.half, options.skip_bad)
+        write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions)
         known = COUNTS.get(source.resolve().name.lower())
         if known:
             verdict = (

@@ -39,6 +39,7 @@ EXTRAS = {
         "pillow>=10",
         "safetensors>=0.4",  # feature files in that format
     ],
+    "hdf5": ["h5py>=3.8"],  # feature files in that format
     "serve": ["fastapi>=0.110", "uvicorn>=0.27"],  # the HTTP service on an exported folder
     "mlflow": ["mlflow>=3.0"],  # trainings followed in MLflow
     "energy": ["codecarbon>=3.0"],  # the energy of each run in a report, estimated offline
@@ -58,6 +59,7 @@ EXTRAS = {
         "nbclient>=0.10",  # it runs the tutorial
         "nbconvert>=7.16",  # the tutorial as a page
         "ipykernel>=6.29",
+        "h5py>=3.8",
         'ray[tune]>=2.50; python_version < "3.15"',  # 80 MB, or no test would ever run that engine
     ],
     "dev": [  # lint, types, packages, security, the matrix of versions

@@ -33,6 +33,37 @@ def fetch(base: str, paths: Sequence[str], folder: str | Path) -> list[Path]:
     return [_fetch_one(pooch, f"{base.rstrip('/')}/{path}", folder) for path in paths]
 
 
+def remaining(base: str, paths: Sequence[str], folder: str | Path) -> tuple[int, int | None]:
+    """(files that `fetch` would ask for, their bytes that are not in `folder` yet, None where not told).
+
+    DataError where the server cannot be reached or lacks one.
+    """
+    import requests
+
+    folder, total = Path(folder), 0
+    absent = [path for path in paths if not _arrived(folder, path)]
+    known = True
+    for path in absent:
+        url = f"{base.rstrip('/')}/{path}"
+        try:
+            answer = requests.head(url, timeout=TIMEOUT, allow_redirects=True)
+        except requests.RequestException as error:
+            raise DataError(f"{url} cannot be reached: {error}.") from None
+        if answer.status_code == 404:
+            raise DataError(f"{url} could not be downloaded: the server answers 404 {answer.reason}.")
+        size = answer.headers.get("Content-Length", "") if answer.ok else ""
+        known = known and size.isdecimal()
+        part = Resuming(folder / path.rsplit("/", 1)[-1]).part
+        have = part.stat().st_size if part.exists() else 0
+        total += max(0, int(size) - have) if size.isdecimal() else 0
+    return len(absent), total if known else None
+
+
+def _arrived(folder: Path, path: str) -> bool:
+    name = path.rsplit("/", 1)[-1]
+    return (folder / name).is_file() and name in _read(folder)
+
+
 def _fetch_one(pooch: Any, url: str, folder: Path) -> Path:
     """One at a time in a folder, whose records they share; others wait, and find the file there."""
     with held(folder / f".{RECORDS}.lock", folder):

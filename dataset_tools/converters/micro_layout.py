@@ -6,8 +6,10 @@ their ids.  Feature matrices hold one row per item number.
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
@@ -30,6 +32,7 @@ from dataset_tools.operations import cold
 from dataset_tools.operations.filtering import deduplicate
 
 COLD = "0-core"
+SWAPPED = ("train", "test", "valid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,29 @@ def convert(folder: DatasetFolder, options: MicroOptions) -> None:
     `core` is the folder of the split; `0-core`, the cold-start one, shares ids and features with `5-core`,
     and `<name>.cold.json` lists the items that it withholds from training.
     """
+    write(folder, options)
+
+
+Titles = Callable[[Numbering], dict[str, list[str]]]
+
+
+def write(
+    folder: DatasetFolder,
+    options: MicroOptions,
+    command: str = "convert micro",
+    recipe: Mapping[str, Any] | None = None,
+    swapped: bool = False,
+    titles: tuple[Path, Titles] | None = None,
+    counts: Callable[[Interactions], object] = lambda found: None,
+) -> None:
+    """What `convert` does, for recipes too, whose options are `recipe`.
+
+    `swapped` takes the validation part for the test part and the other way round.  `titles` is a file and
+    what makes columns of `<name>.item` of it; `counts` compares the interactions with what is published.
+    """
     source = Path(options.source)
     split = source / options.core if (source / options.core).is_dir() else source
-    files = [_split_file(split, part) for part in PARTS]
+    files = [_split_file(split, part) for part in (SWAPPED if swapped else PARTS)]
     with folder:
         parts = [_read_json(file) for file in files]
         lists = [_id_list(kind, split, source) for kind in ("item_list.txt", "user_list.txt")]
@@ -68,14 +91,17 @@ def convert(folder: DatasetFolder, options: MicroOptions) -> None:
         folder.note(REPEATED, deduplicate(interactions)[1])
         if options.core == COLD:
             cold.write(folder.path, folder.name, cold.withheld(interactions))
-        folder.write_items(items.tokens, in_order_of=items.in_order_of)
+        about = titles[1](items) if titles else {}
+        folder.write_items(items.tokens, about, items.in_order_of)
         folder.write_users(users.tokens)
         names = [modality_of(path) for path in found.files]
-        write_all(folder, found, items.tokens, names, options.half, options.skip_bad)
-        sources = [*files, *(path for path in lists if path), *found.files]
+        write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions)
+        sources = [*files, *(path for path in lists if path), *found.files, *(titles[:1] if titles else ())]
         for line in not_read([split, source], sources, found.remarks):
             folder.remark(line)
-        folder.record("convert micro", recorded(options), sources, KNOWN.get(folder.name))
+        counts(interactions)
+        options_recorded = recorded(options) if recipe is None else recipe
+        folder.record(command, options_recorded, sources, KNOWN.get(folder.name))
 
 
 def _interactions(parts: list[dict[int, list[int]]], users: Numbering, items: Numbering) -> Interactions:

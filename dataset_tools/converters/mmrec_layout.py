@@ -5,7 +5,7 @@ Items and users are numbers there; `i_id_mapping.csv` and `u_id_mapping.csv` res
 
 import argparse
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,33 @@ def convert(folder: DatasetFolder, options: MMRecOptions) -> None:
     Where `x_label` is missing, the paper's split is made with `seed`.  `rename` maps a feature file's stem to
     the modality's name; `items` is a table with a column itemID.
     """
+    write(folder, options)
+
+
+Missing = Mapping[str, Collection[int]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a data set in this layout has besides.
+
+    `missing` tells of each of the modalities, given their names and the number of items, which rows to leave
+    out; `ids` the ids of users and items by number, given the numbers in use; `about` further columns of
+    `<name>.item`, given the ids; `more` writes further features and returns their files; `files` were read.
+    """
+
+    command: str
+    options: Mapping[str, Any]
+    files: Sequence[Path] = ()
+    missing: Callable[[Sequence[str], int], Missing] = lambda names, items: {}
+    ids: Callable[[Columns], Mapping[str, list[str]]] = lambda rows: {}
+    about: Callable[[Sequence[str]], dict[str, list[str]]] = lambda items: {}
+    more: Callable[[Interactions], Sequence[Path]] = lambda found: ()
+
+
+def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = None) -> None:
+    """What `convert` does, for recipes too."""
+    recipe = recipe or Recipe("convert mmrec", recorded(options))
     source = Path(options.source)
     about = ItemTable(options.items, options.title, options.texts, options.image)
     inter = _inter_file(source)
@@ -90,26 +117,39 @@ def convert(folder: DatasetFolder, options: MMRecOptions) -> None:
         bad = BadRows(options.skip_bad)
         found = matrices(path for path in source.iterdir() if path.suffix in (".npy", ".pt"))
         rows = _read(inter, bad, MOST if found.found or mappings else LARGEST)
-        items, users = _numberings(rows, mappings, found)
+        given = recipe.ids(rows)
+        items, users = _numberings(rows, mappings, found, given)
         interactions = _interactions(rows, users, items)
         folder.write_interactions(
             splits.per_user(interactions, options.seed) if interactions.part is None else interactions
         )
         about.read(ITEM, bad)
-        folder.write_items(items.tokens, about.columns(map(str, items.place)), items.in_order_of)
+        columns = about.columns(map(str, items.place)) | recipe.about(items.tokens)
+        folder.write_items(items.tokens, columns, items.in_order_of)
         folder.write_users(users.tokens)
         names = [options.rename.get(path.stem, modality_of(path)) for path in found.files]
-        write_all(folder, found, items.tokens, names, options.half, options.skip_bad)
+        absent = recipe.missing(names, len(items.tokens))
+        write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions, absent)
         folder.note("broken rows left out", bad.skipped)
         folder.note(REPEATED, deduplicate(interactions)[1])
         sources = [inter, *mappings.values(), *found.files, *([about.path] if about.path else [])]
+        sources += [*recipe.files, *recipe.more(interactions)]
         for line in not_read([source], sources, found.remarks):
             folder.remark(line)
-        folder.record("convert mmrec", recorded(options), sources, KNOWN.get(folder.name))
+        folder.record(recipe.command, recipe.options, sources, KNOWN.get(folder.name))
 
 
-def _numberings(rows: Columns, mappings: Mapping[str, Path], found: Matrices) -> tuple[Numbering, Numbering]:
+def _numberings(
+    rows: Columns, mappings: Mapping[str, Path], found: Matrices, given: Mapping[str, list[str]]
+) -> tuple[Numbering, Numbering]:
     """The ids of items and users; a matrix without a list of ids says how many items there are."""
+    if given:
+        check_rows(found, len(given[ITEM]), gaps=False)
+        ids, of_users = given[ITEM], given[USER]
+        return (
+            Numbering(ids, range(len(ids)), "the item numbers"),
+            Numbering(of_users, range(len(of_users)), ""),
+        )
     used, known = frozenset(rows[ITEM]), found.rows
     most = max(used, default=-1) + 1
     if known is not None and ITEM not in mappings and most > known:

@@ -1,19 +1,22 @@
 """What the layouts share in which items are numbers: ids by number, matrices with one row per number."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from dataset_tools.dataset import alignment
 from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
-from dataset_tools.formats.archives import Torch
-from dataset_tools.formats.arrays import NpyFile, read_header
+from dataset_tools.features.feature_file import feature_path
 from dataset_tools.formats.id_lists import original_ids
-from dataset_tools.formats.matrix_checks import finite_rows
+from dataset_tools.formats.matrices.archives import Torch
+from dataset_tools.formats.matrices.arrays import NpyFile, read_header
+from dataset_tools.formats.matrices.checks import finite_rows
 from dataset_tools.progress import progress
 
 REPEATED = "interactions repeat a pair of user and item, kept as in the source"
@@ -148,15 +151,24 @@ def write_in_order(
     modality: str,
     half: bool,
     skip_bad: bool = False,
+    missing: Collection[int] = (),
 ) -> int:
-    """A modality whose row i belongs to `items[i]`; the number of rows that `skip_bad` left out for NaN."""
-    start = 0
+    """A modality whose row i belongs to `items[i]`; the number of rows that `skip_bad` left out for NaN.
+
+    The rows `missing` are left out as well, and not counted.
+    """
+    start, lacking = 0, 0
+    absent = np.zeros(len(items), dtype=bool)
+    absent[list(missing)] = True
     with folder.features(modality, matrix.width, half) as writer:
         for block in progress(_blocks(matrix), modality):
-            tokens = items[start : start + len(block)]
+            tokens, here = items[start : start + len(block)], absent[start : start + len(block)]
             start += len(block)
+            if here.any():
+                lacking += int(here.sum())
+                tokens, block = [tokens[row] for row in np.flatnonzero(~here)], block[~here]
             writer.write(*(finite_rows(tokens, block) if skip_bad else (tokens, block)))
-        return start - writer.rows
+        return start - lacking - writer.rows
 
 
 def _blocks(matrix: NpyFile | Torch) -> Iterator[np.ndarray]:
@@ -171,8 +183,14 @@ def write_all(
     names: Sequence[str],
     half: bool,
     skip_bad: bool,
+    interactions: Interactions,
+    missing: Mapping[str, Collection[int]] | None = None,
 ) -> None:
-    """Every matrix as the modality of the same place in `names`, each with a row for each of the items."""
+    """Every matrix as the modality of the same place in `names`, each with a row for each of the items.
+
+    `missing` tells which rows of a modality are to be left out.  A line warns of one whose neighbours are no
+    more co-interacted than shuffled items: then its order is another one.
+    """
     for place, name in enumerate(names):
         if name in names[:place]:
             both = ", ".join(
@@ -182,8 +200,12 @@ def write_all(
                 f"{found.files[place].parent} has two files of the modality {name}, {both}; move one away."
             )
     for matrix, name in zip(found.found, names, strict=True):
-        left_out = write_in_order(folder, matrix, items, name, half, skip_bad)
+        absent = (missing or {}).get(name, ())
+        left_out = write_in_order(folder, matrix, items, name, half, skip_bad, absent)
         folder.note(f"{name} rows with NaN or infinity left out", left_out)
+        shares = alignment.misfit(feature_path(folder.path, folder.name, name), name, interactions)
+        if shares:
+            folder.remark(alignment.warning(name, shares))
     for remark in found.remarks:
         folder.remark(remark)
 

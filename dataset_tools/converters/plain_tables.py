@@ -104,6 +104,8 @@ def convert(folder: DatasetFolder, options: TableOptions) -> None:
 
 
 More = Callable[[Interactions], Iterable[Path | dict[str, Any]]]  # returns further sources
+Choose = Callable[[Interactions], Interactions]
+About = Callable[[Sequence[str]], dict[str, list[str]]]
 
 
 def write(
@@ -113,11 +115,15 @@ def write(
     recipe: Mapping[str, Any] | None = None,
     only_used: bool = False,
     more: More = lambda found: (),
+    choose: Choose = lambda found: found,
+    where: Condition | None = None,
+    about_items: About = lambda items: {},
 ) -> None:
     """What `convert` does, for recipes too, whose options are `recipe`.
 
     With `only_used`, items of the table `items` without interactions are left out.  `more` writes what else
-    the recipe has, once interactions and items are there.
+    the recipe has, once interactions and items are there.  `choose` leaves rows out before repeated ones are
+    dropped; `where` stands in the place of the option.  `about_items` tells further columns of `<name>.item`.
     """
     files = _files(options)
     roles = table_rows.roles(
@@ -125,7 +131,7 @@ def write(
     )
     if options.min_rating is not None and not roles.rating and options.events not in ("sum", "count"):
         raise DataError("--min-rating needs --rating, the column that holds the ratings.")
-    condition = Condition(options.where) if options.where is not None else None
+    condition = Condition(options.where) if options.where is not None else where
     key = _item_key(options, roles)
     table = ItemTable(options.items, options.title, options.texts, options.image)
     reader = table_rows.Reader(
@@ -137,17 +143,17 @@ def write(
         about: dict[str, Any] = {"header": options.item_columns, "separator": options.separator}
         known = [] if used_only else table.read(key, bad, **about)
         found = reader.read(files, known, bad)
-        found, repeated = _chosen(found, options, files[0])
+        found, repeated = _chosen(choose(found), options, files[0])
         if used_only:
             table.read(key, bad, frozenset(found.items), **about)
         table.refuse_strangers([found.items[index] for index in np.unique(found.item)], files[0])
         folder.write_interactions(
             found if found.part is not None else splits.apply(found, options.split, options.seed)
         )
-        columns = table.columns(found.items)
+        columns = table.columns(found.items) | about_items(found.items)
         in_order_of = Path(str(options.items)).name if known == found.items else ""
         folder.write_items(found.items, columns, in_order_of)
-        if options.texts:
+        if "text:token_seq" in columns:
             texts = columns["text:token_seq"]
             folder.write_texts("textual", found.items, texts, options.text_encoder, options.half)
         folder.note("broken rows left out", bad.skipped)

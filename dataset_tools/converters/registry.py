@@ -21,6 +21,15 @@ LAYOUTS: dict[str, str | Converter[Any]] = {  # the converter, or the module tha
     "microlens": f"{HERE}.recipes.microlens",
     "pixelrec": f"{HERE}.recipes.pixelrec",
     "ninerec": f"{HERE}.recipes.ninerec",
+    "yambda": f"{HERE}.recipes.yambda",
+    "vk-lsvd": f"{HERE}.recipes.vk_lsvd",
+    "hm": f"{HERE}.recipes.hm",
+    "movielens": f"{HERE}.recipes.grouplens",
+    "mmssl": f"{HERE}.recipes.numbered.mmssl",
+    "llmrec": f"{HERE}.recipes.numbered.llmrec",
+    "recsys25": f"{HERE}.recipes.numbered.recsys25",
+    "mmgcn": f"{HERE}.recipes.numbered.mmgcn",
+    "dgmrec": f"{HERE}.recipes.numbered.dgmrec",
     "table": f"{HERE}.plain_tables",
 }
 

@@ -84,6 +84,24 @@ def is_known(name: str) -> bool:
     return name in KNOWN
 
 
+def to_download(name: str, data_path: str | Path = "dataset") -> str:
+    """What `prepare(name)` would fetch, for people: `3 files, 1.2 GB, from ...`; asks the server."""
+    known = KNOWN[name]
+    files, size, base = import_module(known.module).to_download(known, data_path)
+    if not files:
+        return "everything is downloaded already"
+    much = "of unknown size" if size is None else _readable(size)
+    return f"{files} {'file' if files == 1 else 'files'}, {much}, from {base}"
+
+
+def _readable(size: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
 def prepare(name: str, data_path: str | Path = "dataset", **options: Any) -> Path:
     """Make the known data set `name` in `data_path`; its folder.
 

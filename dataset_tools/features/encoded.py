@@ -7,7 +7,7 @@ import numpy as np
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders.contract import Encoder
 from dataset_tools.features.feature_file import FeatureWriter
-from dataset_tools.formats.matrix_checks import check_finite
+from dataset_tools.formats.matrices.checks import check_finite
 from dataset_tools.progress import progress
 
 ENCODE = "repair what these items have, or choose another encoder"

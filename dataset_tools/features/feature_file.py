@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
 from dataset_tools.files import replacing
-from dataset_tools.formats.matrix_checks import check_finite
+from dataset_tools.formats.matrices.checks import check_finite
 from dataset_tools.formats.tables.parquet import whole
 
 ID_COLUMN = "item_id:token"

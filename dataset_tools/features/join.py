@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureFile, feature_column
 from dataset_tools.features.feature_text import TextFeatureFile
-from dataset_tools.formats.matrix_checks import check_finite
+from dataset_tools.formats.matrices.checks import check_finite
 
 REMAKE = "repair these rows or leave them out (python -m dataset_tools features --skip-bad)"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 
-from dataset_tools.dataset import summary
+from dataset_tools.dataset import alignment, summary
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.interactions import PARTS, Interactions
 from dataset_tools.dataset.reading import Dataset
@@ -65,7 +65,7 @@ def _modality(dataset: Dataset, modality: str, matrix: sp.csr_array, sample: int
     real, shuffled, suspicious = similarity.alignment(index, matrix)
     yield f"  neighbours co-interacted: {real:.2%}, with shuffled items {shuffled:.2%}"
     if suspicious:
-        yield f"  {_misaligned(modality)}"
+        yield f"  {alignment.warning(modality)}"
     yield from _nearest(dataset, there, matrix, index, cosine, sample)
 
 
@@ -74,23 +74,8 @@ def alignment_warning(dataset: Dataset, modality: str) -> str:
 
     See `misfit` for which items are compared.
     """
-    values, mask = dataset.matrix(modality)
-    found = dataset.interactions
-    place = {item: number for number, item in enumerate(dataset.items)}
-    item = np.array([place[token] for token in found.items], dtype=np.int64)[found.item]
-    matrix = similarity.used(found.user, item, len(found.users), len(dataset.items))
-    misfit = similarity.misfit(values, mask, matrix)
-    if misfit is None:
-        return ""
-    real, shuffled = misfit
-    return f"{_misaligned(modality)} ({real:.2%} of pairs, {shuffled:.2%} with shuffled items)"
-
-
-def _misaligned(modality: str) -> str:
-    return (
-        f"WARNING: the nearest neighbours in {modality} are no more co-interacted than random pairs; "
-        "the features may belong to other items (check the ids or the row order)"
-    )
+    shares = alignment.misfit(dataset.features(modality).path, modality, dataset.interactions)
+    return alignment.warning(modality, shares) if shares else ""
 
 
 def _nearest(

@@ -16,7 +16,7 @@ from dataset_tools.features.join import ItemIndex
 from dataset_tools.features.sources.contract import Source
 from dataset_tools.features.sources.opening import open_source
 from dataset_tools.formats.hashing import hash_files
-from dataset_tools.formats.matrix_checks import finite_rows
+from dataset_tools.formats.matrices.checks import finite_rows
 from dataset_tools.formats.text_file import BadRows
 from dataset_tools.operations.row_ids import Rows, row_ids
 from dataset_tools.progress import progress

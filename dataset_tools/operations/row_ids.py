@@ -10,8 +10,8 @@ from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.sources.contract import Source
 from dataset_tools.formats import content
-from dataset_tools.formats.archives import Npz, id_array
 from dataset_tools.formats.id_lists import original_ids, read_list
+from dataset_tools.formats.matrices.archives import Npz, id_array
 from dataset_tools.formats.tables.table_file import TableForm, read_rows
 from dataset_tools.formats.text_file import BadRows
 

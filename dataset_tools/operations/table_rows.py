@@ -13,7 +13,7 @@ from dataset_tools.formats.tables.table_file import TableForm, read_cells
 from dataset_tools.formats.text_file import BadRows, RowError, no_rows
 from dataset_tools.operations.conditions import Condition
 
-PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "5s": 0.2}  # Yambda counts in steps of 5 s
 
 
 @dataclass(frozen=True)

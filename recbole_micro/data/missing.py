@@ -1,6 +1,7 @@
 """Missing data sets: made where that needs no download, else refused with the command to get them."""
 
 import os
+import sys
 from logging import getLogger
 from pathlib import Path
 
@@ -40,18 +41,73 @@ def check_available(name: str, folder: Path) -> None:
             f"dataset_tools convert, or pass --data_path=FOLDER where FOLDER/{name} holds it{near}"
         )
     if catalog.KNOWN[name].needs_download:
-        raise UserError(f"The data set {name} is not in {folder}: get it with {command(name, folder)}.")
+        raise UserError(
+            f"The data set {name} is not in {folder}: add --download, which fetches and prepares it first, "
+            f"or get it with {command(name, folder)}."
+        )
 
 
-def provide(name: str, folder: Path) -> None:
-    """Make a data set that is not in `folder`; UserError where that is not possible without a download."""
-    check_available(name, folder)
+def downloaded(config: RecBoleConfig, ask: bool) -> bool:
+    """Fetch and prepare a known data set that is not there, with the option `download` or after a yes.
+
+    True where that was done: then what the configuration has read of the folder is out of date.  `ask`:
+    whether a question on the terminal is in place.  UserError where the download fails; the next one goes on
+    where it stopped.
+    """
+    name, folder = config["dataset"], Path(config["data_path"])
+    if (
+        not missing_files(config)
+        or not catalog.is_known(name)
+        or not catalog.KNOWN[name].needs_download
+        or (folder / f"{name}.inter").is_file()
+    ):
+        return False
+    if not config["single_spec"]:
+        if config["download"]:
+            raise UserError(
+                f"The data set {name} is not in {folder}, and several processes fetch nothing: "
+                f"get it first with {command(name, folder)}."
+            )
+        return False
+    terminal = ask and sys.stdin.isatty() and sys.stderr.isatty()
+    if not config["download"] and not terminal:
+        return False
+    try:
+        size = catalog.to_download(name, folder.parent)
+        print(
+            f"The data set {name} ({catalog.KNOWN[name].title}) is not in {folder}: {size}.", file=sys.stderr
+        )
+        if not config["download"] and not _yes("Download and prepare it? [y/N] "):
+            return False
+        _prepare(name, folder)
+    except DataError as error:
+        raise UserError(str(error)) from error
+    return True
+
+
+def _yes(question: str) -> bool:
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def provide(name: str, folder: Path, download: bool = False) -> None:
+    """Make a data set that is not in `folder`; UserError where that takes a download without `download`."""
+    if not (download and catalog.is_known(name)):
+        check_available(name, folder)
     getLogger().info(f"The data set {name} is not in {folder}: {command(name, folder)}")
     try:
-        catalog.prepare(name, folder.parent)
+        _prepare(name, folder)
     except DataError as error:
-        if not (folder / f"{name}.inter").is_file():  # another process may have made it meanwhile
-            raise UserError(str(error)) from error
+        raise UserError(str(error)) from error
+
+
+def _prepare(name: str, folder: Path) -> None:
+    try:
+        catalog.prepare(name, folder.parent)
+    except DataError:
+        made = (folder / f"{name}{part}.inter" for part in ("", ".train"))
+        if not any(path.is_file() for path in made):  # another process may have made it meanwhile
+            raise
 
 
 def command(name: str, folder: Path) -> str:

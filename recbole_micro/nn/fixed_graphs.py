@@ -120,8 +120,8 @@ def consistent_knn(
             best = best_per_row(row, torch.where(row == col, torch.inf, cosine), k)
             edges[name].append((row[best], col[best], cosine[best].clamp(min=0).float()))
     graphs = {}
-    for name, parts in edges.items():
-        row, col, val = (torch.cat(column) for column in zip(*parts, strict=True))
+    for name, portions in edges.items():
+        row, col, val = (torch.cat(column) for column in zip(*portions, strict=True))
         graphs[name] = Graph.from_sorted(row, col, val, (n, n))
     return graphs
 

@@ -28,6 +28,7 @@ OWN_NAMES = (
     "preset",
     "resume",
     "init_from",
+    "download",
 )  # RecBole lacks them, so another program may mean something else
 SPLIT_PARTS = ["train", "valid", "test"]
 PACKAGES = ("recbole", "recbole_micro")  # whose models have no options that their YAML files do not name
@@ -44,6 +45,11 @@ def own_command_line(values: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         _own_command_line = before
+
+
+def by_own_command() -> bool:
+    """Whether a command of ours has started what runs, so that it may ask on the terminal."""
+    return _own_command_line is not None
 
 
 def command_line() -> dict[str, str]:

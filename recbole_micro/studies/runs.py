@@ -136,4 +136,4 @@ def check_runs(runs: Iterable[Run]) -> None:
         for run in checked.values():
             config = Config(config_dict=load_yaml(run.text))
             if missing.missing_files(config):
-                missing.provide(config["dataset"], Path(config["data_path"]))
+                missing.provide(config["dataset"], Path(config["data_path"]), bool(config["download"]))

@@ -13,10 +13,10 @@ from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro import distributed, options
 from recbole_micro.data import features
-from recbole_micro.data.missing import check_available, missing_files, provide
+from recbole_micro.data.missing import check_available, downloaded, missing_files, provide
 from recbole_micro.errors import UserError, tool
 from recbole_micro.models.base import MultimodalRecommender
-from recbole_micro.options.config import Config
+from recbole_micro.options.config import Config, by_own_command
 from recbole_micro.training.experiment import build
 from recbole_micro.training.launch import TrainingArguments, spawn
 from recbole_micro.training.loading import how_to_recommend, how_to_resume, resume
@@ -84,7 +84,10 @@ def train(
 ) -> dict[str, Any]:
     """`run` in this process, which may be one of several: then `config_dict` has the launch options."""
     with distributed.together():
-        return train_one(Config(model, dataset, config_file_list, config_dict), saved)
+        config = Config(model, dataset, config_file_list, config_dict)
+        if downloaded(config, ask=by_own_command()):
+            config = Config(model, dataset, config_file_list, config_dict)
+        return train_one(config, saved)
 
 
 def train_one(config: Config, saved: bool) -> dict[str, Any]:

@@ -130,6 +130,7 @@ ELSEWHERE = {
     "show_progress": "bars on a terminal",
     "graph_cache": "keeps graphs of 2,000 items or more: tests/models/test_graph_cache.py",
     "memory_check": "asks how much memory is free: tests/models/test_memory_check.py",
+    "download": "the data are there: tests/data/test_missing.py",
     "log_wandb": "sends to a service",
     "log_mlflow": "keeps runs in a place of its own: tests/training/test_tracking.py",
     "mlflow_experiment": "likewise",

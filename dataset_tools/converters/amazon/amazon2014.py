@@ -52,6 +52,12 @@ def prepare(
     return convert(raw, known.source, known.name, data_path, **options)
 
 
+def to_download(known: KnownDataset, data_path: str | Path = "dataset") -> tuple[int, int | None, str]:
+    """(files that `prepare` would fetch, their bytes or None where the server does not tell, the server)."""
+    paths = file_names(known.source).values()
+    return *download.remaining(AMAZON_2014, [*paths], Path(data_path) / "raw"), AMAZON_2014
+
+
 @dataclass(frozen=True, kw_only=True)
 class Amazon2014Options:
     """Options of `convert amazon2014`."""

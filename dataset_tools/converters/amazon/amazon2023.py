@@ -1,4 +1,9 @@
-"""Amazon Reviews 2023: reviews and metadata of a category as `.jsonl.gz`, items being `parent_asin`."""
+"""Amazon Reviews 2023: reviews and metadata of a category as `.jsonl.gz`, items being `parent_asin`.
+
+https://amazon-reviews-2023.github.io; the site's terms; 33 categories.  `review_categories/X.jsonl.gz` and
+`meta_categories/meta_X.jsonl.gz`; times are milliseconds, of several reviews of an item the earliest counts,
+as in the published benchmark.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +18,10 @@ from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.records import RecordFile, json_object
 from dataset_tools.operations import splits
-from dataset_tools.operations.filtering import at_least, deduplicate, k_core
+from dataset_tools.operations.filtering import at_least, k_core, merge
 
 REVIEW_FIELDS = ("user_id", "parent_asin", "rating", "timestamp")
+PER_SECOND = 1000
 TEXT_FIELDS = ("title", "store", "categories", "features", "description")
 
 
@@ -23,8 +29,16 @@ TEXT_FIELDS = ("title", "store", "categories", "features", "description")
 class Amazon2023Options:
     """Options of `convert amazon2023`."""
 
-    reviews: str | Path = option(help="X.jsonl.gz", source=True, metavar="F")
-    meta: str | Path = option(help="meta_X.jsonl.gz", source=True, metavar="F")
+    reviews: str | Path | None = option(None, "X.jsonl.gz", source=True, metavar="F")
+    meta: str | Path | None = option(None, "meta_X.jsonl.gz", source=True, metavar="F")
+    source: str | Path | None = option(
+        None,
+        "folder of the files, in place of --reviews and --meta",
+        recorded=False,
+        flag="--from",
+        metavar="DIR",
+    )
+    category: str | None = option(None, "with --from: X in the files' names")
     core: int = shared.k_core(5)
     min_rating: float | None = shared.min_rating()
     text: str = shared.encoder()
@@ -37,16 +51,17 @@ class Amazon2023Options:
 @converter("Amazon Reviews 2023: reviews and metadata as .jsonl.gz", Amazon2023Options)
 def convert(folder: DatasetFolder, options: Amazon2023Options) -> None:
     """Write the `core`-core of the reviews, titles, texts and the address of each item's first image."""
+    reviews, meta = _files(options)
     with folder:
-        review_file = RecordFile(options.reviews, json_object, options.skip_bad, fields=REVIEW_FIELDS)
-        interactions, repeated = deduplicate(read_reviews(review_file, *REVIEW_FIELDS))
+        review_file = RecordFile(reviews, json_object, options.skip_bad, fields=REVIEW_FIELDS)
+        interactions, repeated = merge(read_reviews(review_file, *REVIEW_FIELDS, PER_SECOND))
         if options.min_rating is not None:
             interactions = at_least(interactions, options.min_rating)
         interactions = k_core(interactions, options.core)
         if not len(interactions):
-            raise DataError(f"{options.reviews} has no {options.core}-core; choose a smaller --k-core.")
+            raise DataError(f"{reviews} has no {options.core}-core; choose a smaller --k-core.")
         folder.write_interactions(splits.apply(interactions, options.split, options.seed))
-        meta_file = RecordFile(options.meta, json_object, options.skip_bad, fields=["parent_asin"])
+        meta_file = RecordFile(meta, json_object, options.skip_bad, fields=["parent_asin"])
         columns = item_columns(meta_file, "parent_asin", interactions.items, COLUMNS)
         folder.write_items(interactions.items, columns)
         texts = columns["text:token_seq"]
@@ -55,6 +70,28 @@ def convert(folder: DatasetFolder, options: Amazon2023Options) -> None:
         sources = [review_file.record, meta_file.record]
         folder.note("broken records left out", review_file.skipped + meta_file.skipped)
         folder.record("convert amazon2023", recorded(options), sources)
+
+
+def _files(options: Amazon2023Options) -> tuple[Path, Path]:
+    """The reviews and the metadata, named or found below a folder."""
+    if options.source is None:
+        if options.reviews is None or options.meta is None:
+            absent = "--reviews" if options.reviews is None else "--meta"
+            raise DataError(f"{absent} is missing; name both files, or a folder with --from and --category.")
+        return Path(options.reviews), Path(options.meta)
+    if options.category is None or options.reviews or options.meta:
+        raise DataError("--from needs --category, and neither --reviews nor --meta.")
+    names = f"{options.category}.jsonl", f"meta_{options.category}.jsonl"
+    found = []
+    for name in names:
+        paths = sorted(path for end in ("", ".gz") for path in Path(options.source).rglob(name + end))
+        if len(paths) != 1:
+            raise DataError(
+                f"{options.source} has {len(paths)} files {name}.gz; --from names the folder of "
+                "review_categories/ and meta_categories/, --category what stands for X."
+            )
+        found.append(paths[0])
+    return found[0], found[1]
 
 
 def _first_image(product: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.hashing import source_record
-from dataset_tools.formats.matrix_checks import finite_rows
+from dataset_tools.formats.matrices.checks import finite_rows
 from dataset_tools.progress import byte_bar
 
 WIDTH = 4096

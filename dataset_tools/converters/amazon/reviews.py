@@ -8,13 +8,15 @@ from dataset_tools.formats.atomic import clean, finite
 from dataset_tools.formats.records import RecordFile, text_of
 
 
-def read_reviews(reviews: RecordFile, user: str, item: str, rating: str, time: str) -> Interactions:
-    """Interactions from records with the named fields."""
+def read_reviews(
+    reviews: RecordFile, user: str, item: str, rating: str, time: str, per_second: int = 1
+) -> Interactions:
+    """Interactions from records with the named fields; `per_second`: the unit of their times."""
     builder = Builder(rating=True, timestamp=True)
     for line, review in reviews:
         try:
             ids = review[user], review[item]
-            numbers = finite(review[rating]), finite(review[time])
+            numbers = finite(review[rating]), finite(review[time]) / per_second
         except KeyError as error:
             reviews.bad(line, f"no field {error}")
         except (TypeError, ValueError) as error:

@@ -15,17 +15,13 @@ from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.converters.numbered_items import modality_of, not_read
 from dataset_tools.converters.plain_tables import TableOptions
-from dataset_tools.converters.recipes import files
+from dataset_tools.converters.recipes import files, vectors
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
-from dataset_tools.features import feature_similarity as similarity
-from dataset_tools.features.feature_file import FeatureFile
-from dataset_tools.features.join import ItemIndex, join
 from dataset_tools.features.sources.contract import Source
 from dataset_tools.features.sources.opening import open_source
 from dataset_tools.formats.id_lists import original_ids
-from dataset_tools.formats.matrix_checks import finite_rows
 from dataset_tools.formats.text_file import BadRows
 
 COUNTS = {"microlens-50k": (50_000, 19_220, 359_708)}
@@ -34,7 +30,6 @@ OFFICIAL = re.compile(
 )
 MODALITIES = {"text": "textual", "image": "visual", "audio": "acoustic"}
 MAPPING = "i_id_mapping.csv"
-LEAST_SHARED = 0.5  # of the ids that features name, the share that occurs in the interactions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +39,7 @@ class MicroLensOptions:
     text: str | None = option(None, "encode the titles with this encoder", metavar="ENCODER")
     split: str = shared.split("none")
     seed: int = shared.seed()
-    unchecked: bool = option(False, "take features whose neighbours are no more co-interacted than by chance")
+    unchecked: bool = vectors.unchecked()
     skip_bad: bool = shared.skip_bad()
     half: bool = shared.half()
 
@@ -73,9 +68,9 @@ def convert(folder: DatasetFolder, options: MicroLensOptions) -> None:
 
     def more(found: Interactions) -> list[Path]:
         for path, modality, mapping in found_features:
-            _write(
-                folder, options, found, open_source(path, modality, None, BadRows(False)), modality, mapping
-            )
+            matrix = open_source(path, modality, None, BadRows(False))
+            ids = _row_ids(matrix, mapping, found)
+            vectors.write(folder, matrix, found, modality, options, ids)
         read = [path for path, _, _ in found_features]
         read += list({mapping for _, _, mapping in found_features if mapping})
         tops = [
@@ -147,42 +142,6 @@ def _features(source: Path, tables: list[Path]) -> Iterator[tuple[Path, str, Pat
                     "or take the features of MicroLens's authors."
                 )
             yield path, modality_of(path), mapping
-
-
-def _write(
-    folder: DatasetFolder,
-    options: MicroLensOptions,
-    found: Interactions,
-    source: Source,
-    modality: str,
-    mapping: Path | None,
-) -> None:
-    """One feature file, its ids compared with the pairs' and its neighbours with what is co-interacted."""
-    ids = _row_ids(source, mapping, found)
-    start, index = 0, ItemIndex(found.items)
-    with folder.features(modality, source.width, options.half) as writer:
-        for tokens, values in source.blocks():
-            if tokens is None:
-                tokens = (ids or [])[start : start + len(values)]
-                start += len(values)
-            kept = index.match(tokens)[0].tolist()
-            tokens, values = [tokens[row] for row in kept], values[kept]
-            writer.write(*(finite_rows(tokens, values) if options.skip_bad else (tokens, values)))
-    if writer.rows < LEAST_SHARED * len(found.items):
-        raise DataError(
-            f"{source.path} has vectors of {writer.rows:,} of the {len(found.items):,} items in the pairs: "
-            "its ids are those of other files; take features and pairs of one release."
-        )
-    if not options.unchecked:
-        joined = join(FeatureFile(writer.path, modality), index)
-        matrix = similarity.used(found.user, found.item, len(found.users), len(found.items))
-        misfit = similarity.misfit(joined.values, joined.mask, matrix)
-        if misfit:
-            raise DataError(
-                f"{source.path} does not fit the pairs: {misfit[0]:.2%} of its neighbours are "
-                f"co-interacted, {misfit[1]:.2%} with shuffled items, so its rows belong to other videos; "
-                "--unchecked takes it."
-            )
 
 
 def _row_ids(source: Source, mapping: Path | None, found: Interactions) -> list[str] | None:

@@ -19,7 +19,7 @@ from dataset_tools.features.sources.vectors import (
     vectors_by_id,
 )
 from dataset_tools.formats import content
-from dataset_tools.formats.archives import (
+from dataset_tools.formats.matrices.archives import (
     DAMAGES,
     Npz,
     Safetensors,
@@ -27,14 +27,15 @@ from dataset_tools.formats.archives import (
     load_tensors,
     safetensor_vectors,
 )
-from dataset_tools.formats.arrays import NpyFile
+from dataset_tools.formats.matrices.arrays import NpyFile
+from dataset_tools.formats.matrices.hdf5 import Hdf5, hdf5_vectors
 from dataset_tools.formats.text_file import BadRows, reading
 
 FORMATS = (
-    ".npy, .npz, .pt, .safetensors, .parquet, .csv, .tsv, .json, .jsonl, a folder of .npy files named by "
-    "item, or RecBole's text form with a column"
+    ".npy, .npz, .pt, .safetensors, .h5, .parquet, .csv, .tsv, .json, .jsonl, a folder of .npy files named "
+    "by item, or RecBole's text form with a column"
 )
-_IDS = re.compile(r"(^|_)(ids?|items?|itemids?|asins?|keys?|tokens?)$", re.IGNORECASE)
+_IDS = re.compile(r"(^|[_/])(ids?|items?|itemids?|asins?|keys?|tokens?)$", re.IGNORECASE)
 
 
 def open_source(
@@ -62,7 +63,7 @@ def open_source(
         return Rows(NpyFile(path))
     if kind == ".parquet":
         return ParquetColumns(path, key, column, bad)
-    if kind in (".npz", ".pt", ".safetensors"):
+    if kind in (".npz", ".pt", ".safetensors", ".h5"):
         return _archive(path, kind, key, ids_key)
     if suffix in (".json", ".jsonl", ".ndjson"):
         return JsonVectors(path) if _is_object(path) else JsonRows(path, key, column, bad)
@@ -95,6 +96,8 @@ def _format(path: Path) -> tuple[str, str]:
         return (_in_zip(path) or suffix), suffix
     if kind in ("npy", "parquet"):
         return f".{kind}", suffix
+    if kind == "hdf5" or suffix in (".h5", ".hdf5"):
+        return ".h5", suffix
     if suffix in (".npy", ".npz", ".parquet", ".safetensors"):
         return suffix, suffix
     return "", content.plain_suffix(path)
@@ -113,7 +116,7 @@ def _in_zip(path: Path) -> str:
 
 
 def _archive(path: Path, kind: str, key: str | None, ids_key: str | None) -> Source:
-    matrix: Npz | Torch | Safetensors
+    matrix: Npz | Torch | Safetensors | Hdf5
     if kind == ".pt":
         found = load_tensors(path)
         if key is None and vectors_by_id(found):
@@ -121,6 +124,11 @@ def _archive(path: Path, kind: str, key: str | None, ids_key: str | None) -> Sou
         matrix = Torch(path, key, found)
     elif kind == ".npz":
         matrix = Npz(path, key)
+    elif kind == ".h5":
+        by_id = hdf5_vectors(path) if key is None else {}
+        if by_id:
+            return TorchVectors(path, by_id)
+        matrix = Hdf5(path, key)
     else:
         vectors = safetensor_vectors(path) if key is None else {}
         if vectors:

@@ -9,8 +9,8 @@ import pyarrow as pa
 from dataset_tools.errors import DataError
 from dataset_tools.features.feature_text import TextFeatureFile
 from dataset_tools.features.sources.contract import Block
-from dataset_tools.formats.arrays import only
 from dataset_tools.formats.content import plain_suffix
+from dataset_tools.formats.matrices.arrays import only
 from dataset_tools.formats.tables.cells import id_text
 from dataset_tools.formats.tables.parquet import batches, is_list, is_number, is_text, is_whole, open_parquet
 from dataset_tools.formats.text_file import BadRows, csv_rows

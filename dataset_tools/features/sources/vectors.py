@@ -10,8 +10,9 @@ import numpy as np
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.sources.contract import Block
-from dataset_tools.formats.archives import Npz, Safetensors, Torch
-from dataset_tools.formats.arrays import BLOCK_BYTES, only
+from dataset_tools.formats.matrices.archives import Npz, Safetensors, Torch
+from dataset_tools.formats.matrices.arrays import BLOCK_BYTES, only
+from dataset_tools.formats.matrices.hdf5 import Hdf5
 from dataset_tools.formats.names import from_system
 from dataset_tools.formats.records import RecordFile, json_object
 from dataset_tools.formats.tables.cells import id_text
@@ -154,7 +155,7 @@ class Identified:
 
     rows = None
 
-    def __init__(self, archive: Npz | Torch | Safetensors, key: str):
+    def __init__(self, archive: Npz | Torch | Safetensors | Hdf5, key: str):
         self.path, self.width, self._archive = archive.path, archive.width, archive
         self._ids = archive.ids(key)
 

@@ -1,61 +1,14 @@
 """Downloads against a local server that breaks off and resumes."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from dataset_tools.converters import download
 from dataset_tools.errors import DataError
+from tests.support.servers import CONTENT, Server
 
 pytest.importorskip("pooch")
-
-CONTENT = bytes(range(256)) * 4096  # 1 MiB
-
-
-class Server(ThreadingHTTPServer):
-    """Serves CONTENT under every path; breaks connections off after `limit` bytes `breaks` times."""
-
-    def __init__(self, ranges=True):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.ranges, self.breaks, self.limit, self.asked, self.content = ranges, 0, 300_000, [], CONTENT
-        self.tag = '"1"'
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        server, content = self.server, self.server.content
-        asked = self.headers.get("Range", "bytes=0-")
-        server.asked.append(asked)
-        if self.path.endswith("absent"):
-            self.send_error(404)
-            return
-        same = self.headers.get("If-Range", server.tag) == server.tag
-        start = int(asked[6:-1]) if server.ranges and same else 0
-        if start >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(content)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if server.ranges and same else 200)
-        self.send_header("ETag", server.tag)
-        self.send_header("Content-Length", str(len(content) - start))
-        if server.ranges and same:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.end_headers()
-        if server.breaks:
-            server.breaks -= 1
-            self.wfile.write(content[start : start + server.limit])
-            self.close_connection = True
-        else:
-            self.wfile.write(content[start:])
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(params=[True, False], ids=["ranges", "no ranges"])
@@ -125,6 +78,16 @@ def test_size_and_checksum_are_recorded_and_verified_later(tmp_path, server):
 def test_a_part_that_is_already_whole_is_taken(tmp_path, server):
     (tmp_path / "file.gz.part").write_bytes(CONTENT)
     assert fetch(server, tmp_path).read_bytes() == CONTENT
+
+
+def test_what_is_left_to_fetch_is_told_before(tmp_path, server):
+    base, paths = server.url + "/base", ["a/file.gz", "a/other"]
+    assert download.remaining(base, paths, tmp_path) == (2, 2 * len(CONTENT))
+    fetch(server, tmp_path)
+    (tmp_path / "other.part").write_bytes(CONTENT[:1000])
+    assert download.remaining(base, paths, tmp_path) == (1, len(CONTENT) - 1000)
+    with pytest.raises(DataError, match="absent could not be downloaded: the server answers 404"):
+        download.remaining(base, ["absent"], tmp_path)
 
 
 def test_an_absent_file_is_one_sentence(tmp_path, server):

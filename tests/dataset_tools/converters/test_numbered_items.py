@@ -173,3 +173,27 @@ def test_two_files_of_one_modality_are_refused():
         mmrec_layout.convert(source, "toy", "d")
     mmrec_layout.convert(source, "toy", "d", rename={"image": "cover"})
     assert Dataset("toy", "d").modalities == ["cover", "visual"]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_an_order_that_does_not_fit_is_told_before_any_training(tmp_path, shuffled):
+    """Of 120 items in four groups, with vectors that say the group; users stay within one."""
+    generator = np.random.default_rng(0)
+    group = np.arange(120) % 4
+    rows = [
+        (user, item, place % 3)
+        for user in range(200)
+        for place, item in enumerate(generator.choice(np.flatnonzero(group == user % 4), 9, replace=False))
+    ]
+    source = tmp_path / "src"
+    source.mkdir()
+    text = "".join(f"{user}\t{item}\t{part}\n" for user, item, part in rows)
+    (source / "x.inter").write_text("userID\titemID\tx_label\n" + text)
+    values = np.eye(4, 6)[group] + 0.1 * generator.standard_normal((120, 6))
+    np.save(source / "image_feat.npy", generator.permutation(values) if shuffled else values)
+    mmrec_layout.convert(source, "toy", tmp_path / "data")
+    remarks = read_steps(tmp_path / "data" / "toy", "toy")[-1]["summary"]["remarks"]
+    assert (
+        any("the nearest neighbours in visual are no more co-interacted" in line for line in remarks)
+        == shuffled
+    )

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from dataset_tools.__main__ import main
+from dataset_tools.converters.amazon import amazon2023
 from dataset_tools.dataset.reading import Dataset
+from dataset_tools.errors import DataError
 
 
 def reviews():
@@ -47,7 +49,7 @@ def test_the_core_has_texts_images_ratings_and_times(files):
     dataset = Dataset("toy", "data")
     found = dataset.interactions
     assert dataset.items == sorted({r["parent_asin"] for r in reviews()} - {"B0RARE"})
-    expected = {(r["user_id"], r["parent_asin"], r["rating"], r["timestamp"]) for r in reviews()}
+    expected = {(r["user_id"], r["parent_asin"], r["rating"], r["timestamp"] / 1000) for r in reviews()}
     columns = (found.user, found.item, found.rating, found.timestamp)
     rows = {(found.users[u], found.items[i], r, t) for u, i, r, t in zip(*columns, strict=True)}
     assert rows == {row for row in expected if row[1] != "B0RARE"}
@@ -56,6 +58,25 @@ def test_the_core_has_texts_images_ratings_and_times(files):
     images = dict(zip(dataset.items, dataset.texts(["image"]), strict=True))
     assert images["B01"] == "l1.jpg" and images["B02"] == ""
     assert dataset.modalities == ["textual"]
+
+
+def test_a_folder_as_published_and_the_earliest_of_several_reviews(tmp_path):
+    rows = [{"user_id": "A", "parent_asin": "B1", "rating": 5.0, "timestamp": time} for time in (9000, 4000)]
+    for folder, name, content in (
+        ("review_categories", "X.jsonl.gz", rows),
+        ("meta_categories", "meta_X.jsonl.gz", [{"parent_asin": "B1", "title": "Soap"}]),
+    ):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        text = "".join(json.dumps(row) + "\n" for row in content)
+        (tmp_path / "in" / folder / name).write_bytes(gzip.compress(text.encode()))
+    options = {"core": 0, "split": "none"}
+    amazon2023.convert(None, None, "x", tmp_path / "d", source=tmp_path / "in", category="X", **options)
+    found = Dataset("x", tmp_path / "d").interactions
+    assert len(found) == 1 and found.timestamp.tolist() == [4.0]
+    with pytest.raises(DataError, match=r"in has 0 files Y.jsonl.gz; --from names the folder"):
+        amazon2023.convert(None, None, "y", tmp_path / "d", source=tmp_path / "in", category="Y")
+    with pytest.raises(DataError, match="--meta is missing"):
+        amazon2023.convert("X.jsonl.gz", None, "y", tmp_path / "d")
 
 
 def test_low_ratings_can_be_left_out(files):

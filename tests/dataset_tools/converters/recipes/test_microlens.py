@@ -99,6 +99,18 @@ def test_titles_with_a_header_and_texts(source):
     assert dataset.titles()["7"] == "red shoe" and dataset.modalities == ["textual", "visual"]
 
 
+def test_the_names_of_1m(source):
+    for path in [*source.glob("*_title_en.csv"), features(source)]:
+        path.unlink()
+    (source / "MicroLens-100k_pairs.csv").rename(source / "MicroLens-1M_pairs.csv")
+    (source / "MicroLens-100k_pairs.tsv").rename(source / "MicroLens-1M_pairs.tsv")
+    (source / "MicroLens-1M_title.csv").write_text("item,title\n1,One\n2,Two\n")
+    (source / "MicroLens-1M_items.tsv").write_text("1\tx\n")
+    microlens.convert(source, "ml", "d")
+    titles = Dataset("ml", "d").titles()
+    assert (titles["1"], titles["2"], titles["3"]) == ("One", "Two", "")
+
+
 def test_several_files_of_a_modality_are_told_apart_by_their_encoders(source):
     np.save(features(source, "MicroLens-100k_image_features_VIT"), np.load(features(source)) * 2)
     np.save(features(source, "MicroLens-100k_title_en_text_features_BgeM3"), np.load(features(source)) * 3)

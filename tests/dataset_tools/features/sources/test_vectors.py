@@ -60,6 +60,13 @@ def safe(**arrays):
     return "f.safetensors"
 
 
+def hdf5(**arrays):
+    with pytest.importorskip("h5py").File("f.h5", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+    return "f.h5"
+
+
 def npz(**arrays):
     np.savez("f.npz", **arrays)
     return "f.npz"
@@ -94,6 +101,13 @@ FORMS = {
     ),
     "safetensors with ids": lambda: (safe(item_id=np.array([30, 10, 20]), x=VALUES), {}),
     "safetensors of vectors": lambda: (safe(**dict(zip(ORDER, VALUES, strict=True))), {}),
+    "hdf5": lambda: (hdf5(**{"a/item_id": np.array([30, 10, 20]), "a/emb": VALUES.astype(">f8")}), {}),
+    "hdf5 of texts and float16": lambda: (hdf5(asin=ORDER, emb=VALUES.astype(np.float16)), {}),
+    "hdf5 of bytes by name": lambda: (
+        hdf5(who=np.array(ORDER, "S2"), emb=VALUES, other=VALUES * 2),
+        {"key": "emb", "ids_key": "who"},
+    ),
+    "hdf5 of vectors": lambda: (hdf5(**{f"vectors/{i}": v for i, v in by_id().items()}), {}),
     "npz": lambda: (npz(item_id=np.array([30, 10, 20]), embedding=VALUES), {}),
     "npz of texts": lambda: (npz(item_id=np.array(ORDER), embedding=VALUES), {}),
     "npz with labels too": lambda: (npz(item_id=np.array(ORDER), label=np.arange(3), embedding=VALUES), {}),
@@ -198,7 +212,7 @@ BROKEN = {
     "hdf5": (
         lambda: text("f.h5", "\x89HDF\r\n\x1a\n"),
         {},
-        "f.h5 is in no known format",
+        "f.h5 is damaged or no HDF5 file|f.h5 needs the package h5py; run pip install",
     ),
     "a zip": (lambda: text("f.zip", "PK\x03\x04"), {}, "f.zip is a zip archive, not text; unpack it"),
 }  # fmt: skip

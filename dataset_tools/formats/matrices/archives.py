@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from dataset_tools.errors import DataError
-from dataset_tools.formats.arrays import BLOCK_BYTES, only, read_header
-from dataset_tools.formats.matrix_checks import check_matrix
+from dataset_tools.formats.matrices.arrays import BLOCK_BYTES, only, read_header
+from dataset_tools.formats.matrices.checks import check_matrix
 from dataset_tools.formats.tables.cells import id_text
 
 Block = tuple[None, np.ndarray]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from dataset_tools.errors import DataError
-from dataset_tools.formats import archives
-from dataset_tools.formats.archives import Npz, Safetensors, Torch
+from dataset_tools.formats.matrices import archives
+from dataset_tools.formats.matrices.archives import Npz, Safetensors, Torch
 
 VALUES = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
 

@@ -8,7 +8,7 @@ from typing import IO
 import numpy as np
 
 from dataset_tools.errors import DataError
-from dataset_tools.formats.matrix_checks import check_matrix
+from dataset_tools.formats.matrices.checks import check_matrix
 
 BLOCK_BYTES = 8 << 20
 MOST_NAMES = 8  # in a message

@@ -1,0 +1,106 @@
+"""MovieLens as GroupLens publishes it, `ratings.csv` or `ratings.dat`, with posters in a folder beside it.
+
+https://grouplens.org/datasets/movielens; for research, no redistribution without permission.  ML-1M is
+`UserID::MovieID::Rating::Timestamp`, its titles in Latin-1; newer ones are CSV with a header.  Posters are
+called `<movie id>.jpg`: `encode --image clip/<model> --images DIR/posters`; `ml1m_full_extended_mapping.tsv`
+of RecSys '25 has their addresses (img_url), which `encode --download` fetches.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_tools.converters import plain_tables
+from dataset_tools.converters import shared_options as shared
+from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.plain_tables import TableOptions
+from dataset_tools.converters.recipes import files
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Interactions
+from dataset_tools.errors import DataError
+from dataset_tools.formats.tables.table_file import read_rows
+from dataset_tools.formats.text_file import BadRows
+
+COUNTS = {"ml-1m": (6_040, 3_706, 1_000_209)}
+DAT = ("UserID", "MovieID", "Rating", "Timestamp")
+ADDRESSES = "ml1m_full_extended_mapping"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieLensOptions:
+    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+    min_rating: float | None = shared.min_rating()
+    core: int = shared.k_core(0)
+    text: str | None = option(None, "encode title and genres with this encoder", metavar="ENCODER")
+    split: str = shared.split("none")
+    seed: int = shared.seed()
+    skip_bad: bool = shared.skip_bad()
+    half: bool = shared.half()
+
+
+@converter("MovieLens: ratings.csv and movies.csv, or ratings.dat and movies.dat", MovieLensOptions)
+def convert(folder: DatasetFolder, options: MovieLensOptions) -> None:
+    """Write the ratings, titles, and the posters' addresses where RecSys '25's table of them is there."""
+    source = files.check_folder(options.source)
+    tables = files.below(source, (".csv", ".dat", ".tsv"))
+
+    def named(stem: str, needed: bool) -> Path | None:
+        found = [path for path in tables if path.name.split(".")[0] == stem]
+        return files.the_one(found, f"{stem}.csv or {stem}.dat", source, needed)
+
+    ratings, movies, addresses = named("ratings", True), named("movies", False), named(ADDRESSES, False)
+    if ratings is None:
+        raise DataError(f"{source} has no ratings.")
+    old = ".dat" in ratings.name
+    user, item, rating, time = DAT if old else ("userId", "movieId", "rating", "timestamp")
+    table = TableOptions(
+        interactions=ratings, columns=DAT if old else (), separator="::" if old else "", user=user, item=item,
+        rating=rating, time=time, min_rating=options.min_rating, core=options.core,
+        text_encoder=options.text or "tfidf", split=options.split, seed=options.seed,
+        skip_bad=options.skip_bad, half=options.half,
+    )  # fmt: skip
+
+    def about(items: Sequence[str]) -> dict[str, list[str]]:
+        titles = {item: (title, genres) for item, title, genres in _movies(movies)} if movies else {}
+        rows = [titles.get(item, ("", "")) for item in items]
+        found = {"title:token_seq": [title for title, _ in rows]} if movies else {}
+        if movies and options.text:
+            found["text:token_seq"] = [" ".join(row).strip() for row in rows]
+        if addresses:
+            images = {
+                row[0]: row[1] for _, row in read_rows(addresses, ["movie_id", "img_url"], BadRows(True))
+            }
+            found["image:token"] = [images.get(item, "") for item in items]
+        return found
+
+    def more(found: Interactions) -> list[Path]:
+        read = [path for path in (movies, addresses) if path]
+        for line in not_read([ratings.parent], [ratings, *read]):
+            folder.remark(line)
+        files.compare(folder, found, COUNTS, source.name)
+        return read
+
+    plain_tables.write(folder, table, "convert movielens", recorded(options), more=more, about_items=about)
+
+
+def _movies(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(id, title, genres with spaces between)."""
+    if ".dat" not in path.name:
+        for _, (item, title, genres) in read_rows(path, ["movieId", "title", "genres"], BadRows(True)):
+            yield item, title, _words(genres)
+        return
+    data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    for line, row in enumerate(text.splitlines(), 1):
+        fields = row.split("::")
+        if len(fields) != 3:
+            raise DataError(f"{path}, line {line}: expected id::title::genres, got {row[:60]!r}.")
+        yield fields[0], fields[1], _words(fields[2])
+
+
+def _words(genres: str) -> str:
+    return "" if genres.startswith("(no genres") else genres.replace("|", " ")

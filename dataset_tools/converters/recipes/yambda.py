@@ -1,0 +1,106 @@
+"""Yambda, Yandex's music: `flat/50m/{likes,listens,dislikes}.parquet` and vectors of the tracks.
+
+https://huggingface.co/datasets/yandex/yambda; Apache-2.0.  1 M users, 9.39 M tracks, of which 7.72 M have
+vectors.  Columns uid, item_id, timestamp (in steps of 5 s), is_organic, of listens also played_ratio_pct,
+which may pass 100.  A like counts until an unlike that comes later; a listen counts from half of the track.
+The official split, by a moment that is one for all users, is not in the files.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dataset_tools.converters import plain_tables
+from dataset_tools.converters import shared_options as shared
+from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.plain_tables import TableOptions
+from dataset_tools.converters.recipes import files, vectors
+from dataset_tools.dataset.folder import DatasetFolder
+from dataset_tools.dataset.interactions import Interactions
+from dataset_tools.errors import DataError
+from dataset_tools.features.sources.opening import open_source
+from dataset_tools.formats.text_file import BadRows
+from dataset_tools.operations import table_rows
+
+UNIT = "5s"
+WHERE = {"likes": None, "dislikes": None, "listens": "played_ratio_pct >= 50"}
+UNDONE = {"likes": "unlikes", "dislikes": "undislikes"}
+VECTORS = ("normalized_embed", "embed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class YambdaOptions:
+    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+    kind: str = option("likes", "which events are the interactions (default: %(default)s)", choices=[*WHERE])
+    size: str | None = option(None, "which of several sizes there: 50m, 500m, 5b")
+    where: str | None = option(
+        None,
+        "which events count (default: of listens 'played_ratio_pct >= 50', else all)",
+        type=shared.column,
+    )
+    column: str = option(
+        "normalized_embed", "which column of embeddings.parquet (default: %(default)s)", choices=VECTORS
+    )
+    core: int = shared.k_core(0)
+    split: str = shared.split("none")
+    seed: int = shared.seed()
+    unchecked: bool = vectors.unchecked()
+    skip_bad: bool = shared.skip_bad()
+    half: bool = shared.half()
+
+
+@converter("Yambda: flat/SIZE/likes.parquet or listens.parquet, embeddings.parquet", YambdaOptions)
+def convert(folder: DatasetFolder, options: YambdaOptions) -> None:
+    """Write the events of one kind with times in seconds, and the tracks' vectors as the modality audio."""
+    source = files.check_folder(options.source)
+    events = files.the_one(_named(source, options.kind, options.size), f"{options.kind}.parquet", source)
+    if events is None:
+        raise DataError(f"{source} has no {options.kind}.parquet.")
+    undone = events.with_name(f"{UNDONE.get(options.kind, '')}.parquet")
+    embeddings = files.the_one(_named(source, "embeddings"), "embeddings", source, needed=False)
+    table = TableOptions(
+        interactions=events, user="uid", item="item_id", time="timestamp", time_unit=UNIT,
+        where=options.where or WHERE[options.kind], core=options.core, split=options.split, seed=options.seed,
+        skip_bad=options.skip_bad, half=options.half,
+    )  # fmt: skip
+
+    def choose(found: Interactions) -> Interactions:
+        if not undone.is_file():
+            return found
+        roles = table_rows.roles((), "uid", "item_id", None, "timestamp")
+        later = table_rows.Reader(roles, time_unit=UNIT).read([undone], [], BadRows(options.skip_bad))
+        kept = _still(found, later)
+        folder.note(f"events taken back by {undone.name}", int((~kept).sum()))
+        return found.take(kept).compact()
+
+    def more(found: Interactions) -> list[Path]:
+        read = [events, *([undone] if undone.is_file() else []), *([embeddings] if embeddings else [])]
+        if embeddings:
+            matrix = open_source(embeddings, "audio", "item_id", BadRows(False), options.column)
+            vectors.write(folder, matrix, found, "audio", options, None)
+        places = [events.parent, *([embeddings.parent] if embeddings else [])]
+        for line in not_read(places, [*read, *events.parents]):
+            folder.remark(line)
+        return read[1:]
+
+    plain_tables.write(folder, table, "convert yambda", recorded(options), more=more, choose=choose)
+
+
+def _named(source: Path, stem: str, size: str | None = None) -> list[Path]:
+    """The files of this name, one row an event, of one size."""
+    found = [path for path in source.rglob(f"{stem}.parquet") if "sequential" not in path.parts]
+    return sorted(path for path in found if size is None or size.lower() in path.parts)
+
+
+def _still(found: Interactions, undone: Interactions) -> np.ndarray:
+    """Which events were not taken back later, bool [n]."""
+    last: dict[tuple[str, str], float] = {}
+    times = (one.timestamp if one.timestamp is not None else np.zeros(len(one)) for one in (undone, found))
+    for user, item, time in zip(undone.user, undone.item, next(times), strict=True):
+        pair = undone.users[user], undone.items[item]
+        last[pair] = max(time, last.get(pair, time))
+    rows = zip(found.user, found.item, next(times), strict=True)
+    never = -np.inf
+    return np.array([time >= last.get((found.users[u], found.items[i]), never) for u, i, time in rows], bool)

@@ -1,0 +1,1 @@
+"""Matrices and other arrays in the files of NumPy, PyTorch and safetensors."""

@@ -1,0 +1,215 @@
+"""Yambda, VK-LSVD, H&M and MovieLens in the layouts of their authors."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dataset_tools.converters.recipes import grouplens, hm, vk_lsvd, yambda
+from dataset_tools.dataset.provenance import read_steps
+from dataset_tools.dataset.reading import Dataset
+from dataset_tools.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+def rows(name="x"):
+    found = Dataset(name, "d").interactions
+    columns = [column for column in (found.rating, found.timestamp, found.part) if column is not None]
+    ids = ([found.users[n] for n in found.user], [found.items[n] for n in found.item])
+    return [tuple(row) for row in zip(*ids, *(column.tolist() for column in columns), strict=True)]
+
+
+def summary(name="x"):
+    return read_steps(Dataset(name, "d").folder, name)[-1]["summary"]
+
+
+def parquet(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+def nothing(here):
+    return not (here / "d").exists() or list((here / "d").iterdir()) == []
+
+
+def write_yambda(source):
+    unsigned = pa.uint32()
+
+    def events(kind, users, items, times, **more):
+        parquet(
+            source / "flat" / "50m" / f"{kind}.parquet",
+            uid=pa.array(users, unsigned),
+            item_id=pa.array(items, unsigned),
+            timestamp=pa.array(times, unsigned),
+            is_organic=pa.array([1] * len(users), pa.uint8()),
+            **more,
+        )
+
+    events("likes", [1, 1, 2, 2], [10, 11, 10, 12], [100, 110, 90, 95])
+    events("unlikes", [1, 2], [10, 10], [105, 80])  # the second comes before the like
+    more = {"played_ratio_pct": pa.array([50, 49, 120], pa.uint16()), "track_length_seconds": [200, 200, 200]}
+    events("listens", [1, 1, 1], [10, 11, 10], [1, 2, 3], **more)
+    vectors = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]
+    parquet(
+        source / "embeddings.parquet",
+        item_id=pa.array([12, 11, 10, 99], unsigned),
+        embed=pa.array(vectors, pa.list_(pa.float64())),
+        normalized_embed=pa.array([[-x for x in row] for row in vectors], pa.list_(pa.float64())),
+    )
+    (source / "sequential" / "50m").mkdir(parents=True)
+    parquet(source / "sequential" / "50m" / "likes.parquet", uid=[1], item_ids=[[10]])
+
+
+def test_yambda_s_likes_count_until_a_later_unlike(source):
+    write_yambda(source)
+    yambda.convert(source, "x", "d")
+    assert rows() == [("1", "11", 550.0), ("2", "10", 450.0), ("2", "12", 475.0)]
+    dataset = Dataset("x", "d")
+    assert dataset.matrix("audio")[0].tolist() == [[-5, -6], [-3, -4], [-1, -2]]
+    assert summary()["notes"] == {"events taken back by unlikes.parquet": 1}
+    assert (
+        summary()["remarks"][0] == "not read, as the layout has no use for it: listens.parquet, sequential/"
+    )
+    yambda.convert(source, "y", "d", column="embed", size="50m")
+    assert Dataset("y", "d").matrix("audio")[0][0].tolist() == [5, 6]
+
+
+def test_yambda_s_listens_count_from_half_of_the_track(source):
+    write_yambda(source)
+    (source / "embeddings.parquet").unlink()
+    yambda.convert(source, "x", "d", kind="listens")
+    assert rows() == [("1", "10", 5.0)]
+    yambda.convert(source, "y", "d", kind="listens", where="played_ratio_pct > 0")
+    assert rows("y") == [("1", "10", 5.0), ("1", "11", 10.0)]
+    with pytest.raises(DataError, match="in has no dislikes.parquet"):
+        yambda.convert(source, "z", "d", kind="dislikes")
+
+
+def test_yambda_s_vectors_of_other_tracks_are_refused(source, tmp_path):
+    write_yambda(source)
+    columns = {name: [[1.0], [2.0]] for name in ("embed", "normalized_embed")}
+    parquet(source / "embeddings.parquet", item_id=pa.array([70, 71], pa.uint32()), **columns)
+    with pytest.raises(DataError, match="has vectors of 0 of the 3 items in the pairs"):
+        yambda.convert(source, "x", "d")
+    assert nothing(tmp_path)
+
+
+def write_vk(source, parts=("train", "validation")):
+    weeks = source / "subsamples" / "ur0.01"
+
+    def week(path, users, items, spent, likes):
+        parquet(path, user_id=pa.array(users, pa.uint32()), item_id=pa.array(items, pa.uint32()),
+                place=pa.array([1] * len(users), pa.uint8()), timespent=pa.array(spent, pa.uint8()),
+                like=pa.array(likes, pa.bool_()))  # fmt: skip
+
+    week(weeks / "train" / "week_02.parquet", [1, 1], [7, 8], [9, 9], [True, False])
+    week(weeks / "train" / "week_10.parquet", [2, 1], [7, 9], [3, 30], [True, True])
+    for part in parts[1:]:
+        week(weeks / part / "week_25.parquet", [2, 2], [9, 8], [10, 20], [True, False])
+    metadata = source / "metadata" / "items_metadata.parquet"
+    about = {"item_id": [7, 8, 9], "author_id": [0, 0, 0], "duration": [10, 20, 30]}
+    parquet(metadata, **{name: pa.array(values, pa.uint32()) for name, values in about.items()})
+    parquet(source / "metadata" / "users_metadata.parquet", user_id=[1], age=[20])
+    np.savez(
+        source / "metadata" / "item_embeddings.npz",
+        item_id=np.array([9, 7, 5, 8], "u4"),
+        embedding=np.arange(8, dtype="f2").reshape(4, 2),
+    )
+
+
+def test_vk_s_rows_are_in_the_order_of_time(source):
+    write_vk(source)
+    vk_lsvd.convert(source, "x", "d", where="like = 1")
+    assert rows() == [("1", "7", 0.0), ("2", "7", 1.0), ("1", "9", 2.0), ("2", "9", 3.0)]
+    dataset = Dataset("x", "d")
+    assert dataset.items == ["7", "9"] and dataset.matrix("content")[0].tolist() == [[2, 3], [0, 1]]
+    assert summary()["notes"] == {"rows left out by --where": 2}
+    assert summary()["remarks"] == [
+        "not read, as the layout has no use for it: items_metadata.parquet, users_metadata.parquet"
+    ]
+
+
+def test_vk_s_conditions_know_the_items_durations(source):
+    write_vk(source)
+    vk_lsvd.convert(source, "x", "d", where="timespent >= 0.9 * duration", subsample="ur0.01")
+    assert [row[:2] for row in rows()] == [("1", "7"), ("1", "9"), ("2", "8")]
+    with pytest.raises(DataError, match="--where asks for the column 'length', which neither the rows"):
+        vk_lsvd.convert(source, "y", "d", where="length > 3")
+    with pytest.raises(DataError, match="in has no train/ of ur1"):
+        vk_lsvd.convert(source, "y", "d", where="like = 1", subsample="ur1")
+
+
+def test_vk_s_three_parts_stay_a_split(source):
+    write_vk(source, ("train", "validation", "test"))
+    vk_lsvd.convert(source, "x", "d", where="like = 1")
+    assert rows() == [
+        ("1", "7", 0.0, 0), ("2", "7", 1.0, 0), ("1", "9", 2.0, 0), ("2", "9", 3.0, 1), ("2", "9", 4.0, 2),
+    ]  # fmt: skip
+
+
+def write_hm(source, article="0108775015"):
+    (source / "transactions_train.csv").write_text(
+        "t_dat,customer_id,article_id,price,sales_channel_id\n"
+        f"2018-09-20,000058a1,{article},0.0508,2\n2018-09-21,000058a1,{article},0.0508,2\n"
+        "2018-09-20,00007d2d,0541518023,0.03,1\n"
+    )
+    (source / "articles.csv").write_text(
+        "article_id,product_code,prod_name,product_type_name,detail_desc\n"
+        '0108775015,0108775,Strap top,Vest top,"Jersey top, narrow"\n'
+        "0541518023,0541518,Rae Push,Bra,\n0999999999,1,No,No,No\n"
+    )
+    (source / "images" / "010").mkdir(parents=True)
+
+
+def test_h_and_m_s_articles_keep_their_leading_zero(source):
+    write_hm(source)
+    hm.convert(source, "x", "d", text="tfidf", events="count")
+    day = 1537401600.0
+    assert rows() == [("000058a1", "0108775015", 2.0, day + 86400), ("00007d2d", "0541518023", 1.0, day)]
+    dataset = Dataset("x", "d")
+    assert dataset.titles() == {"0108775015": "Strap top", "0541518023": "Rae Push"}
+    assert next(dataset.texts(["text"])) == "Strap top Vest top Jersey top, narrow"
+    assert summary()["remarks"] == ["not read, as the layout has no use for it: images/"]
+
+
+def test_h_and_m_s_articles_that_lost_it_are_refused(source, tmp_path):
+    write_hm(source, "108775015")
+    with pytest.raises(DataError, match="the article 108775015 has 9 digits instead of 10, as a program"):
+        hm.convert(source, "x", "d")
+    assert nothing(tmp_path)
+
+
+def test_ml_1m_has_titles_in_latin_1_and_addresses_of_posters(source):
+    (source / "ratings.dat").write_text(
+        "1::1193::5::978300760\n1::661::3::978302109\n2::1193::4::978298413\n"
+    )
+    titles = "661::James (1996)::Animation|Children's\n1193::Misérables, Les (1995)::Drama\n"
+    (source / "movies.dat").write_bytes(titles.encode("latin-1"))
+    (source / "users.dat").write_text("1::F::1::10::48067\n")
+    header = "movie_id\tdburl\twiki_url\timg_url\tname\tyoutubeId\n"
+    (source / "ml1m_full_extended_mapping.tsv").write_text(
+        header + "1193\td\tw\thttps://example.org/a.jpg\tLes\ty\n"
+    )
+    grouplens.convert(source, "x", "d", min_rating=4, text="tfidf")
+    assert rows() == [("1", "1193", 5.0, 978300760.0), ("2", "1193", 4.0, 978298413.0)]
+    dataset = Dataset("x", "d")
+    assert dataset.titles()["1193"] == "Misérables, Les (1995)"
+    assert list(dataset.texts(["text"]))[0] == "Misérables, Les (1995) Drama"
+    assert list(dataset.texts(["image"]))[0] == "https://example.org/a.jpg"
+    assert summary()["remarks"] == ["not read, as the layout has no use for it: users.dat"]
+
+
+def test_newer_movielens_are_csv(source):
+    (source / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,10,3.5,978300760\n")
+    (source / "movies.csv").write_text('movieId,title,genres\n10,"Heat, The",(no genres listed)\n')
+    grouplens.convert(source, "x", "d")
+    assert rows() == [("1", "10", 3.5, 978300760.0)] and Dataset("x", "d").titles() == {"10": "Heat, The"}
+    (source / "ratings.csv").unlink()
+    with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat"):
+        grouplens.convert(source, "y", "d")

@@ -1,6 +1,7 @@
 """Each mend of RecBole and its libraries, on data sets of a few rows."""
 
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -15,7 +16,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.data.dataloader.abstract_dataloader import NegSampleDataLoader
 from recbole.data.dataset import KnowledgeBasedDataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.utils import FeatureType
+from recbole.utils import FeatureType, init_logger
 
 import recbole_micro
 from recbole_micro.recbole_patches import libraries
@@ -50,6 +51,18 @@ def test_dynamic_sampling_indexes_candidates_on_the_cpu():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "max", lambda scores, dim: (None, Indices()))
         assert NegSampleDataLoader._neg_sampling(loader, batch).tolist() == [5, 6]
+
+
+def test_the_screen_is_wrapped_once_however_many_runs_a_process_makes(given, monkeypatch):
+    """Else a line went through one wrapper a run, and after 250 runs nothing could be printed any more."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.StringIO())
+    config, plain = recbole_micro.Config("BPR", "tiny", config_dict=given), sys.stdout
+    init_logger(config)
+    once = sys.stdout, sys.stderr
+    assert once[0] is not plain
+    init_logger(config)
+    assert (sys.stdout, sys.stderr) == once
 
 
 # The libraries

@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import recbole.quick_start
 import scipy.sparse as sp
 import torch
 from recbole.data import create_dataset, data_preparation
@@ -20,7 +21,6 @@ from recbole.utils import FeatureType, init_logger
 
 import recbole_micro
 from recbole_micro.recbole_patches import libraries
-from tests.support.processes import run_code
 from tests.support.recbole_runs import COLUMNS, N_ITEMS, OPTIONS, make_config, prepare
 from tests.support.tiny import write_tiny
 
@@ -70,24 +70,16 @@ def test_numpy_aliases():
     assert np.float_ is np.float64 and np.float is np.float64 and np.unicode_ is np.str_
 
 
-WITHOUT_RAY = """
-import pathlib, sys
-import recbole_micro.cli
-from recbole.quick_start import quick_start
-
-assert "ray" not in sys.modules
-quick_start.tune.report(**{"recall@20": 0.1})
-pathlib.Path("ray.py").write_text("real = True")
-sys.path.insert(0, "")
-import ray
-
-assert ray.real
-"""
-
-
-def test_ray_is_not_imported_until_somebody_asks_for_it(tmp_path):
-    done = run_code(WITHOUT_RAY, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_the_stand_in_for_ray_goes_away_after_the_import(monkeypatch):
+    monkeypatch.setattr(recbole, "quick_start", recbole.quick_start)
+    for installed in (None, ModuleType("ray")):  # as after `import ray`, without Ray Tune
+        for name in ("ray", "ray.tune", "recbole.quick_start", "recbole.quick_start.quick_start"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        if installed:
+            monkeypatch.setitem(sys.modules, "ray", installed)
+        libraries.import_without_ray()
+        assert sys.modules.get("ray") is installed and "ray.tune" not in sys.modules
+        assert sys.modules["recbole.quick_start.quick_start"].tune.__spec__.name == "ray.tune"
 
 
 @pytest.mark.filterwarnings("ignore:`report` is meant to only be called")  # by a Ray that is installed

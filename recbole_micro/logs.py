@@ -8,6 +8,9 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from colorama.ansitowin32 import StreamWrapper
+from colorama.initialise import wrap_stream
+
 
 class LogFile(logging.FileHandler):
     """A new log, in UTF-8, whose file no other process has: `name.log`, `name-2.log`, ...
@@ -44,6 +47,14 @@ class LogFile(logging.FileHandler):
             super().close()
         except OSError as error:
             self.warn(error)
+
+
+def wrap_screen() -> None:
+    """What `colorama.init(autoreset=True)` does, to streams that it has not wrapped yet."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, StreamWrapper):
+            setattr(sys, name, wrap_stream(stream, None, None, autoreset=True, wrap=True))
 
 
 def say_that_it_goes_on(path: str, error: OSError) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,20 @@ from dataset_tools.dataset import provenance
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.dataset.reading import Dataset
+from dataset_tools.files import write_text
 from recbole_micro import checkpoint
 from recbole_micro.data import dataset as datasets
 from recbole_micro.errors import UserError
+from recbole_micro.files import alone_in
 from recbole_micro.options.config import Config
 from recbole_micro.studies import pool
 from recbole_micro.studies.runs import Run
 from recbole_micro.training.experiment import build
 from recbole_micro.tuning import study
 from tests.support import tiny
-from tests.support.processes import start
+from tests.support.processes import WARM, start, working
+
+SECONDS = 100  # for the other process, on a busy machine
 
 TRAINING = """
 import json, sys, time
@@ -115,13 +120,10 @@ def test_features_and_splits_at_a_time_are_all_kept(tmp_path):
     assert not [path.name for path in (tmp_path / "tiny").iterdir() if path.name.startswith(".")]
 
 
-REPLACING = """
-import sys
-from tests.test_several_at_once import make
-for number in range(10 ** 6):
-    make(sys.argv[1], "ab"[number % 2])
-    print(number, flush=True)
-"""
+def replace(folder, once):
+    for number in range(10**6):
+        make(folder, "ab"[number % 2])
+        once.set()
 
 
 def make(folder, kind):
@@ -137,10 +139,9 @@ def make(folder, kind):
 
 def test_a_reader_sees_one_data_set_or_is_told(given, tmp_path):
     make(tmp_path, "a")
-    writer = start("-c", REPLACING, tmp_path, stdout=subprocess.PIPE)
-    seen, told = set(), 0
-    try:
-        assert writer.stdout.readline()
+    seen, told, once = set(), 0, WARM.Event()
+    with working(replace, tmp_path, once):
+        assert once.wait(SECONDS)
         for _ in range(12):
             options = {**given, "data_path": str(tmp_path), "modalities": ["visual"]}
             try:
@@ -152,9 +153,6 @@ def test_a_reader_sees_one_data_set_or_is_told(given, tmp_path):
             n = model.n_items - 1
             assert (model.modalities["visual"].values[1:] == n).all() and n in (12, 20)
             seen.add(n)
-    finally:
-        writer.kill()
-        writer.wait()
     assert seen or told
 
 
@@ -171,56 +169,43 @@ def test_a_data_set_that_is_replaced_while_it_is_read_is_not_trained_on(given, t
         build(Config("BPR", "made", config_dict={**given, "data_path": str(tmp_path)}), trainer=False)
 
 
-HOLDING = """
-import sys, time
-from pathlib import Path
-from recbole_micro.files import alone_in
-with alone_in(Path(sys.argv[1])):
-    print("in", flush=True)
-    time.sleep(100)
-"""
+def hold(folder, inside):
+    with alone_in(folder):
+        inside.set()
+        time.sleep(SECONDS)
 
 
 def test_a_study_s_folder_is_one_process_s(given, tmp_path):
-    holder = start("-c", HOLDING, tmp_path / "out", stdout=subprocess.PIPE)
-    try:
-        assert holder.stdout.readline() == "in\n"
+    inside = WARM.Event()
+    with working(hold, tmp_path / "out", inside):
+        assert inside.wait(SECONDS)
         options = {**given, "model": "BPR", "dataset": "tiny"}
         with pytest.raises(UserError, match="Another process is at work in"):
             study.tune({"choice": {"learning_rate": [0.1, 0.01]}}, options, tmp_path / "out", trials=1)
         with pytest.raises(UserError, match="Another process is at work in"):
             pool.run_all([Run("BPR", 1, {}, {"dataset": "tiny"})], tmp_path / "out")
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["lock"]
-    finally:
-        holder.kill()
-        holder.wait()
     assert pool.run_all([], tmp_path / "out").empty  # nobody's any more
 
 
-WRITING = """
-import sys
-from pathlib import Path
-from dataset_tools.files import write_text
-from recbole_micro import checkpoint
-import torch
-out, mark = Path(sys.argv[1]), float(sys.argv[2])
-for number in range(60):
-    write_text(out / "report.html", f"<p>{mark}</p>" * 5000)
-    checkpoint.write({"config": {}, "state_dict": {"weight": torch.full((20000,), mark)}}, out / "model.pth")
-    if not number:
-        print("began", flush=True)
-"""
+def write(out, mark, began):
+    for _ in range(60):
+        write_text(out / "report.html", f"<p>{mark}</p>" * 5000)
+        state = {"config": {}, "state_dict": {"weight": torch.full((20000,), mark)}}
+        checkpoint.write(state, out / "model.pth")
+        began.set()
 
 
 def test_readers_of_files_that_two_write_see_whole_ones(tmp_path):
-    writers = [start("-c", WRITING, tmp_path, mark, stdout=subprocess.PIPE) for mark in (1, 2)]
-    assert [writer.stdout.readline() for writer in writers] == ["began\n"] * 2
-    marks = set()
-    while any(writer.poll() is None for writer in writers):
-        page = (tmp_path / "report.html").read_text()
-        weight = checkpoint.load_checkpoint(tmp_path / "model.pth")["state_dict"]["weight"]
-        assert page in (f"<p>{mark}</p>" * 5000 for mark in (1.0, 2.0))
-        assert torch.equal(weight, weight[:1].expand_as(weight))
-        marks.add(float(weight[0]))
-    assert [writer.returncode for writer in writers] == [0, 0] and marks <= {1.0, 2.0} and marks
+    began, marks = [WARM.Event(), WARM.Event()], set()
+    with working(write, tmp_path, 1.0, began[0]) as first, working(write, tmp_path, 2.0, began[1]) as second:
+        assert all(event.wait(SECONDS) for event in began)
+        while first.is_alive() or second.is_alive():
+            page = (tmp_path / "report.html").read_text()
+            weight = checkpoint.load_checkpoint(tmp_path / "model.pth")["state_dict"]["weight"]
+            assert page in (f"<p>{mark}</p>" * 5000 for mark in (1.0, 2.0))
+            assert torch.equal(weight, weight[:1].expand_as(weight))
+            marks.add(float(weight[0]))
+        assert (first.exitcode, second.exitcode) == (0, 0)
+    assert marks <= {1.0, 2.0} and marks
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["model.pth", "report.html"]

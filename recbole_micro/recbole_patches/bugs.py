@@ -177,9 +177,13 @@ BUGS = (
     ),
     Patch(
         "recbole.utils.logger", "init_logger", "edit",
-        (("    fh = logging.FileHandler(logfilepath)",
-          "    from recbole_micro.logs import LogFile; fh = LogFile(logfilepath)"),),
-        f"{LOCALE}  Runs of the same second shared a log; a full disk printed a traceback a line.",
+        (
+            ("    fh = logging.FileHandler(logfilepath)",
+             "    from recbole_micro.logs import LogFile; fh = LogFile(logfilepath)"),
+            ("    init(autoreset=True)", "    from recbole_micro.logs import wrap_screen; wrap_screen()"),
+        ),
+        f"{LOCALE}  Runs of the same second shared a log; a full disk printed a traceback a line; and every "
+        "run wrapped the screen once more, until the 250th of a process ended in a recursion error.",
         "548f4cebce48",
     ),
     Patch(

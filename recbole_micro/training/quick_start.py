@@ -7,8 +7,9 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch.distributed as dist
-from recbole.utils import get_environment, init_logger, set_color
+from recbole.utils import get_gpu_usage, init_logger, set_color
 from recbole.utils.logger import RemoveColorFilter
 
 from recbole_micro import distributed, options
@@ -95,6 +96,7 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
 
     RecBole's FLOPs line is left out: it copies the whole model.
     """
+    psutil.cpu_percent()  # from here on
     check_data(config)
     start_log(config)
     if missing_files(config) and config["single_spec"]:
@@ -122,7 +124,7 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     with mistakes_of_model(config, "tested"):
         test_result = trainer.evaluate(experiment.test_data, load_best_model=saved, show_progress=progress)
 
-    logger.info("The running environment of this training is as follows:\n" + get_environment(config).draw())
+    logger.info(f"This training used {used(config)}.")
     logger.info(set_color("best valid ", "yellow") + f": {valid_result}")
     logger.info(set_color("test result", "yellow") + f": {test_result}")
     command = how_to_recommend(config, trainer.saved_model_file) if saved else None
@@ -137,6 +139,21 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
         "test_result": test_result,
         "checkpoint": trainer.saved_model_file if saved else None,
     }
+
+
+def used(config: Config) -> str:
+    """The machine's processor since psutil was last asked, the memory of this process and of its GPU.
+
+    RecBole's `get_environment` says the same of a second that it waits for after every training.
+    """
+    own, there = psutil.Process().memory_info().rss, psutil.virtual_memory().total
+    parts = [
+        f"{psutil.cpu_percent():.0f} % of the machine's CPU",
+        f"{own / 2**30:.2f} of {there / 2**30:.2f} GiB of memory",
+    ]
+    if config["device"].type == "cuda":
+        parts.append(f"GPU memory {get_gpu_usage(config['device'])}")
+    return ", ".join(parts)
 
 
 def check_data(config: Config) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, example, given, reject, settings
+from hypothesis.errors import UnsatisfiedAssumption
 from hypothesis.strategies import SearchStrategy
 
 from dataset_tools.commands.command_line import main as tools
@@ -32,11 +33,20 @@ def corpus(name: str) -> list:
 
 
 def fuzz(check: Callable, cases: SearchStrategy, count: int, known: list) -> None:
-    """Hold `check` against the `known` cases and `count` others, in the fast suite always the same."""
+    """Hold `check` against the `known` cases and `count` others, in the fast suite always the same.
+
+    Prints how many there were (`pytest -rP` shows it).
+    """
+    ended = {"cases": 0, f"given up after {SECONDS} s": 0}
 
     def one(case):
-        with time_limit(SECONDS):
-            check(case)
+        try:
+            with time_limit(SECONDS):
+                check(case)
+        except UnsatisfiedAssumption:
+            ended[f"given up after {SECONDS} s"] += 1
+            raise
+        ended["cases"] += 1
 
     for case in known:
         one = example(case)(one)
@@ -50,6 +60,7 @@ def fuzz(check: Callable, cases: SearchStrategy, count: int, known: list) -> Non
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )(given(cases)(one))()
+    print(", ".join(f"{number} {what}" for what, number in ended.items()))
 
 
 @contextmanager

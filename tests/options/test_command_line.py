@@ -4,7 +4,7 @@ import pytest
 
 from recbole_micro.errors import UserError
 from tests.options.shared import make
-from tests.support.processes import run_code
+from tests.support.processes import run_warm
 
 FOREIGN = """
 import recbole_micro
@@ -17,7 +17,7 @@ print("epochs", made["epochs"], "mine", made["my_own"])
 def test_a_program_of_ones_own_keeps_its_arguments(tmp_path):
     """RecBole's habit of reading --key=value from any program stays; what is not ours disturbs nothing."""
     arguments = ["input.txt", "-v", "--epochs=7", "--flag", "--name", "value", "--my_own=1/0", "--resume=x"]
-    ran = run_code(FOREIGN, *arguments, cwd=tmp_path)
+    ran = run_warm("-c", FOREIGN, *arguments, cwd=tmp_path)
     assert ran.stdout.split() == ["epochs", "7", "mine", "1/0"], ran.stderr
     assert "no option 'my_own'" in ran.stderr
 

@@ -1,6 +1,7 @@
 """A model of the user's own, in a file outside the package."""
 
 import re
+import sys
 import textwrap
 
 import pytest
@@ -13,8 +14,9 @@ from recbole_micro.models.registry import MODELS
 from recbole_micro.options import user_models
 from recbole_micro.options.config import find_model
 from recbole_micro.options.values import parse
+from recbole_micro.studies import pool
 from recbole_micro.tuning import hyperopt_engine, study
-from tests.support.processes import ROOT, SCRIPT, run_code, run_python
+from tests.support.processes import ROOT, SCRIPT, run_warm
 from tests.support.tiny import QUICK
 
 BLEND = '''\
@@ -73,7 +75,7 @@ def test_script_and_checkpoint_in_fresh_processes(tiny_data, tmp_path):
     file = tmp_path / "blend.py"
     file.write_text(BLEND)
     given = quick(tiny_data, plugins="blend.py", model="Blend", dataset="tiny", blend_share=0.25)
-    ran = run_python(SCRIPT, *arguments(**given), cwd=tmp_path)
+    ran = run_warm(SCRIPT, *arguments(**given), cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"BPR.*L2", ran.stdout + ran.stderr)
     (checkpoint,) = (tmp_path / "saved").glob("Blend-*[0-9].pth")
@@ -89,7 +91,7 @@ def test_script_and_checkpoint_in_fresh_processes(tiny_data, tmp_path):
         print(type(model).__name__, config["blend_share"], config["embedding_size"])
         """
     )
-    read = run_code(code, str(checkpoint), str(file), cwd=tmp_path)
+    read = run_warm("-c", code, checkpoint, file, cwd=tmp_path)
     assert read.returncode == 0, read.stderr
     assert "Blend 0.25 32" in read.stdout
     assert f"refused: The checkpoint's model Blend comes from {file}" in read.stdout
@@ -156,22 +158,36 @@ def test_study_whose_best_options_train_by_themselves(blend, tiny_data, tmp_path
     options_of = {name: parse(str(value)) for name, value in fixed.items()}
     study.tune({"choice": {"blend_share": [0.1]}}, options_of, tmp_path / "study", algo="exhaustive")
     best = ["--config_files=study/best.yaml", f"--data_path={fixed['data_path']}"]
-    ran = run_python(SCRIPT, *best)
+    ran = run_warm(SCRIPT, *best)
     assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize(
-    "form, models", [("blend.py,other.py", "Blend,Other"), ("[blend.py, other.py]", "Other")]
-)
-def test_compare_varies_the_options_of_models_in_several_files(
-    blend, tiny_data, tmp_path, monkeypatch, form, models
-):
+@pytest.fixture
+def two_files(blend, tiny_data, tmp_path, monkeypatch):
+    """A comparison whose own YAML file, in the working directory, names two files there by a text."""
     monkeypatch.chdir(tmp_path)
     blend.with_name("other.py").write_text(BLEND.replace("class Blend", "class Other"))
-    (tmp_path / "own.yaml").write_text(f"plugins: {form}\n")
-    fixed = arguments(**quick(tiny_data, dataset="tiny", config_files="own.yaml"))
-    asked = [f"--models={models}", "--vary=blend_share=0.2", "--out=study"]
-    assert cli.main(["compare", *asked, *fixed]) == 0
+
+    def compare(plugins, models):
+        (tmp_path / "own.yaml").write_text(f"plugins: {plugins}\n")
+        fixed = arguments(**quick(tiny_data, dataset="tiny", config_files="own.yaml"))
+        return cli.main(["compare", f"--models={models}", "--vary=blend_share=0.2", "--out=study", *fixed])
+
+    return compare
+
+
+def test_compare_varies_the_options_of_models_in_several_files(two_files):
+    assert two_files("[blend.py, other.py]", "Other") == 0
+
+
+def test_names_of_files_may_be_one_text(two_files, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(pool, "run_all", lambda runs, *_, **__: found.extend(runs) or sys.exit(7))
+    with pytest.raises(SystemExit):
+        two_files("blend.py,other.py", "Blend,Other")
+    assert [run.model for run in found] == ["Blend", "Other"]
+    files = [str(tmp_path / name) for name in ("blend.py", "other.py")]
+    assert all(run.options["plugins"] == files for run in found)
 
 
 def test_options_come_from_a_yaml_file_beside_the_model(blend, capsys):

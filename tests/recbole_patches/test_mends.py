@@ -1,6 +1,7 @@
 """Each mend of RecBole and its libraries, on data sets of a few rows."""
 
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -9,17 +10,17 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import recbole.quick_start
 import scipy.sparse as sp
 import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataloader.abstract_dataloader import NegSampleDataLoader
 from recbole.data.dataset import KnowledgeBasedDataset, SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.utils import FeatureType
+from recbole.utils import FeatureType, init_logger
 
 import recbole_micro
 from recbole_micro.recbole_patches import libraries
-from tests.support.processes import run_code
 from tests.support.recbole_runs import COLUMNS, N_ITEMS, OPTIONS, make_config, prepare
 from tests.support.tiny import write_tiny
 
@@ -52,40 +53,33 @@ def test_dynamic_sampling_indexes_candidates_on_the_cpu():
         assert NegSampleDataLoader._neg_sampling(loader, batch).tolist() == [5, 6]
 
 
+def test_the_screen_is_wrapped_once_however_many_runs_a_process_makes(given, monkeypatch):
+    """Else a line went through one wrapper a run, and after 250 runs nothing could be printed any more."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.StringIO())
+    config, plain = recbole_micro.Config("BPR", "tiny", config_dict=given), sys.stdout
+    init_logger(config)
+    once = sys.stdout, sys.stderr
+    assert once[0] is not plain
+    init_logger(config)
+    assert (sys.stdout, sys.stderr) == once
+
+
 # The libraries
 def test_numpy_aliases():
     assert np.float_ is np.float64 and np.float is np.float64 and np.unicode_ is np.str_
 
 
-WITHOUT_RAY = """
-import pathlib, sys
-
-
-class NoRay:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] == "ray":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-blocker = NoRay()
-sys.meta_path.insert(0, blocker)
-import recbole_micro
-from recbole.quick_start import quick_start
-
-assert "ray" not in sys.modules
-quick_start.tune.report(**{"recall@20": 0.1})
-sys.meta_path.remove(blocker)
-pathlib.Path("ray.py").write_text("real = True")
-sys.path.insert(0, "")
-import ray
-
-assert ray.real
-"""
-
-
-def test_without_ray_recbole_is_imported_and_a_ray_installed_later_is_seen(tmp_path):
-    done = run_code(WITHOUT_RAY, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_the_stand_in_for_ray_goes_away_after_the_import(monkeypatch):
+    monkeypatch.setattr(recbole, "quick_start", recbole.quick_start)
+    for installed in (None, ModuleType("ray")):  # as after `import ray`, without Ray Tune
+        for name in ("ray", "ray.tune", "recbole.quick_start", "recbole.quick_start.quick_start"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        if installed:
+            monkeypatch.setitem(sys.modules, "ray", installed)
+        libraries.import_without_ray()
+        assert sys.modules.get("ray") is installed and "ray.tune" not in sys.modules
+        assert sys.modules["recbole.quick_start.quick_start"].tune.__spec__.name == "ray.tune"
 
 
 @pytest.mark.filterwarnings("ignore:`report` is meant to only be called")  # by a Ray that is installed

@@ -10,7 +10,7 @@ import recbole
 
 from recbole_micro.recbole_patches import table
 from recbole_micro.recbole_patches.mechanism import MARK, Patch, apply, edited, source_hash
-from tests.support.processes import ROOT, run_code
+from tests.support.processes import ROOT, run_code, run_warm
 
 KINDS = ("wrap", "replace", "edit", "set", "call")
 METHODS = [row for row in table.PATCHES if row.how in ("wrap", "replace", "edit") and row.applies()]
@@ -86,7 +86,7 @@ for name, module in sorted(sys.modules.items()):
             found[f"{value.__module__}.{value.__name__}"] = text(value.__code__)
 print(json.dumps([sorted(name for name in sys.modules if name.startswith("recbole.")), found]))
 """
-    with_plugin = run_code(code, "with", cwd=tmp_path)
+    with_plugin = run_warm("-c", code, "with", cwd=tmp_path)
     assert with_plugin.returncode == 0, with_plugin.stderr
     names, ours = json.loads(with_plugin.stdout)
     own = str(ROOT / "recbole_micro")

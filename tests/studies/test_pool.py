@@ -13,7 +13,7 @@ from recbole_micro.studies import results as results_module
 from recbole_micro.studies import runs as runs_module
 from tests.studies.shared import runs
 from tests.support import processes
-from tests.support.processes import run_code
+from tests.support.processes import run_warm
 
 
 @pytest.mark.parametrize("die", ["start", "middle", "late"])
@@ -80,7 +80,7 @@ def test_a_study_whose_parent_is_killed_goes_on_to_the_same_table(
     command, calls = stand_in
     out, third = tmp_path / "killed", "MICRO-knn_k=2-seed1"
     stop = {"DIE": "wait", "ONLY": third} if moment == "training" else {}
-    ran = run_code(KILLED, moment, str(out), *command, cwd=tmp_path, **stop)
+    ran = run_warm("-c", KILLED, moment, out, *command, cwd=tmp_path, **stop)
     assert ran.returncode == -signal.SIGKILL, ran.stderr
     torn = [path.name for path in out.rglob(".*.partial")]
     assert torn == ([] if moment == "training" else [f".{moment}.1.partial"])

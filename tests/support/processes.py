@@ -1,12 +1,17 @@
 """Child processes of tests: Python with the checkout on its path, and ports to meet at."""
 
+import multiprocessing
 import os
+import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "run_recbole_micro.py"
@@ -43,6 +48,54 @@ def run_code(code: str, *arguments: str, cwd: Path, **environment: str) -> subpr
     script = Path(cwd) / "script.py"
     script.write_text(code)
     return run_python(script, *arguments, cwd=cwd, **environment)
+
+
+# Processes that are forked from one that has done nothing but the imports, whose seconds are spent once: they
+# know no more than fresh ones.  Not for tests of the imports themselves.
+WARM = multiprocessing.get_context("forkserver")
+WARM.set_forkserver_preload(["recbole_micro.cli", "recbole_micro.studies.pool"])
+
+
+@contextmanager
+def working(target: Callable, *arguments) -> Iterator[multiprocessing.Process]:
+    """A warm process that calls a function of a module with these arguments, until the end of the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))  # for the first one, with which the imports begin
+        process = WARM.Process(target=target, args=arguments, daemon=True)
+        process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def run_warm(*words, cwd: Path | str | None = None, **environment: str) -> subprocess.CompletedProcess:
+    """`run_python` for a script, or for `-c` and a text, in a warm process."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [*map(str, words)], str(cwd or Path.cwd()), folder, surroundings(**environment)
+        with working(_warm, *arguments) as process:
+            process.join(300)
+            if process.exitcode is None:
+                raise subprocess.TimeoutExpired(words, 300)
+        out, err = (Path(folder, name).read_text(encoding="utf-8") for name in ("out", "err"))
+    return subprocess.CompletedProcess(words, process.exitcode, out, err)
+
+
+def _warm(words: list[str], cwd: str, folder: str, environment: dict[str, str]) -> None:
+    """What the forked process does."""
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(Path(folder, name), os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(cwd)
+    multiprocessing.current_process().daemon = False  # it may start processes of its own
+    if words[0] == "-c":
+        sys.argv = ["-c", *words[2:]]
+        exec(words[1], {"__name__": "__main__"})
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
 
 
 def run_shell(script: str, cwd: Path | str | None = None) -> subprocess.CompletedProcess:

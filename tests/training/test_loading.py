@@ -16,13 +16,12 @@ from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
 from recbole_micro.training.experiment import build
 from tests.support.logs import plain
-from tests.support.processes import run_code
+from tests.support.processes import run_warm
 from tests.support.tiny import write_tiny
 
 SCORES = """
 import sys
 import torch
-import recbole_micro  # before any module of RecBole
 from recbole.data.interaction import Interaction
 from recbole.quick_start import load_data_and_model
 
@@ -35,7 +34,7 @@ def test_a_checkpoint_scores_the_same_in_a_fresh_process(given, tmp_path):
     checkpoint = run("MICRO", "tiny", config_dict=given)["checkpoint"]
     for loaded in (load(checkpoint), load_data_and_model(checkpoint)):
         scores = loaded[1].eval().full_sort_predict(Interaction({"user_id": torch.arange(1, 25)}))
-    ran = run_code(SCORES, checkpoint, cwd=tmp_path)
+    ran = run_warm("-c", SCORES, checkpoint, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     torch.testing.assert_close(torch.load(tmp_path / "scores.pt"), scores, rtol=0, atol=0)
 

@@ -1,6 +1,7 @@
 """run and objective: RecBole's results, the log, what is evaluated."""
 
 import logging
+import re
 
 import pytest
 from recbole.quick_start import objective_function, run_recbole
@@ -56,6 +57,8 @@ def test_each_run_has_a_log_of_its_own(given, tmp_path, monkeypatch):
         run("BPR", "tiny", config_dict={**given, "epochs": epochs})
     first, second = sorted((tmp_path / "log" / "BPR").iterdir(), key=lambda file: file.stat().st_mtime_ns)
     assert (first.read_text().count("training ["), second.read_text().count("training [")) == (1, 2)
+    used = r"used \d+ % of the machine's CPU, \d+\.\d\d of \d+\.\d\d GiB of memory\.$"
+    assert re.search(used, first.read_text(), re.MULTILINE)
 
 
 def test_without_validation_nothing_is_tuned_and_training_says_so(given, caplog):

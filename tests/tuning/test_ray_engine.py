@@ -35,7 +35,7 @@ def command(folder, *more: str) -> list[str]:
     return [*argv, "--epochs=2", f"--config_files={folder}/quick.yaml", f"--space={folder}/space.yaml", *more]
 
 
-@pytest.mark.parametrize("engine", ["hyperopt", pytest.param("ray", marks=needs_ray)])
+@pytest.mark.parametrize("engine", ["hyperopt", pytest.param("ray", marks=[needs_ray, pytest.mark.slow])])
 def test_two_trials_on_the_synthetic_world(engine, tmp_path, capsys):
     out = tmp_path / "out"
     argv = command(tmp_path, f"--engine={engine}", "--algo=random", f"--out={out}")

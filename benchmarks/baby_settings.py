@@ -24,6 +24,7 @@ FASTER = {"train_batch_size": 4096, "learning_rate": 4e-3}
 ROWS = {
     **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
     **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
+    **{model: (model, {}) for model in ("MGCN", "SMORE", "PGL", "DAMRS", "GUME", "LGMRec", "STAIR")},
     "MICRO by BPR": ("MICRO", CENTRE),
     **{
         f"backbone, {adjacency}": ("MICRO", {**PLAIN, "adjacency": adjacency})
@@ -68,7 +69,98 @@ FREEDOMS = {
     **{"train_batch_size": 2048, "reg_weight": 1e-3, "edge_dropout": 0.0},
     **{"learning_rate": 2e-3, "weight_decay": 4e-6},
 }
+# Of the models of 2023 to 2025, from one centre; `set_table.py` tries the same on other data sets.
+FAST = {
+    **{"learning_rate": 2e-3, "relative_weight_decay": 1.0, "train_batch_size": 2048},
+    **{"train_neg_sample_args": OF_FOUR, "epochs": 60, "eval_step": 2, "stopping_step": 4},
+}
+STAIRS = {
+    **FAST,
+    "relative_weight_decay": 0.0,
+    "weight_decay": 0.3,
+}  # AdamW's, which does not depend on the data
+NEWER = {
+    model: [{**centre, **change} for change in ({}, *changes)]
+    for model, centre, changes in (
+        (
+            "MGCN",
+            FAST,
+            one_by_one(
+                train_neg_sample_args=[UNIFORM],
+                relative_weight_decay=[0.3],
+                side=["sum"],
+                cl_weight=[0.01],
+                knn_k=[20],
+            ),
+        ),
+        (
+            "SMORE",
+            FAST,
+            one_by_one(
+                train_neg_sample_args=[UNIFORM],
+                relative_weight_decay=[0.3],
+                n_ui_layers=[4],
+                cl_weight=[0.03],
+                knn_k=[20],
+            ),
+        ),
+        (
+            "PGL",
+            FAST,
+            one_by_one(
+                train_neg_sample_args=[UNIFORM],
+                relative_weight_decay=[0.3],
+                edge_dropout=[0.0, 0.5],
+                cl_weight=[0.0],
+            ),
+        ),
+        (
+            "DAMRS",
+            FAST,
+            one_by_one(
+                train_neg_sample_args=[UNIFORM],
+                relative_weight_decay=[0.3],
+                swap_weight=[0.0],
+                kl_weight=[0.1],
+                nd_weight=[0.0],
+            ),
+        ),
+        (
+            "GUME",
+            FAST,
+            one_by_one(
+                train_neg_sample_args=[UNIFORM],
+                relative_weight_decay=[0.3],
+                n_item_layers=[2],
+                user_weight=[0.1],
+                align_weight=[0.01],
+            ),
+        ),
+        (
+            "LGMRec",
+            FAST,
+            one_by_one(
+                train_neg_sample_args=[UNIFORM],
+                relative_weight_decay=[0.3],
+                n_hyperedges=[64],
+                alpha=[0.6],
+                cl_weight=[1e-5],
+            ),
+        ),
+        (
+            "STAIR",
+            STAIRS,
+            one_by_one(
+                train_neg_sample_args=[UNIFORM],
+                weight_decay=[0.1, 1.0],
+                gamma=[0.4],
+                n_item_layers=[1],
+            ),
+        ),
+    )
+}
 SETTINGS = {
+    **NEWER,
     "ItemKNN": [
         *grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
         *grid(k=[200, 400], shrink=[1000.0, 2000.0]),

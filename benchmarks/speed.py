@@ -30,22 +30,25 @@ AS_OURS = {
 }
 
 
-def measure(model: str, data_path: str, gpu_id: str, epochs: int) -> dict:
-    """Seconds of each epoch and of the evaluation after it, and the device."""
+def measure(model: str, given: dict, plain: bool, epochs: int) -> dict:
+    """Seconds of each epoch and of the evaluation after it, and the device; `given`: options.
+
+    `plain`: by RecBole's own configuration, for which the plugin leaves RecBole's classes alone.
+    """
     import recbole.config
     import torch
 
     import recbole_micro
     from recbole_micro.training.experiment import build
 
-    options = {"data_path": data_path, "gpu_id": gpu_id, "state": "ERROR", "train_batch_size": BATCH}
-    if model == "MICRO":
-        config = recbole_micro.Config(model, NAME, config_dict=options)
-    else:  # the plugin is imported for its mends: RecBole 1.2.0 does not run with today's NumPy
+    options = {"state": "ERROR", "train_batch_size": BATCH, **given}
+    if plain:  # the plugin is imported for its mends: RecBole 1.2.0 does not run with today's NumPy
         config = recbole.config.Config(model, NAME, config_dict={**options, **AS_OURS})
+    else:
+        config = recbole_micro.Config(model, NAME, config_dict=options)
     experiment = build(config)
     trainer, train_data, test_data = experiment.trainer, experiment.train_data, experiment.test_data
-    if config["train_neg_sample_args"]["dynamic"]:
+    if (config["train_neg_sample_args"] or {}).get("dynamic"):
         train_data.get_model(experiment.model)  # as Trainer.fit does
     trainer.eval_collector.data_collect(train_data)
     on_cuda = config["device"].type == "cuda"
@@ -78,11 +81,11 @@ def main() -> None:
     add_device(arguments)
     given = arguments.parse_args()
     prepare(given.source, given.data_path)
-    data_path = str(given.data_path.resolve())
+    where = {"data_path": str(given.data_path.resolve()), "gpu_id": given.gpu_id}
     times: dict[str, list] = {model: [] for model in MODELS}
     for _ in range(given.rounds):
         for model in MODELS:
-            found = call(measure, model, data_path, given.gpu_id, given.epochs, threads=given.threads)
+            found = call(measure, model, where, model != "MICRO", given.epochs, threads=given.threads)
             times[model] += found["times"]
     count = given.epochs * given.rounds
     print(f"{found['device']}, batch {BATCH}, medians of {count}, seconds")

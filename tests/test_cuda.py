@@ -60,17 +60,16 @@ REPEATS = {
 
 
 @pytest.mark.parametrize("model, changed", REPEATS.values(), ids=REPEATS)
-def test_steps_that_are_replayed_train_as_those_that_are_not(model, changed, given, monkeypatch):
+def test_steps_that_are_replayed_train_as_those_that_are_not(model, changed, given):
     """Nothing waits in them, and the CUDA graph does what its steps do one by one."""
     given = {**given, **changed, "gpu_id": "0", "train_batch_size": 32}
     found = []
     for replays in (True, False):
-        experiment = build(Config(model, "tiny", config_dict=given))
+        experiment = build(Config(model, "tiny", config_dict={**given, "replay_steps": replays}))
         trainer, data = experiment.trainer, experiment.train_data
         if given.get("train_neg_sample_args"):
             data.get_model(trainer.model)
         assert trainer.model.repeats_steps
-        monkeypatch.setattr(trainer.model, "repeats_steps", replays)
         torch.manual_seed(4)
         losses = [trainer._train_epoch(data, epoch) for epoch in range(2)]
         found.append((losses, {k: v.cpu() for k, v in trainer.model.state_dict().items()}))

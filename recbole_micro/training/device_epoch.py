@@ -100,8 +100,8 @@ def train_epoch(
     """RecBole's `Trainer._train_epoch`: the sums of the parts of the loss over the batches.
 
     Where the model says that its steps repeat (`repeats_steps`), those after the first are replayed from a
-    CUDA graph.  Raises the trainer's `not_finite` after the epoch, for the first batch in which a loss is no
-    number.
+    CUDA graph (`replay_steps`).  Raises the trainer's `not_finite` after the epoch, for the first batch in
+    which a loss is no number.
     """
     trainer.model.train()
     title = set_color(f"Train {trainer.epoch:>5}", "pink")
@@ -110,7 +110,9 @@ def train_epoch(
     captured: CapturedStep | None = None
     fused = type(trainer.optimizer) is Adam and trainer.device.type == "cuda"
     may_capture = fused and not trainer.enable_scaler
-    repeats = may_capture and getattr(trainer.model, "repeats_steps", False)
+    repeats = (
+        may_capture and trainer.config["replay_steps"] and getattr(trainer.model, "repeats_steps", False)
+    )
     with side_stream(trainer.device):
         for number, interaction in enumerate(batches if progress is None else progress):
             if repeats and number == 1:

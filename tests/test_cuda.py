@@ -67,7 +67,7 @@ def test_steps_that_are_replayed_train_as_those_that_are_not(model, changed, giv
     for replays in (True, False):
         experiment = build(Config(model, "tiny", config_dict={**given, "replay_steps": replays}))
         trainer, data = experiment.trainer, experiment.train_data
-        if given.get("train_neg_sample_args"):
+        if (trainer.config["train_neg_sample_args"] or {}).get("dynamic"):
             data.get_model(trainer.model)
         assert trainer.model.repeats_steps
         torch.manual_seed(4)

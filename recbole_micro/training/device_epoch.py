@@ -49,13 +49,13 @@ class CapturedStep:
     What it reads lies at the same addresses each time: the batch is copied to where the recorded one was.
     """
 
-    def __init__(self, step: Steps, interaction: Interaction, pool: Any):
+    def __init__(self, step: Steps, interaction: Interaction):
         self.batch = Interaction({name: column.clone() for name, column in interaction.interaction.items()})
         self.graph = torch.cuda.CUDAGraph()
         optimizer = step.trainer.optimizer
         optimizer.zero_grad()  # gradients of the replays live in the graph's own memory
         with capturable(optimizer):
-            self.graph.capture_begin(pool=pool)
+            self.graph.capture_begin()
             self.losses = step(self.batch)
             self.graph.capture_end()
 
@@ -116,7 +116,7 @@ def train_epoch(
     with side_stream(trainer.device):
         for number, interaction in enumerate(batches if progress is None else progress):
             if repeats and number == 1:
-                captured = CapturedStep(step, interaction, trainer.graph_pool)
+                captured = CapturedStep(step, interaction)
             same = captured is not None and len(interaction) == len(captured.batch)
             kept.append(captured(interaction) if captured is not None and same else step(interaction))
             if progress is not None:

@@ -90,8 +90,6 @@ class PluginTrainer(RecBoleTrainer):
         self.epoch, self.step = 0, 0
         self.batches_of: AbstractDataLoader | None = None
         self.batches: DeviceBatches | None = None  # of that loader
-        on_cuda = self.device.type == "cuda"
-        self.graph_pool = torch.cuda.graph_pool_handle() if on_cuda else None  # memory of recorded steps
         self.keeps_last = False
         self.resumed: Mapping[str, Any] | None = None  # what a resumed training restores with its first epoch
         # RecBole names it by the second: runs that start together, on whatever machines, would share it.

@@ -37,6 +37,9 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of day
         cell.get("outputs", [])[:] = [one for one in cell.get("outputs", []) if one.get("name") != "stderr"]
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = output["text"].replace("\r\n", "\n")  # a command's, of a terminal
     CoalesceStreamsPreprocessor().preprocess(notebook, {})  # what was printed in pieces
 
 

@@ -147,9 +147,16 @@ class ExportedModel:
             raise UnknownId(f"{name} was exported without what explanations need: {why}")
         found = self.reasons.of(u, i, limit)
         had = set(self.seen.row(u)[0].tolist())
+        titles = self.columns.get("title")
         neighbours = [
-            {"modality": m, "item": self.items[j], "title": self.item(j).get("title"), "hops": hops}
-            | {"share": share, "chosen": j in had}
+            {
+                "modality": m,
+                "item": self.items[j],
+                "title": (titles[j] or None) if titles else None,
+                "hops": hops,
+                "share": share,
+                "chosen": j in had,
+            }
             for m, j, hops, share in found.neighbours
         ]
         return {

@@ -53,19 +53,22 @@ class Reasons:
     def of(self, user: int, item: int, limit: int | None) -> Found:
         """The parts of the score of an item for a user, both by their rows; at most `limit` neighbours."""
         vector = self.users[user].astype(np.float64)
-        found = []
+        places, steps, parts = [], [], []
         for m in self.modalities:
             items, values = self.paths[m].row(item)
             source = self.sources[m]
             reader = vector[: source.shape[1]] * self.weights[m][item]
-            shares = values * (source[items].astype(np.float64) @ reader)
-            rows = zip(items.tolist(), self.hops[m].row(item)[1].tolist(), shares.tolist(), strict=True)
-            found += [(m, j, hops, share) for j, hops, share in rows]
-        found.sort(key=lambda entry: -abs(entry[3]))
-        limit = len(found) if limit is None else limit
-        rest = sum(entry[3] for entry in found[limit:])
+            places.append(items)
+            steps.append(self.hops[m].row(item)[1])
+            parts.append(values * (source[items].astype(np.float64) @ reader))
+        modality = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        items, hops, shares = (np.concatenate(found) for found in (places, steps, parts))
+        order = np.argsort(-np.abs(shares), kind="stable")
+        kept, left = order[:limit], order[len(order) if limit is None else limit :]
+        names = [self.modalities[number] for number in modality[kept].tolist()]
+        rows = (found[kept].tolist() for found in (items, hops, shares))
         collaborative = float(self.collaborative[item].astype(np.float64) @ vector)
-        return Found(collaborative, found[:limit], rest)
+        return Found(collaborative, list(zip(names, *rows, strict=True)), float(shares[left].sum()))
 
     def attention_of(self, item: int) -> dict[str, float]:
         """The attention of an item to each modality."""

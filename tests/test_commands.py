@@ -1,0 +1,140 @@
+"""Every command of the README and of docs/ runs as it stands, or is marked here as one that cannot.
+
+Each page's commands run in their order in a folder of their own, where the data sets and files that the pages
+name are tiny (`tests.support.reader`).  A command that stands on several pages runs once.
+"""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from recbole_micro import cli
+from recbole_micro.evaluation import metrics
+from recbole_micro.options import user_models
+from tests.support import reader
+from tests.support.processes import ROOT, run_python, start
+from tests.test_readme import PAGES, blocks
+
+# Why a command does not run here: the first of these that it matches says it.
+NOT_HERE = {
+    r"^pip install|pytest": ".ci/run runs these in a new environment",
+    r"prepare baby": "downloads gigabytes",
+    r"--text wordllama|<model>": "encoders fetch their models; tests of dataset_tools have tiny ones",
+    r"\b(DIR|NAME|LIST)\b": "the words in capitals stand for what the reader has",
+    r"\b(HOST|FIRST)\b": "several machines",
+    r"RAY_AUTH|^ray start|--address=auto": "a cluster",
+}
+SERVES = "serve"
+READY = "http://127.0.0.1:"
+
+
+def commands() -> dict[str, list[str]]:
+    """The commands of each page, without comments, each where it stands first."""
+    found: dict[str, list[str]] = {}
+    known: set[str] = set()
+    for page in PAGES:
+        lines = [
+            line
+            for language in ("sh", "bash")
+            for block in blocks(language, page)
+            for line in block.replace("\\\n", " ").splitlines()
+        ]
+        lines = [re.sub(r"\s+", " ", re.sub(r"\s# .*$", "", line)).strip() for line in lines]
+        found[page.name] = [line for line in dict.fromkeys(lines) if line and line not in known]
+        known |= set(lines)
+    return {page: lines for page, lines in found.items() if lines}
+
+
+COMMANDS = commands()
+
+
+def reason(command: str) -> str | None:
+    """Why a command cannot run here; None where it can."""
+    return next((why for pattern, why in NOT_HERE.items() if re.search(pattern, command)), None)
+
+
+def test_every_mark_is_needed_and_most_commands_run():
+    everything = [command for page in COMMANDS.values() for command in page]
+    for pattern, why in NOT_HERE.items():
+        assert any(reason(command) == why and re.search(pattern, command) for command in everything), pattern
+    runs = [command for command in everything if reason(command) is None]
+    assert len(runs) > 35 and len(runs) > 2 * (len(everything) - len(runs))
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """Whatever plugins register is forgotten after the test."""
+    from recbole.evaluator import register
+
+    monkeypatch.setattr(user_models, "_loaded", {})
+    tables = [register.metrics_dict, register.metric_information, register.metric_types, metrics.METRICS]
+    before = [dict(table) for table in tables]
+    yield
+    for table, known in zip(tables, before, strict=True):
+        table.clear()
+        table.update(known)
+
+
+def run(command: str, folder, capfd) -> None:
+    """Run a command; AssertionError where it fails."""
+    for part in command.split("&&"):
+        words = shlex.split(part)
+        program, rest = words[0], words[1:]
+        if rest[:1] == [SERVES]:
+            served(rest)
+        elif program == "torchrun":
+            ran = run_python("-m", "torch.distributed.run", *rest, cwd=folder)
+            assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+        elif rest[:1] == ["run_recbole_micro.py"] and any(word.startswith("--nproc") for word in rest):
+            ran = run_python(*rest, cwd=folder)
+            assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+        else:
+            assert in_this_process(program, rest) == 0, f"{command}\n{capfd.readouterr().err[-2000:]}"
+
+
+def in_this_process(program: str, words: list[str]) -> int:
+    """The exit code of a command that needs no process of its own."""
+    if program == "recbole-micro":
+        return cli.main(words)
+    assert program == "python", program
+    if words[0] == "run_recbole_micro.py":
+        return cli.main(["train", *words[1:]])
+    assert words[:2] == ["-m", "dataset_tools"], words
+    return cli.main(["data", *words[2:]])
+
+
+def served(words: list[str]) -> None:
+    """Start a server at a free port and see that it answers; over standard input it ends with that."""
+    over_streams = "--mcp" in words
+    if any(word.startswith("--mcp") for word in words):
+        pytest.importorskip("mcp")
+    words = words if over_streams else [*words, "--port=0"]
+    code = "import sys; from recbole_micro.cli import main; sys.exit(main())"
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with start("-c", code, *words, **pipes) as process:
+        if over_streams:
+            _, said = process.communicate("", timeout=120)
+            assert process.returncode == 0, said
+        else:
+            line = process.stdout.readline()
+            process.terminate()
+            assert READY in line, process.stderr.read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", COMMANDS)
+def test_the_commands_of_a_page_run(page, tmp_path, monkeypatch, capfd, registries):
+    asked = [command for command in COMMANDS[page] if reason(command) is None]
+    if not asked:
+        pytest.skip("all of them are marked")
+    monkeypatch.chdir(tmp_path)
+    reader.make(tmp_path, "\n".join(asked))
+    for command in asked:
+        run(command, tmp_path, capfd)
+
+
+def test_pages_with_commands_are_read():
+    assert {"README.md", "after_training.md", "serving.md", "studies.md", "data.md"} <= set(COMMANDS)
+    assert (ROOT / "README.md") in PAGES

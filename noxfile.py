@@ -54,7 +54,8 @@ def train_and_test(session: nox.Session, *tests: str) -> None:
     with session.chdir(folder):
         session.run("recbole-micro", "train", "--model=MICRO", "--dataset=ml-100k", "--epochs=1")
     words = session.posargs or [f"tests/{name}" for name in tests]
-    session.run("python", "-m", "pytest", "-q", "-m", "not slow", *words)
+    parallel = ("-n", "logical", "--dist", "loadfile")
+    session.run("python", "-m", "pytest", "-q", *parallel, "-m", "not slow", *words)
 
 
 each_version = nox.parametrize("versions", list(VERSIONS), ids=list(VERSIONS))

@@ -48,6 +48,7 @@ EXTRAS = {
     "test": [  # the test suite
         "pytest>=8",
         "hypothesis>=6.100",
+        "pytest-xdist>=3.5",  # a process per core
         "setuptools>=77",  # it builds a wheel
         "fastapi>=0.110",  # the service
         "uvicorn>=0.27",

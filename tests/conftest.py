@@ -1,8 +1,11 @@
 """What every test shares: one thread, a working directory outside the checkout, small data sets."""
 
 import os
+import signal
 import sys
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it runs in the background:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests interrupt processes, which inherit it
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # also for the processes that tests start
     os.environ.setdefault(variable, "1")
 

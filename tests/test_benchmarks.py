@@ -1,15 +1,13 @@
 """The scripts of benchmarks/: each says what it does, the pages name them and show what they print."""
 
-import os
 import re
-import subprocess
 import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.processes import ROOT, run_warm
+
 BENCHMARKS = ROOT / "benchmarks"
 
 if not (BENCHMARKS / "README.md").is_file():
@@ -23,9 +21,7 @@ RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 
 @cache
 def output_of(script: str, *options: str) -> str:
-    command = [sys.executable, "-W", "ignore", str(BENCHMARKS / script), *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = run_warm(BENCHMARKS / script, *options)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -95,6 +95,7 @@ def _warm(words: list[str], cwd: str, folder: str, environment: dict[str, str]) 
         exec(words[1], {"__name__": "__main__"})
     else:
         sys.argv = words
+        sys.path.insert(0, str(Path(words[0]).parent))  # as `python SCRIPT` does
         runpy.run_path(words[0], run_name="__main__")
 
 

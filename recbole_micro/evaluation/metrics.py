@@ -11,6 +11,18 @@ from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.metrics import NDCG
 
 
+class NDCGOnArrays(NDCG):
+    """RecBole's NDCG@k, the same numbers, without a step of Python for each user."""
+
+    def metric_info(self, pos_index: np.ndarray, pos_len: np.ndarray) -> np.ndarray:
+        """NDCG@1 to @k of every user, [n_users, k]; `pos_len` [n_users]: how many positives each has."""
+        length = pos_index.shape[1]
+        discount = 1.0 / np.log2(np.arange(1.0, length + 1) + 1)
+        last = np.minimum(pos_len, length)[:, None] - 1
+        ideal = np.cumsum(discount)[np.minimum(np.arange(length), last)]
+        return np.cumsum(np.where(pos_index, discount, 0), axis=1) / ideal
+
+
 class NDCG_hits(NDCG):
     """NDCG@k with the ideal list of the hits among the k items instead of the user's positives.
 

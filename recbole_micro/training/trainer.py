@@ -27,7 +27,7 @@ from recbole_micro.checkpoint import fingerprint, load_checkpoint, restore, toke
 from recbole_micro.distributed import from_first, same_draws
 from recbole_micro.errors import UserError
 from recbole_micro.evaluation.collector import Collector
-from recbole_micro.evaluation.metrics import Metrics
+from recbole_micro.evaluation.metrics import Metrics, NDCGOnArrays
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
 from recbole_micro.options.decay import per_step
@@ -82,6 +82,8 @@ class PluginTrainer(RecBoleTrainer):
         self.ids: str | None = None  # which users and items the rows of the model stand for
         self.tokens: dict[str, list[str]] | None = None  # their names
         self.eval_collector = Collector(config)
+        if "ndcg" in self.evaluator.metric_class:
+            self.evaluator.metric_class["ndcg"] = NDCGOnArrays(config)
         self.products = GraphProducts()
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+from recbole.evaluator.metrics import NDCG
 
 from recbole_micro import Config
 from recbole_micro.evaluation import metrics as metrics_module
@@ -18,6 +19,17 @@ def test_the_hits_ideal_counts_the_hits():
         [1, 1, 1, 1],
     ]
     assert np.allclose(metric.metric_info(hits), expected)
+
+
+def test_ndcg_on_arrays_is_recboles_to_the_last_bit():
+    generator = np.random.default_rng(0)
+    given = {"topk": [7, 20], "metric_decimal_place": 10}
+    hits, counts = generator.random((300, 20)) < 0.2, generator.integers(0, 30, 300)
+    theirs, ours = (
+        NDCG(given).metric_info(hits, counts),
+        metrics_module.NDCGOnArrays(given).metric_info(hits, counts),
+    )
+    assert (theirs == ours).all() and ours.max() > 0.5
 
 
 def test_the_hits_ideal_is_computed_only_beside_ndcg(given):

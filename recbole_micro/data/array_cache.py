@@ -86,7 +86,7 @@ def key_of(content: Iterable[np.ndarray], options: Mapping[str, Any]) -> str:
     for array in content:
         array = np.ascontiguousarray(array)
         digest.update(repr((array.dtype.str, array.shape)).encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

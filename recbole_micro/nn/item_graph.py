@@ -97,7 +97,7 @@ class ModalityGraph(SkipConnection, FeatureTransform):
     ):
         super().__init__(modality, size, freeze_features)
         self.knn_options: dict[str, Any] = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
-        values, raw = modality.values, {"mask": modality.mask, "cache": cache}
+        values, raw = modality.values, dict[str, Any](mask=modality.mask, cache=cache)
         self.candidates: Graph | None = None
         if learned_candidates:
             wider = {"k": learned_candidates, "clamp_negative": False}
@@ -135,7 +135,7 @@ class ModalityGraph(SkipConnection, FeatureTransform):
         With `first_batch` they change once an epoch, and evaluation, negatives and training each need it.
         """
         if self.last_search is None or not torch.equal(features, self.last_search[0]):
-            among = {"mask": self.mask, "candidates": self.candidates}
+            among = dict[str, Any](mask=self.mask, candidates=self.candidates)
             self.last_search = features, knn(features, **among, **self.knn_options)
         return self.last_search[1]
 

@@ -7,7 +7,7 @@ are of another kind than these steps know, RecBole's own methods do it.
 import re
 import warnings
 from collections import UserDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,33 @@ class ManyRows(RecBoleDataset):
             except (ValueError, pd.errors.ParserError):
                 pass  # the other engine says what is wrong
         return pd.read_csv(path, delimiter=delimiter, encoding=encoding, engine=engine, **columns)
+
+    def _filter_by_inter_num(self) -> None:
+        """Drop users and items whose number of interactions lies in no interval, until all others' does."""
+        sides = [
+            Side(self.inter_feat[field], feat, field, self._parse_intervals_str(self.config[option]))
+            for field, feat, option in (
+                (self.uid_field, self.user_feat, "user_inter_num_interval"),
+                (self.iid_field, self.item_feat, "item_inter_num_interval"),
+            )
+            if field is not None
+        ]
+        if len(sides) < 2 or not any(side.intervals for side in sides):
+            return
+        for side in sides:
+            if len(side.intervals or ()) > 1:
+                self.logger.warning("More than one interval of interaction number are given!")
+        alive = np.ones(len(self.inter_feat), dtype=bool)
+        while True:
+            banned = [side.banned(alive, self._within_intervals) for side in sides]
+            if not any(ids.any() for ids in banned):
+                break
+            for side, ids in zip(sides, banned, strict=True):
+                alive &= ~ids[side.of_row]
+        self.inter_feat.drop(self.inter_feat.index[~alive], inplace=True)
+        for side in sides:
+            if side.feat is not None:
+                side.feat.drop(side.feat.index[~side.listed[side.of_feat]], inplace=True)
 
     def _remap(self, remap_list: list) -> None:
         """Ids of tokens in the order in which they first occur; the dictionary of them waits for its use."""
@@ -109,6 +136,32 @@ class ManyRows(RecBoleDataset):
             rows = torch.from_numpy(order[part == number])
             datasets.append(self.copy(Interaction({name: column[rows] for name, column in columns.items()})))
         return datasets
+
+
+class Side:
+    """The users, or the items, of a filter by the number of interactions, as codes from 0.
+
+    `of_row`, `of_feat`: the code of each interaction and of each row of the table `feat`; `listed`: which
+    codes that table still has.
+    """
+
+    def __init__(self, column: pd.Series, feat: pd.DataFrame | None, field: str, intervals: list | None):
+        self.feat, self.intervals = feat, intervals
+        both = [column] if feat is None else [column, feat[field]]
+        codes, distinct = pd.factorize(pd.concat(both, ignore_index=True))
+        self.of_row, self.of_feat = codes[: len(column)], codes[len(column) :]
+        self.listed = np.zeros(len(distinct), dtype=bool)
+        self.listed[self.of_feat] = True
+
+    def banned(self, alive: np.ndarray, within: Callable) -> np.ndarray:
+        """Which codes have to go, given which interactions are left; they are no longer `listed` then."""
+        if not self.intervals:
+            return np.zeros(len(self.listed), dtype=bool)
+        count = np.bincount(self.of_row[alive], minlength=len(self.listed))
+        few = self.listed & (count < self.intervals[0][1])
+        ids = (count > 0) & ~within(count, self.intervals) | few
+        self.listed &= ~ids
+        return ids
 
 
 class TokenIds(UserDict):

@@ -95,11 +95,11 @@ def consistent_knn(
     `memory` MB beside the inputs and the graphs.  A `cache` keeps the graphs, as for `knn`.
     """
     if cache is not None:
-        parts = {
+        given = {
             f"{m} {side}": getattr(modality, side) for m, modality in modalities.items() for side in SIDES
         }
         again = partial(consistent_knn, modalities, k, memory)
-        return kept(cache, parts, {"consistent": k}, again, len(next(iter(modalities.values())).values))
+        return kept(cache, given, {"consistent": k}, again, len(next(iter(modalities.values())).values))
     sources = {name: _Source(modality) for name, modality in modalities.items()}
     n = len(next(iter(sources.values())).values)
     height = max(1, min(n, int(memory * 2**20) // (8 * n * (len(sources) + 1))))

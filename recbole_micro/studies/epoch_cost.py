@@ -6,7 +6,7 @@ A few batches are enough: an epoch has its first one, where graphs are built, an
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,10 @@ def time_in(folder: Path) -> dict[str, float]:
     return timing
 
 
-def watch(loader: AbstractDataLoader) -> list[float]:
+def watch(loader: AbstractDataLoader, clock: Callable[[], float] = time.perf_counter) -> list[float]:
     """Let the loader stop early; a list that fills with the moments before the first batch and after each.
 
-    Moments are in seconds, of `time.perf_counter`.
+    Moments are in seconds, of the `clock`.
     """
     moments: list[float] = []
     original: Any = type(loader)
@@ -57,10 +57,10 @@ def watch(loader: AbstractDataLoader) -> list[float]:
         """Ends after SECONDS and BATCHES."""
 
         def __iter__(self) -> Iterator[Any]:
-            moments.append(time.perf_counter())
+            moments.append(clock())
             for batch in super().__iter__():
                 yield batch
-                moments.append(time.perf_counter())
+                moments.append(clock())
                 if len(moments) > BATCHES and moments[-1] - moments[0] > SECONDS:
                     break
 

@@ -68,6 +68,9 @@ def test_what_is_plain(text, plain, block, tmp_path, monkeypatch):
     assert not is_plain(tmp_path / "x", "\t", "latin-1") and not is_plain(tmp_path / "x", "::", "utf-8")
 
 
+OURS = ("read_table", "_filter_by_inter_num", "_remap", "split_by_ratio", "leave_one_out")
+
+
 @pytest.fixture
 def both(tmp_path, monkeypatch):
     """A data set of columns of all kinds by RecBole's own steps and by ours, split with these options."""
@@ -78,7 +81,7 @@ def both(tmp_path, monkeypatch):
         for own in (False, True):
             with monkeypatch.context() as patch:
                 if not own:
-                    for name in ("read_table", "_remap", "split_by_ratio", "leave_one_out"):
+                    for name in OURS:
                         patch.delattr(ManyRows, name)
                 config = recbole_micro.Config(
                     "BPR", "tiny", config_dict={"data_path": str(folder), "topk": [5], **options}
@@ -117,6 +120,27 @@ def test_ids_and_parts_are_recboles(both, args):
             assert column.dtype == other.inter_feat[name].dtype
             assert torch.equal(column, other.inter_feat[name])
     assert len(our_parts[0].inter_feat) > 0
+
+
+FILTERS = [
+    {"user_inter_num_interval": "[6,inf)", "item_inter_num_interval": "[12,inf)"},
+    {"item_inter_num_interval": "(9,13];[15,20)"},
+    {"user_inter_num_interval": "[8,10]", "item_inter_num_interval": "[0,17)"},
+    {"item_inter_num_interval": "[0,14)", "load_col": {"inter": ["user_id", "item_id"]}},
+]
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_filters_by_number_are_recboles(both, filters):
+    (theirs, _), (ours, _) = both(**{"load_col": None, "eval_args": {"split": {"RS": [1, 1, 1]}}, **filters})
+    for part in ("inter_feat", "user_feat", "item_feat"):
+        one, other = getattr(theirs, part), getattr(ours, part)
+        assert (one is None) == (other is None)
+        for name in [] if one is None else one.interaction:
+            assert torch.equal(one[name], other[name])
+    assert 0 < len(ours.inter_feat) < 300
+    for field, tokens in theirs.field2id_token.items():
+        assert (tokens == ours.field2id_token[field]).all()
 
 
 def test_tokens_that_are_missing_become_the_padding(both, tmp_path):

@@ -57,7 +57,7 @@ def encode_images(
     folder = Path(images)
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}; --images names the folder of the image files.")
-    paths = _image_paths(dataset, folder)
+    paths = image_paths(dataset, folder)
     if not any(paths):
         raise DataError(
             f"{folder} has no image of an item of {dataset.name}; name the files <item id>.jpg, or as the "
@@ -68,7 +68,7 @@ def encode_images(
     return _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force, sources)
 
 
-def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
+def image_paths(dataset: Dataset, folder: Path) -> list[str]:
     """The image file of every item, "" where there is none."""
     named: list[str] = []
     if dataset.item_file.is_file() and "image" in (name for name, _ in read_header(dataset.item_file)):

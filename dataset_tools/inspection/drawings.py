@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 WIDTH, HEIGHT = 380, 230
-LEFT, RIGHT, TOP, BOTTOM = 46, 24, 12, 38
+LEFT, RIGHT, TOP, BOTTOM = 54, 24, 12, 38
 BARS = 40
 FIRST_CLOCK = 1e8  # seconds since 1970: below are numbers of rows, no times
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.operations.encoding import image_paths
+from dataset_tools.operations.encode.media_files import image_paths
 
 EDGE = 160  # pixels of a picture's longer side
 LARGEST = 32 << 20  # bytes of a file that is opened

@@ -37,6 +37,7 @@ EXTRAS = {
         "sentence-transformers>=3.0",
         "transformers>=4.40",
         "pillow>=10",
+        "av>=12",  # frames of videos, samples of sounds
         "safetensors>=0.4",  # feature files in that format
     ],
     "hdf5": ["h5py>=3.8"],  # feature files in that format

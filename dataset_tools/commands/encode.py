@@ -1,4 +1,6 @@
-"""encode --name NAME --text ENCODER | --image ENCODER --images DIR"""
+"""encode --name NAME --text ENCODER | --image, --video or --audio ENCODER with the folder of the files"""
+
+from pathlib import Path
 
 from dataset_tools.commands import arguments
 from dataset_tools.commands.arguments import Commands, Options
@@ -6,21 +8,35 @@ from dataset_tools.converters.shared_options import commas
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders import registry
-from dataset_tools.operations import encoding
+from dataset_tools.operations.encode import addresses, encoding
 
 
 def add(commands: Commands) -> None:
-    command = arguments.add(commands, "encode", "make features of a data set's texts or images")
+    command = arguments.add(commands, "encode", "make features of texts, images, videos or sounds")
     what = command.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", metavar="ENCODER", help=", ".join(registry.TEXT))
     what.add_argument("--image", metavar="ENCODER", help=", ".join(registry.IMAGE))
+    what.add_argument(
+        "--video", metavar="ENCODER", help="an image encoder, whose vectors of frames are averaged"
+    )
+    what.add_argument("--audio", metavar="ENCODER", help=", ".join(registry.AUDIO))
     command.add_argument(
         "--columns", type=commas, metavar="C,C", help="columns of NAME.item that make the text"
     )
     command.add_argument(
         "--images", metavar="DIR", help="folder of images: <item id>.jpg, or as NAME.item says"
     )
-    command.add_argument("--modality", help="name of the features (default: textual or visual)")
+    command.add_argument(
+        "--download", action="store_true", help="first fetch the addresses in NAME.item into --images"
+    )
+    command.add_argument("--videos", metavar="DIR", help="folder of videos: <item id>.mp4, .webm, ...")
+    command.add_argument(
+        "--frames", type=int, default=8, metavar="N", help="frames of a video (default: %(default)s)"
+    )
+    command.add_argument("--sounds", metavar="DIR", help="folder of sounds: <item id>.mp3, .wav, ...")
+    command.add_argument(
+        "--modality", help="name of the features (default: textual, visual, video or acoustic)"
+    )
     arguments.named(command)
     arguments.target(command)
     arguments.half(command)
@@ -28,16 +44,35 @@ def add(commands: Commands) -> None:
 
 
 def run(options: Options) -> None:
+    if options.download and not options.image:
+        raise DataError("--download is for --image, whose addresses it fetches.")
     dataset = Dataset(options.name, options.data_path)
     more = {"half": options.half, "force": options.force}
     if options.modality:
         more["modality"] = options.modality
     if options.text:
         missing = encoding.encode_texts(dataset, options.text, columns=options.columns, **more)
-    elif options.images:
-        missing = encoding.encode_images(dataset, options.image, options.images, **more)
+    elif options.image:
+        folder = _needed(options, "image", "images")
+        if options.download:
+            came, there, failed = addresses.fetch_images(dataset, folder)
+            print(f"  {came:,} images fetched, {there:,} were there, {failed:,} failed")
+            if failed:
+                print(f"  which failed, and why: {Path(folder) / addresses.FAILED}")
+        missing = encoding.encode_images(dataset, options.image, folder, **more)
+    elif options.video:
+        folder = _needed(options, "video", "videos")
+        missing = encoding.encode_videos(dataset, options.video, folder, frames=options.frames, **more)
     else:
-        raise DataError("--image needs --images, the folder of the image files.")
+        folder = _needed(options, "audio", "sounds")
+        missing = encoding.encode_sounds(dataset, options.audio, folder, **more)
     arguments.show(dataset.folder)
     if missing:
         print(f"  {len(missing):,} items without features, first {', '.join(missing[:5])}")
+
+
+def _needed(options: Options, kind: str, flag: str) -> str:
+    folder: str | None = getattr(options, flag)
+    if not folder:
+        raise DataError(f"--{kind} needs --{flag}, the folder of the {kind} files.")
+    return folder

@@ -104,6 +104,15 @@ def alignment(index: np.ndarray, matrix: sp.csr_array, seed: int = 0) -> tuple[f
     return float(real), mean, bool(real <= mean + 3 * spread)
 
 
+def co_interacted(index: np.ndarray, matrix: sp.csr_array) -> float:
+    """The share of neighbour pairs `index` [items, k] that some user has both of, as in `alignment`."""
+    index, hits = index[:, :ALIGNMENT_K], 0
+    for first, rows in shared(matrix) if index.size else ():
+        here = np.repeat(np.arange(rows.shape[0]), index.shape[1])
+        hits += int(np.count_nonzero(rows[here, index[first : first + rows.shape[0]].ravel()]))
+    return hits / max(1, index.size)
+
+
 def misfit(values: np.ndarray, mask: np.ndarray, matrix: sp.csr_array) -> tuple[float, float] | None:
     """The two shares of `alignment` where it finds the features misaligned, else None.
 

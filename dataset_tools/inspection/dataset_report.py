@@ -3,40 +3,40 @@
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.sparse as sp
 
 from dataset_tools.dataset import alignment, summary
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.interactions import PARTS, Interactions
 from dataset_tools.dataset.reading import Dataset
-from dataset_tools.features import feature_similarity as similarity
+from dataset_tools.inspection.measures import MOST_REPEATED, Measures, ModalityMeasures, most_used
 
 SHOWN_ITEMS = 10
 SHOWN_NEIGHBOURS = 3
 
 
 def report(dataset: Dataset, sample: int = SHOWN_ITEMS) -> Iterator[str]:
-    """Lines for people: counts beside the catalogue's, degrees, then each modality."""
-    interactions = dataset.interactions
+    """Lines for people: counts beside the catalogue's, degrees, each modality, then all on the same items."""
     counts = summary.of_dataset(dataset)
     yield from summary.lines(counts | {"expected": summary.compare(counts, KNOWN.get(dataset.name))})
-    yield from _parts(interactions)
-    place = {item: number for number, item in enumerate(dataset.items)}
-    item = np.array([place[token] for token in interactions.items], dtype=np.int64)[interactions.item]
-    users, items = len(interactions.users), len(dataset.items)
-    for what, index, size in (("user", interactions.user, users), ("item", item, items)):
-        degree = np.bincount(index, minlength=size)
+    yield from _parts(dataset.interactions)
+    measures = Measures(dataset)
+    for what, degree in measures.degrees.items():
         unused = int((degree == 0).sum())
         yield (
             f"interactions per {what}: min {degree.min()}, median {np.median(degree):g}, "
             f"mean {degree.mean():.2f}, max {degree.max()}; {unused:,} {what}s without any"
         )
-    matrix = similarity.used(interactions.user, item, users, items)
-    repeated = len(interactions) - matrix.nnz
-    if repeated:
-        yield f"{repeated:,} interactions repeat a pair of user and item"
-    for modality in dataset.modalities:
-        yield from _modality(dataset, modality, matrix, sample)
+    if measures.repeated_pairs:
+        yield f"{measures.repeated_pairs:,} interactions repeat a pair of user and item"
+    on_the_same: dict[str, float] = {}
+    for name in dataset.modalities:
+        found = measures.modality(name)
+        yield from _modality(measures, found, sample)
+        on_the_same[name] = found.shared_real
+    if measures.comparable:
+        ranked = sorted(on_the_same.items(), key=lambda one: -one[1])
+        shares = ", ".join(f"{name} {share:.2%}" for name, share in ranked)
+        yield f"neighbours co-interacted on the {int(measures.shared.sum()):,} items that all have: {shares}"
 
 
 def _parts(interactions: Interactions) -> Iterator[str]:
@@ -45,28 +45,36 @@ def _parts(interactions: Interactions) -> Iterator[str]:
         yield "fixed split: " + ", ".join(f"{name} {n:,}" for name, n in zip(PARTS, counts, strict=True))
 
 
-def _modality(dataset: Dataset, modality: str, matrix: sp.csr_array, sample: int) -> Iterator[str]:
-    values, mask = dataset.matrix(modality)
-    there = np.flatnonzero(mask)
-    yield f"[{modality}]"
-    if len(there) < 2:
-        yield f"  only {len(there)} items have features: nothing to compare"
+def _modality(measures: Measures, found: ModalityMeasures, sample: int) -> Iterator[str]:
+    yield f"[{found.name}]"
+    if len(found.there) < 2:
+        yield f"  only {len(found.there)} items have features: nothing to compare"
         return
-    unit = similarity.unit_rows(values[there])
-    zeros = int((~unit.any(axis=1)).sum())
-    if zeros:
-        yield f"  {zeros:,} items have a row of zeros, which is similar to nothing"
-    matrix = matrix[:, there]
-    everything, together = similarity.mean_similarity(unit, matrix)
-    yield f"  mean cosine: {everything:.4f} of all pairs, {together:.4f} of co-interacted pairs (Table 1)"
-    index, cosine = similarity.neighbours(unit, max(similarity.SIMILAR_K))
-    shares = (f"{similarity.similar_pair_share(matrix, index, k):.2%} (k={k})" for k in similarity.SIMILAR_K)
-    yield "  users with a similar pair: " + ", ".join(shares) + " (Table 2)"
-    real, shuffled, suspicious = similarity.alignment(index, matrix)
-    yield f"  neighbours co-interacted: {real:.2%}, with shuffled items {shuffled:.2%}"
-    if suspicious:
-        yield f"  {alignment.warning(modality)}"
-    yield from _nearest(dataset, there, matrix, index, cosine, sample)
+    if found.zeros:
+        yield f"  {found.zeros:,} items have a row of zeros, which is similar to nothing"
+    if found.repeated:
+        yield f"  {repeated(measures.dataset, found)}"
+    yield (
+        f"  mean cosine: {found.everything:.4f} of all pairs, {found.together:.4f} of co-interacted pairs "
+        "(Table 1)"
+    )
+    shares = ", ".join(f"{share:.2%} (k={k})" for k, share in found.shares.items())
+    yield f"  users with a similar pair: {shares} (Table 2)"
+    yield f"  neighbours co-interacted: {found.real:.2%}, with shuffled items {found.shuffled:.2%}"
+    if found.suspicious:
+        yield f"  {alignment.warning(found.name)}"
+    yield from _nearest(measures, found, sample)
+
+
+def repeated(dataset: Dataset, found: ModalityMeasures) -> str:
+    """How many items share a vector with others, and the largest groups of them."""
+    items = sum(map(len, found.repeated))
+    groups = [
+        ", ".join(dataset.items[place] for place in group[:3]) + (", ..." if len(group) > 3 else "")
+        for group in found.repeated[:MOST_REPEATED]
+    ]
+    more = "; ..." if len(found.repeated) > MOST_REPEATED else ""
+    return f"{items:,} items share their vector with another: {'; '.join(groups)}{more}"
 
 
 def alignment_warning(dataset: Dataset, modality: str) -> str:
@@ -78,21 +86,13 @@ def alignment_warning(dataset: Dataset, modality: str) -> str:
     return alignment.warning(modality, shares) if shares else ""
 
 
-def _nearest(
-    dataset: Dataset,
-    there: np.ndarray,
-    matrix: sp.csr_array,
-    index: np.ndarray,
-    cosine: np.ndarray,
-    sample: int,
-) -> Iterator[str]:
+def _nearest(measures: Measures, found: ModalityMeasures, sample: int) -> Iterator[str]:
     """The most used items with their nearest neighbours."""
-    titles = dataset.titles()
-    use = np.asarray(matrix.sum(axis=0)).ravel()
-    for row in np.argsort(-use, kind="stable")[:sample]:
-        near = zip(index[row, :SHOWN_NEIGHBOURS], cosine[row], strict=False)
-        names = "; ".join(f"{_name(dataset, there[i], titles)} ({value:.2f})" for i, value in near)
-        yield f"  {_name(dataset, there[row], titles)}: {names}"
+    dataset, titles = measures.dataset, measures.dataset.titles()
+    for row in most_used(measures.matrix[:, found.there], sample):
+        near = zip(found.index[row, :SHOWN_NEIGHBOURS], found.cosine[row], strict=False)
+        names = "; ".join(f"{_name(dataset, found.there[i], titles)} ({value:.2f})" for i, value in near)
+        yield f"  {_name(dataset, found.there[row], titles)}: {names}"
 
 
 def _name(dataset: Dataset, item: int, titles: dict[str, str]) -> str:

@@ -1,8 +1,11 @@
 """Models with weights, by their name on the Hugging Face hub or a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from dataset_tools.errors import DataError
 
@@ -15,6 +18,25 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """A model runs without gradients here, on a GPU in mixed precision."""
+    import torch
+
+    mixed: Any = nullcontext()
+    if torch.cuda.is_available():
+        mixed = torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+    with torch.inference_mode(), mixed:
+        yield
+
+
+def pooled(found: Any) -> np.ndarray:
+    """The vectors float32 [n, d] in what a model of transformers returns, which differs between versions."""
+    for name in ("image_embeds", "pooler_output"):
+        found = getattr(found, name, found)
+    return found.float().cpu().numpy()
 
 
 def named(model: str) -> tuple[str, str | None]:

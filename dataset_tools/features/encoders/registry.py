@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dataset_tools.errors import DataError
+from dataset_tools.features.encoders import media
 from dataset_tools.features.encoders.contract import Embed, Encoder, LoadImage, LoadText
 
 HERE = "dataset_tools.features.encoders"
@@ -18,11 +19,24 @@ TEXT: dict[str, str | LoadText] = {  # the function, or the module that has it a
     "tfidf": f"{HERE}.tfidf",
     "wordllama": f"{HERE}.wordllama",
     "sentence-transformers/<model>": f"{HERE}.sentence_transformers",
+    "clip/<model>": f"{HERE}.paired_texts",
+    "siglip/<model>": f"{HERE}.paired_texts",
 }
 IMAGE: dict[str, str | LoadImage] = {
-    "clip/<model>": f"{HERE}.clip",
+    "clip/<model>": f"{HERE}.paired_images",
+    "siglip/<model>": f"{HERE}.paired_images",
 }
-PACKAGES = ("wordllama", "sentence-transformers", "transformers", "torch", "pillow")  # whose versions count
+AUDIO: dict[str, str | LoadImage] = {
+    "clap/<model>": f"{HERE}.clap",
+}
+PACKAGES = (
+    "wordllama",
+    "sentence-transformers",
+    "transformers",
+    "torch",
+    "pillow",
+    "av",
+)  # whose versions count
 
 
 def register_text_encoder(name: str, load: LoadText) -> None:
@@ -47,6 +61,17 @@ def text_encoder(spec: str, corpus: Sequence[str]) -> Encoder:
 def image_encoder(spec: str) -> Encoder:
     """The image encoder that `spec` names; its inputs are paths of image files."""
     load, model = _find(IMAGE, spec, "image")
+    return load(model)
+
+
+def video_encoder(spec: str, frames: int) -> Encoder:
+    """The image encoder that `spec` names, over `frames` frames of each video; its inputs are paths."""
+    return media.mean_of_frames(lambda: image_encoder(spec), frames)
+
+
+def audio_encoder(spec: str) -> Encoder:
+    """The audio encoder that `spec` names; its inputs are paths of sound files."""
+    load, model = _find(AUDIO, spec, "audio")
     return load(model)
 
 

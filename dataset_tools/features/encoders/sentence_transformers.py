@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders.contract import Embed
-from dataset_tools.features.encoders.hub import BATCH, device, load_model, named
+from dataset_tools.features.encoders.hub import BATCH, device, load_model, named, running
 
 
 def load(model: str, corpus: Sequence[str]) -> Embed:
@@ -17,4 +19,9 @@ def load(model: str, corpus: Sequence[str]) -> Embed:
         ) from None
     name, revision = named(model)
     network = load_model(model, lambda: SentenceTransformer(name, revision=revision, device=device()))
-    return lambda texts: network.encode(texts, batch_size=BATCH, show_progress_bar=False)
+
+    def embed(texts: list[str]) -> np.ndarray:
+        with running():
+            return network.encode(texts, batch_size=BATCH, show_progress_bar=False)
+
+    return embed

@@ -1,6 +1,7 @@
 """`encode`: an encoder over all items, shard by shard, so that a stopped run goes on where it was."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from dataset_tools.dataset import provenance, summary
@@ -9,14 +10,18 @@ from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoded import write_encoded
 from dataset_tools.features.encoders.contract import Encoder
-from dataset_tools.features.encoders.registry import PACKAGES, image_encoder, text_encoder
+from dataset_tools.features.encoders.registry import (
+    PACKAGES,
+    audio_encoder,
+    image_encoder,
+    text_encoder,
+    video_encoder,
+)
 from dataset_tools.features.feature_file import FeatureWriter, check_modality, feature_path
 from dataset_tools.features.shards import Shards
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.formats.hashing import hash_files
-from dataset_tools.formats.names import from_system, to_system
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+from dataset_tools.operations.encode.media_files import image_paths, media_paths
 
 
 def encode_texts(
@@ -48,62 +53,84 @@ def encode_images(
     half: bool = False,
     force: bool = False,
 ) -> list[str]:
-    """Add features of the images in a folder; ids of the items left without.
-
-    An item's image is the file that the column `image` of `<name>.item` names (a path below the folder, or an
-    address whose last part is the file's name), else the file that is called like the item, in the folder or
-    in one below it.
-    """
-    folder = Path(images)
-    if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}; --images names the folder of the image files.")
-    paths = _image_paths(dataset, folder)
+    """Add features of the images in a folder (see `image_paths`); ids of the items left without."""
+    folder = _folder(images, "images", "image")
+    paths = image_paths(dataset, folder)
     if not any(paths):
         raise DataError(
             f"{folder} has no image of an item of {dataset.name}; name the files <item id>.jpg, or as the "
             f"column image of {dataset.item_file.name} says."
         )
-    options = {"image": spec, "modality": modality, "half": half}
+    return _encode_files(dataset, folder, paths, {"image": spec}, image_encoder, modality, half, force)
+
+
+def encode_videos(
+    dataset: Dataset,
+    spec: str,
+    videos: str | Path,
+    *,
+    frames: int = 8,
+    modality: str = "video",
+    half: bool = False,
+    force: bool = False,
+) -> list[str]:
+    """Add features of the videos `<item id>.mp4` (.webm, ...) in a folder; ids of the items left without.
+
+    The mean of what the image encoder `spec` makes of `frames` frames, spread evenly.
+    """
+    folder = _folder(videos, "videos", "video")
+    paths = _media(dataset, folder, "video", "mp4")
+    options = {"video": spec, "frames": frames}
+    load = partial(video_encoder, frames=frames)
+    return _encode_files(dataset, folder, paths, options, load, modality, half, force)
+
+
+def encode_sounds(
+    dataset: Dataset,
+    spec: str,
+    sounds: str | Path,
+    *,
+    modality: str = "acoustic",
+    half: bool = False,
+    force: bool = False,
+) -> list[str]:
+    """Add features of the sounds `<item id>.mp3` (.wav, ...) in a folder; ids of the items left without."""
+    folder = _folder(sounds, "sounds", "audio")
+    paths = _media(dataset, folder, "audio", "mp3")
+    return _encode_files(dataset, folder, paths, {"audio": spec}, audio_encoder, modality, half, force)
+
+
+def _folder(path: str | Path, flag: str, kind: str) -> Path:
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}; --{flag} names the folder of the {kind} files.")
+    return folder
+
+
+def _media(dataset: Dataset, folder: Path, kind: str, ending: str) -> list[str]:
+    paths = media_paths(dataset, folder, kind)
+    if not any(paths):
+        raise DataError(
+            f"{folder} has no {kind} of an item of {dataset.name}; name the files <item id>.{ending}."
+        )
+    return paths
+
+
+def _encode_files(
+    dataset: Dataset,
+    folder: Path,
+    paths: list[str],
+    options: dict,
+    load: Callable[[str], Encoder],
+    modality: str,
+    half: bool,
+    force: bool,
+) -> list[str]:
+    """Encode files by the encoder that the first of the `options` names."""
+    spec = next(iter(options.values()))
     sources = [hash_files(folder, sorted({Path(path) for path in paths if path}))]
-    return _encode(dataset, modality, paths, lambda: image_encoder(spec), options, force, sources)
-
-
-def _image_paths(dataset: Dataset, folder: Path) -> list[str]:
-    """The image file of every item, "" where there is none."""
-    named: list[str] = []
-    if dataset.item_file.is_file() and "image" in (name for name, _ in read_header(dataset.item_file)):
-        named = list(dataset.texts(["image"]))
-    named += [""] * (len(dataset.items) - len(named))
-    found = [_named_image(folder, name) for name in named]
-    rest = frozenset(item for item, path in zip(dataset.items, found, strict=True) if not path)
-    by_name = _by_name(folder, rest)
-    return [path or by_name.get(item, "") for item, path in zip(dataset.items, found, strict=True)]
-
-
-def _by_name(folder: Path, items: frozenset[str]) -> dict[str, str]:
-    """The image files of items in the folder and below, by stem; DataError for one stem in two folders."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*"), key=lambda path: (len(path.parts), path)):
-        item = from_system(path.stem)
-        if path.suffix.lower() in IMAGE_SUFFIXES and item in items:
-            other = found.setdefault(item, path)
-            if other.parent != path.parent:
-                raise DataError(
-                    f"{other} and {path} are both called like the item {item!r}; leave one, or name the "
-                    "files in the column image."
-                )
-    return {item: str(path) for item, path in found.items()}
-
-
-def _named_image(folder: Path, name: str) -> str:
-    """The file below `folder` that an image's name or address means, "" where there is none."""
-    if not name or ".." in name.split("/"):
-        return ""
-    last = name.split("?")[0].rsplit("/", 1)[-1]
-    for choice in (name.lstrip("/"), last):
-        if choice and "\0" not in choice and (folder / to_system(choice)).is_file():
-            return str(folder / to_system(choice))
-    return ""
+    options = {**options, "modality": modality, "half": half}
+    return _encode(dataset, modality, paths, lambda: load(spec), options, force, sources)
 
 
 def _record(dataset: Dataset, options: dict, sources: list) -> None:

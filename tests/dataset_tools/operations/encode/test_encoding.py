@@ -12,7 +12,7 @@ from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.features import shards
 from dataset_tools.features.encoders import registry
-from dataset_tools.operations import encoding
+from dataset_tools.operations.encode import encoding, media_files
 
 TEXTS = {
     "a": "red cotton shirt",
@@ -115,7 +115,7 @@ def test_images_are_found_by_the_column_image_or_by_id(tmp_path):
     (images / "sub").mkdir(parents=True)
     for name in ("sub/x.jpg", "y.png", "c.jpg", "e.jpg", "../secret.jpg"):
         (images / name).touch()
-    found = encoding._image_paths(Dataset("toy", tmp_path / "data"), images)
+    found = media_files.image_paths(Dataset("toy", tmp_path / "data"), images)
     assert found == [
         str(images / name) if name else "" for name in ("sub/x.jpg", "y.png", "c.jpg", "", "e.jpg")
     ]
@@ -130,11 +130,11 @@ def test_images_are_found_by_stem_in_nested_folders(tmp_path):
         (images / name).touch()
     dataset = Dataset("toy", tmp_path / "data")
     (dataset.folder / "toy.inter").write_text("user_id:token\titem_id:token\nu\t0108775015\n")
-    found = encoding._image_paths(dataset, images)
+    found = media_files.image_paths(dataset, images)
     assert found == [str(images / "010/0108775015.jpg"), str(images / "020/0200000001.PNG"), ""]
     (images / "020" / "0108775015.jpg").touch()
     with pytest.raises(DataError, match="are both called like the item '0108775015'; leave one"):
-        encoding._image_paths(dataset, images)
+        media_files.image_paths(dataset, images)
 
 
 def test_tfidf_of_a_single_word_is_a_column(tmp_path):

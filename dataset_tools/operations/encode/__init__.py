@@ -1,0 +1,1 @@
+"""`encode`: the items' texts, images, videos and sounds become features."""

@@ -51,7 +51,7 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=RUNS, metavar="FILE")
     given = arguments.parse_args()
     if not given.show:
-        from recbole_micro.studies.paper_figures import cold_split
+        from recbole_micro.studies.paper.figures import cold_split
 
         prepare(given.source, given.data_path)
         dataset = cold_split(NAME, given.data_path)

@@ -27,7 +27,7 @@ from support import add_run_arguments, call, markdown, parser, run_missing
 
 from recbole_micro import run
 from recbole_micro.evaluation.ranking import WHAT
-from recbole_micro.studies.paper_figures import COLD, cold_split
+from recbole_micro.studies.paper.figures import COLD, cold_split
 
 ROWS = {**COLD, **{model: (model, {}) for model in ("LATTICE", "FREEDOM", "ContentKNN", "EASEKNN")}}
 METRICS = ("recall@20", "ndcg@20", "precision@20")

@@ -108,7 +108,7 @@ def measure(folder: str, n_items: int) -> dict[str, float]:
     from recbole.utils import get_model, get_trainer, init_seed
 
     from recbole_micro import Config
-    from recbole_micro.studies.epoch_cost import watch
+    from recbole_micro.studies.paper.epoch_cost import watch
 
     options = {"data_path": folder, "gpu_id": "", "state": "INFO", "show_progress": False, **OPTIONS}
     config = Config("MICRO", f"items-{n_items}", config_dict=options)

@@ -274,7 +274,8 @@ def reproduce(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(REPRODUCE_HELP)
         return 0
-    from recbole_micro.studies import paper_tables, runs
+    from recbole_micro.studies import runs
+    from recbole_micro.studies.paper import tables
 
     flags = {"--quick", "--literal"} & set(argv)
     argv = [argument for argument in argv if argument not in flags]
@@ -289,10 +290,10 @@ def reproduce(argv: list[str]) -> int:
     seeds = runs.read_seeds(own.get("seeds", "1"), first)
     marks = "".join(flag[1:] for flag in sorted(flags))
     out = Path(own.get("out") or f"results/{kind}{number}-{fixed['dataset']}{marks}")
-    fixed = {**(paper_tables.QUICK if "--quick" in flags else {}), **fixed}
+    fixed = {**(tables.QUICK if "--quick" in flags else {}), **fixed}
     studies: dict[str, Callable[..., pd.DataFrame]] = {
-        "table": paper_tables.reproduce_table,
-        "figure": paper_tables.reproduce_figure,
+        "table": tables.reproduce_table,
+        "figure": tables.reproduce_figure,
     }
     more = {"literal": "--literal" in flags, "title": own.get("title"), "workers": positive(own, "workers")}
     more["engine"] = engine(own)

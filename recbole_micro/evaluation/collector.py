@@ -50,6 +50,11 @@ class Collector(RecBoleCollector):
         self.lists = [name for name in LISTS if self.register.need(name)]
         self.register = OtherNeeds(self.register)
 
+    def keep_items(self) -> None:
+        """Keep the lists themselves where their hits are kept, whatever the metrics need."""
+        if "rec.topk" in self.lists and "rec.items" not in self.lists:
+            self.lists.append("rec.items")
+
     def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i):
         """Collect a batch: scores [n_users, n_items], and the row and the item of each positive."""
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from recbole.data.dataloader import AbstractDataLoader
-from recbole.evaluator import Collector, Evaluator
+from recbole.evaluator import Evaluator
 from torch import Tensor
 
 from dataset_tools.files import replacing, write_text
 from recbole_micro.checkpoint import plain
+from recbole_micro.evaluation.collector import Collector
 from recbole_micro.evaluation.ranking import PLAIN, rankings
 
 USERS, ITEMS, EPOCHS = "users.parquet", "items.parquet", "epochs.csv"
@@ -38,8 +39,8 @@ class Details:
 def record(evaluator: Evaluator, collector: Collector | None = None) -> Details:
     """Details that the next evaluation fills; of items only with the `collector` that it uses."""
     details = Details()
-    if collector is not None and collector.register.need("rec.topk"):
-        setattr(collector.register, "rec.items", True)  # RecBole's names have dots
+    if collector is not None:
+        collector.keep_items()
     evaluate = evaluator.evaluate
 
     def caught_lists(struct: Any) -> Mapping[str, float]:

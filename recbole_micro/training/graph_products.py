@@ -57,10 +57,13 @@ def has_matrices(model: nn.Module) -> bool:
 
 
 @contextmanager
-def fast_products(model: nn.Module, products: GraphProducts) -> Iterator[None]:
-    """While this is open, the model's products with its matrices are `GraphProducts`."""
+def fast_products(model: nn.Module) -> Iterator[None]:
+    """While this is open, for an epoch, the model's products with its matrices are `GraphProducts`.
+
+    Every epoch meets the matrices anew: one that a killed training goes on with is then the same to the bit.
+    """
     if not has_matrices(model):
         yield
         return
-    with products:
+    with GraphProducts():
         yield

@@ -31,9 +31,9 @@ from recbole_micro.evaluation.metrics import Metrics, NDCGOnArrays
 from recbole_micro.evaluation.multiprocess import OwnBatches, of_all_users
 from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selecting
 from recbole_micro.options.decay import per_step
-from recbole_micro.training import device_epoch
-from recbole_micro.training.device_batches import DeviceBatches, on_device
-from recbole_micro.training.graph_products import GraphProducts, fast_products
+from recbole_micro.training.device import epoch
+from recbole_micro.training.device.batches import DeviceBatches, on_device
+from recbole_micro.training.graph_products import fast_products
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
 from recbole_micro.training.tracking import MlflowLogger
@@ -84,7 +84,6 @@ class PluginTrainer(RecBoleTrainer):
         self.eval_collector = Collector(config)
         if "ndcg" in self.evaluator.metric_class:
             self.evaluator.metric_class["ndcg"] = NDCGOnArrays(config)
-        self.products = GraphProducts()
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.train_seconds: dict[int, float] = {}  # likewise
@@ -157,10 +156,10 @@ class PluginTrainer(RecBoleTrainer):
     ) -> float | tuple[float, ...]:
         """The epoch by RecBole's loop or, on a CUDA device, by one that does not wait for it."""
         recboles = getattr(super()._train_epoch, "__func__", None) is RecBoleTrainer._train_epoch
-        with fast_products(self.model, self.products):
+        with fast_products(self.model):
             if self.device.type == "cuda" and self.config["single_spec"] and recboles:
                 batches = self.device_batches(train_data) or train_data
-                return device_epoch.train_epoch(self, batches, loss_func, show_progress)
+                return epoch.train_epoch(self, batches, loss_func, show_progress)
             return super()._train_epoch(train_data, self.epoch, self.checked(loss_func), show_progress)
 
     def device_batches(self, train_data: AbstractDataLoader) -> DeviceBatches | None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dataset_tools.features.feature_file import FeatureWriter
 from recbole_micro import cli, load, run
 from recbole_micro.inference import recommend
-from recbole_micro.studies import paper_tables, pool
+from recbole_micro.studies import pool
+from recbole_micro.studies.paper import tables
 from recbole_micro.training import quick_start
 from recbole_micro.tuning import ray_engine, study
 from tests.fuzz.damage import damaged, damages
@@ -103,7 +104,7 @@ spaces = st.one_of(
 
 
 STARTS = (
-    *((pool, "run_all"), (paper_tables, "run_all"), (paper_tables, "Pool"), (quick_start, "run")),
+    *((pool, "run_all"), (tables, "run_all"), (tables, "Pool"), (quick_start, "run")),
     *((study, "search_here"), (ray_engine, "search")),
 )
 

@@ -129,6 +129,8 @@ ELSEWHERE = {
     "enable_scaler": "scales losses on a GPU only; on the CPU RecBole's scaler does nothing",
     "show_progress": "bars on a terminal",
     "graph_cache": "keeps graphs of 2,000 items or more: tests/models/test_graph_cache.py",
+    "device_batches": "on CUDA alone: tests/training/device/test_batches.py",
+    "replay_steps": "on CUDA alone: tests/test_cuda.py",
     "memory_check": "asks how much memory is free: tests/models/test_memory_check.py",
     "download": "the data are there: tests/data/test_missing.py",
     "log_wandb": "sends to a service",

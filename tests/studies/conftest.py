@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from recbole_micro.studies import paper_tables, pool
+from recbole_micro.studies import pool
 from recbole_micro.studies.details import EPOCHS, ITEMS, USERS
+from recbole_micro.studies.paper import tables
 from recbole_micro.studies.worker import CONFIG, RESULT
 from tests.support import processes
 from tests.support.tiny import QUICK
@@ -79,8 +80,8 @@ result = {"epochs": 1, "protocol": "paper", "valid_metric": "Recall@20", "valid"
 def reproduced(tmp_path, monkeypatch):
     """Let the stand-in train and time whatever is reproduced."""
     command = processes.stand_in(tmp_path, REPRODUCED)
-    monkeypatch.setattr(paper_tables, "run_all", functools.partial(pool.run_all, command=command))
-    monkeypatch.setattr(paper_tables.epoch_cost, "WORKER", command)
+    monkeypatch.setattr(tables, "run_all", functools.partial(pool.run_all, command=command))
+    monkeypatch.setattr(tables.epoch_cost, "WORKER", command)
 
 
 ABOUT = {

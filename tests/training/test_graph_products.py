@@ -58,14 +58,16 @@ def test_a_matrix_that_is_gone_takes_its_graph_along():
 
 
 @pytest.mark.parametrize("model, has", [("LightGCN", True), ("SGL", True), ("BPR", False)])
-def test_a_training_learns_the_same(model, has, given):
+def test_a_training_learns_the_same(model, has, given, monkeypatch):
     ends = []
     for fast in (True, False):
         parts = build(Config(model, "tiny", config_dict=dict(given)))
-        if not fast:
-            parts.trainer.products.graph_of = lambda matrix, x: None
-        loss = [parts.trainer._train_epoch(parts.train_data, epoch) for epoch in range(2)]
-        assert has_matrices(parts.model) == has and (len(parts.trainer.products.graphs) > 0) == (has and fast)
+        found = []
+        with monkeypatch.context() as changed:
+            changed.setattr(GraphProducts, "graph_of", watched(found) if fast else no_graph)
+            loss = [parts.trainer._train_epoch(parts.train_data, epoch) for epoch in range(2)]
+        assert has_matrices(parts.model) == has
+        assert any(graph is not None for graph in found) == (has and fast)
         copy.deepcopy(parts.model)
         ends.append((loss, parts.model.state_dict()))
     assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-5)
@@ -73,8 +75,16 @@ def test_a_training_learns_the_same(model, has, given):
         torch.testing.assert_close(value, ends[1][1][name], rtol=1e-3, atol=1e-5)
 
 
-def test_without_matrices_nothing_stands_between():
-    products = GraphProducts()
-    with fast_products(torch.nn.Linear(2, 2), products):
+def watched(found, graph_of=GraphProducts.graph_of):
+    """`graph_of`, whose answers are kept."""
+    return lambda *arguments: found.append(graph_of(*arguments)) or found[-1]
+
+
+def no_graph(self, matrix, x):
+    return None
+
+
+def test_without_matrices_nothing_stands_between(monkeypatch):
+    monkeypatch.setattr(GraphProducts, "graph_of", None)
+    with fast_products(torch.nn.Linear(2, 2)):
         torch.sparse.mm(matrix(), torch.rand(4, 3))
-    assert not len(products.graphs)

@@ -5,7 +5,7 @@ import pytest
 
 from recbole_micro import cli
 from recbole_micro.errors import UserError
-from recbole_micro.studies import paper_figures, paper_tables
+from recbole_micro.studies.paper import figures, tables
 from tests.support.tiny import write_tiny
 
 
@@ -31,15 +31,15 @@ def test_figure_4_changes_one_option_at_a_time_and_draws_it(reproduced, tiny_dat
 
 
 def test_a_preset_for_all_is_the_centre_of_a_figure():
-    runs = paper_figures.runs_of(4, [1], {"dataset": "baby", "preset": "paper"}, {})
+    runs = figures.runs_of(4, [1], {"dataset": "baby", "preset": "paper"}, {})
     assert [run.setting["lambda_coeff"] for run in runs if run.setting["knn_k"] == 0] == [0.7]
 
 
 @pytest.mark.parametrize(("literal", "value"), [(False, 0.4), (True, 0.7)])
 def test_the_centre_of_a_figure_is_the_setting_of_micro(literal, value):
-    runs = paper_figures.runs_of(4, [1], {"dataset": "baby"}, paper_tables.micro(literal))
+    runs = figures.runs_of(4, [1], {"dataset": "baby"}, tables.micro(literal))
     assert [run.setting["lambda_coeff"] for run in runs if run.setting["knn_k"] == 0] == [value]
-    layers = paper_figures.runs_of(5, [1, 2], {"dataset": "baby"}, paper_tables.micro(literal))
+    layers = figures.runs_of(5, [1, 2], {"dataset": "baby"}, tables.micro(literal))
     assert [run.setting["n_item_layers"] for run in layers if run.seed == 1] == [0, 1, 2, 3, 4, 5]
 
 
@@ -48,9 +48,9 @@ def test_figure_3_splits_the_data_set_once(reproduced, tmp_path):
     argv = ["reproduce", "--figure=3", "--dataset=tiny", f"--data_path={data}", f"--out={out}"]
     assert cli.main(argv) == 0
     assert (data / "tiny-cold" / "tiny-cold.cold.json").is_file()
-    assert {paper_figures.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
+    assert {figures.cold_split(name, data) for name in ("tiny", "tiny-cold")} == {"tiny-cold"}
     with pytest.raises(UserError, match="data set wurld is not in"):
-        paper_figures.cold_split("wurld", data)
+        figures.cold_split("wurld", data)
     models = pd.read_csv(out / "results.csv")["model"].tolist()
     assert models == ["Random", "Pop", "BPR", "LightGCN", "VBPR", "GRCN", "MICRO", "MICRO"]
     assert "MICRO has the preset cold_start, unless" in (out / "paper.md").read_text()
@@ -66,7 +66,7 @@ def test_figure_3_splits_the_data_set_once(reproduced, tmp_path):
     ],
 )
 def test_figure_3_has_settings_of_its_own_for_micro_unless_told_otherwise(fixed, base, preset):
-    runs = paper_figures.runs_of(3, [1], {"dataset": "tiny", **fixed}, base)
+    runs = figures.runs_of(3, [1], {"dataset": "tiny", **fixed}, base)
     presets = {run.model: run.setting.get("preset") for run in runs}
     assert presets.pop("MICRO") == preset
     assert set(presets.values()) == {None}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recbole_micro.nn.graph import histories
-from recbole_micro.training.device_batches import DeviceBatches, Negatives, on_device
+from recbole_micro.training.device.batches import DeviceBatches, Negatives, on_device
 from recbole_micro.training.experiment import build
 from tests.support import cold
 

@@ -5,17 +5,18 @@ import pytest
 
 from recbole_micro import cli, options
 from recbole_micro.options.config import Config
-from recbole_micro.studies import paper_tables, pool
+from recbole_micro.studies import pool
 from recbole_micro.studies.forecast import duration
+from recbole_micro.studies.paper import tables
 from tests.support.tiny import write_tiny
 
 
 @pytest.mark.parametrize(("table", "count"), [(4, 9), (5, 15), (6, 3)])
 @pytest.mark.parametrize("dataset", ["clothing", "sports", "baby"])
 def test_every_row_is_a_run_that_config_takes(table, count, dataset, tmp_path):
-    rows = paper_tables.rows_of(table, dataset)
+    rows = tables.rows_of(table, dataset)
     assert len({row.name for row in rows}) == count
-    runs = paper_tables.runs_of(rows, [1], {"dataset": dataset})
+    runs = tables.runs_of(rows, [1], {"dataset": dataset})
     assert len({run.folder for (run,) in runs.values()}) == count
     for (run,) in runs.values() if dataset == "baby" else ():
         given = {**run.options, **run.setting, "model": run.model, "gpu_id": "", "data_path": str(tmp_path)}
@@ -24,16 +25,18 @@ def test_every_row_is_a_run_that_config_takes(table, count, dataset, tmp_path):
 
 
 def test_micro_of_table_4_is_the_same_in_tables_5_and_6():
-    tables = options.plugin_defaults("paper_tables.yaml")
+    declared = options.plugin_defaults("paper_tables.yaml")
     for dataset in ("clothing", "sports", "baby"):
-        micro = tables["table4"][dataset]["MICRO"]
-        assert micro == tables["table5"][dataset]["LightGCN"]["micro"] == tables["table6"][dataset]["both"]
+        micro = declared["table4"][dataset]["MICRO"]
+        assert (
+            micro == declared["table5"][dataset]["LightGCN"]["micro"] == declared["table6"][dataset]["both"]
+        )
 
 
 def test_the_variants_of_table_5_differ_as_their_names_say(tmp_path):
-    rows = {row.name: row for row in paper_tables.rows_of(5, "baby")}
+    rows = {row.name: row for row in tables.rows_of(5, "baby")}
     seen = {}
-    for variant in paper_tables.VARIANTS:
+    for variant in tables.VARIANTS:
         row = rows[f"NGCF, {variant}"]
         given = {**row.setting, "dataset": "baby", "gpu_id": "", "data_path": str(tmp_path)}
         config = Config(model=row.model, config_dict=given)
@@ -68,7 +71,7 @@ def test_the_papers_numbers_stand_beside_ours(reproduced, tmp_path, capsys):
     assert "| ItemKNN | 0 | 0.0317 | – |" in text and "training items masked" in text
     assert "0.0892" in (out / "paper.html").read_text() and (out / "report.html").is_file()
     quick = (out / "runs" / "BPR-seed1" / "options.yaml").read_text()
-    assert f"epochs: {paper_tables.QUICK['epochs']}" in quick
+    assert f"epochs: {tables.QUICK['epochs']}" in quick
     for file in ("paper.md", "report.html"):
         text = (out / file).read_text()
         assert "MICRO with its shipped defaults" in text and "epochs=30" in text
@@ -76,7 +79,7 @@ def test_the_papers_numbers_stand_beside_ours(reproduced, tmp_path, capsys):
 
 def test_only_literal_rows_have_the_preset_paper():
     for table in (4, 5, 6):
-        shipped, literal = (paper_tables.rows_of(table, "baby", literal) for literal in (False, True))
+        shipped, literal = (tables.rows_of(table, "baby", literal) for literal in (False, True))
         assert not any("paper" in row.setting.get("preset", "") for row in shipped)
         for row in literal:
             assert ("paper" in row.setting.get("preset", "").split(",")) == (row.model == "MICRO")

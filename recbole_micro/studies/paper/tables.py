@@ -13,8 +13,9 @@ import pandas as pd
 from dataset_tools.files import write_text
 from recbole_micro import options
 from recbole_micro.errors import UserError
-from recbole_micro.studies import epoch_cost, paper_figures, report
+from recbole_micro.studies import report
 from recbole_micro.studies.forecast import duration
+from recbole_micro.studies.paper import epoch_cost, figures
 from recbole_micro.studies.pool import Engine, Pool, forecast_of, run_all
 from recbole_micro.studies.report import page
 from recbole_micro.studies.results import is_finished, read_result
@@ -169,12 +170,12 @@ def reproduce_figure(
     title = title or str(fixed["dataset"])
     heading = f"Figure {figure} on {title}"
     if figure == 3:
-        fixed = {**fixed, "dataset": paper_figures.cold_split(fixed["dataset"], fixed["data_path"])}
-    runs = paper_figures.runs_of(figure, seeds, {**PROTOCOL, **fixed}, micro(literal))
+        fixed = {**fixed, "dataset": figures.cold_split(fixed["dataset"], fixed["data_path"])}
+    runs = figures.runs_of(figure, seeds, {**PROTOCOL, **fixed}, micro(literal))
     results = run(runs, heading, out, **more)
     note = (
         f"{heading}, mean of {len(seeds)} seed(s).  The paper prints this figure without numbers: only ours "
-        "are drawn.  " + paper_figures.NOTES.get(figure, "") + settings_text(fixed, literal)
+        "are drawn.  " + figures.NOTES.get(figure, "") + settings_text(fixed, literal)
     )
     report.write(results, out, title, heading, f"<p>{html.escape(note)}</p>")
     write_text(out / "paper.md", f"{note}\n\n{(out / 'table.md').read_text(encoding='utf-8')}")

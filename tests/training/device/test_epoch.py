@@ -8,7 +8,7 @@ import torch
 from recbole_micro.errors import UserError
 from recbole_micro.models import MICRO
 from recbole_micro.options.config import Config
-from recbole_micro.training import device_epoch
+from recbole_micro.training.device import epoch
 from recbole_micro.training.experiment import build
 
 
@@ -27,7 +27,7 @@ def test_an_epoch_equals_recboles(given, model, clip):
         if ours:
             trainer.epoch = 0
             getattr(trainer.model, "start_epoch", int)()
-            loss = device_epoch.train_epoch(trainer, batches, trainer.model.calculate_loss, False)
+            loss = epoch.train_epoch(trainer, batches, trainer.model.calculate_loss, False)
         else:
             loss = trainer._train_epoch(batches, 0)
         found.append((loss, copy.deepcopy(trainer.model.state_dict())))
@@ -49,4 +49,4 @@ def test_a_loss_that_is_no_number_is_told_by_its_batch(given, monkeypatch):
     trainer = experiment.trainer
     trainer.epoch = 4
     with pytest.raises(UserError, match="epoch 4, batch 2: softmax is nan.  Lower learning_rate"):
-        device_epoch.train_epoch(trainer, experiment.train_data, trainer.model.calculate_loss, False)
+        epoch.train_epoch(trainer, experiment.train_data, trainer.model.calculate_loss, False)

@@ -18,7 +18,7 @@ from recbole_micro.options.values import read_yaml
 from recbole_micro.studies.worker import OPTIONS, RESULT, in_folder
 from recbole_micro.training.experiment import build
 
-WORKER = (sys.executable, "-m", "recbole_micro.studies.epoch_cost")
+WORKER = (sys.executable, "-m", "recbole_micro.studies.paper.epoch_cost")
 SECONDS, BATCHES = 3.0, 4  # at least so many of both, or the whole epoch
 
 

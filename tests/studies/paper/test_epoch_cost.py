@@ -6,7 +6,7 @@ import pytest
 import yaml
 from torch.utils.data import DataLoader
 
-from recbole_micro.studies import epoch_cost
+from recbole_micro.studies.paper import epoch_cost
 
 
 def test_an_epoch_is_its_first_batch_and_others_that_are_alike():

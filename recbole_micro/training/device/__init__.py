@@ -1,0 +1,1 @@
+"""Training on a CUDA device that never waits for it."""

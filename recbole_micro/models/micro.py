@@ -16,7 +16,7 @@ from recbole_micro.models.base import ItemGraphRecommender
 from recbole_micro.models.memory import Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
 from recbole_micro.nn import losses
-from recbole_micro.nn.graph import Graph, histories
+from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.item_graph import ModalityGraph, supported_share
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
@@ -68,7 +68,10 @@ class MICRO(ItemGraphRecommender):
     @classmethod
     def graph_sizes(cls, config: Mapping[str, Any], sizes: Sizes) -> dict[str, int]:
         own = Graph.n_bytes(sizes.n_interactions, sizes.n_users, sizes.n_items)
-        return {**super().graph_sizes(config, sizes), "own items": own}
+        sizes_of = {**super().graph_sizes(config, sizes), "own items": own}
+        if config["cf_model"] == "LightGCN" and config["adjacency"] != "mean_self_loop":
+            sizes_of["user-item graph"] += 2 * own  # its halves beside it (`Backbone.for_users`)
+        return sizes_of
 
     @classmethod
     def n_step(cls, config: Mapping[str, Any], sizes: Sizes) -> int:
@@ -76,6 +79,8 @@ class MICRO(ItemGraphRecommender):
         anchors = sizes.n_items if config["contrast_scope"] == "all" else round(share * sizes.n_items)
         if config["contrast_scope"] == "batch" and config["ranking_loss"] == "softmax":
             anchors = min(config["softmax_items"], sizes.n_items)
+        if config["contrast_scope"] == "batch":
+            anchors = min(anchors, config["contrast_items"] or anchors)
         scores = min(anchors, losses.BLOCK) * anchors
         matrices = 2 + 2 * len(sizes.chosen(config))  # of pairs: within the fused view and every other one
         contrasts = config["beta"] and config["item_view"] != "none"
@@ -89,6 +94,7 @@ class MICRO(ItemGraphRecommender):
         size = config["embedding_size"]
         self.tau, self.beta = config["tau"], config["beta"]
         self.contrast_form, self.contrast_scope = config["contrast_form"], config["contrast_scope"]
+        self.contrast_items = config["contrast_items"] or self.n_items
         self.softmax = config["ranking_loss"] == "softmax"
         self.loss_names = ("softmax" if self.softmax else "BPR", "contrast", "L2")
         self.softmax_items = config["softmax_items"]
@@ -243,16 +249,15 @@ class MICRO(ItemGraphRecommender):
 
     def whole_step(self, users: Tensor, positives: Tensor, others: Tensor) -> "Step":
         """A step in which every item is at its own place."""
-        user, item = self.backbone()
+        user, item = self.backbone.for_users(users)
         histories = self.scoring.histories
-        return Step(
-            user.index_select(0, users),
-            item,
-            None,
-            positives,
-            others,
-            lambda vectors: propagate(histories, vectors).index_select(0, users),
-        )
+
+        def total_of_own(vectors: Tensor) -> Tensor:
+            if users.is_cuda:
+                return propagate(histories, vectors).index_select(0, users)
+            return propagate(take_rows(histories, users), vectors)
+
+        return Step(user, item, None, positives, others, total_of_own)
 
     def needed_step(self, users: Tensor, positives: Tensor, others: Tensor) -> "Step":
         """A step with the items that it reads, and no others."""
@@ -282,7 +287,8 @@ class MICRO(ItemGraphRecommender):
         """Places of the items that the contrast compares with one another, distinct, [n]."""
         if self.contrast_scope == "all":
             return torch.arange(1, self.n_items, device=step.positives.device)
-        return step.others if self.softmax else step.positives.unique()
+        distinct = step.others if self.softmax else step.positives.unique()
+        return distinct[: self.contrast_items]
 
     def ranking_loss(
         self, user: Tensor, positive: Tensor, other: Tensor, known: losses.Pairs | None

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recbole_micro.nn.device import HoldsTensors
-from recbole_micro.nn.graph import Graph, bipartite, block, normalize, sample_edges
-from recbole_micro.nn.ops import propagate, propagate_sum
+from recbole_micro.nn.graph import Graph, bipartite, block, normalize, of_items, of_users, sample_edges
+from recbole_micro.nn.ops import mean_for_users, propagate, propagate_sum
 
 
 class Backbone(HoldsTensors):
@@ -34,6 +34,11 @@ class Backbone(HoldsTensors):
     def at(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` of these users and items alone, [len(users), d] and [len(items), d]."""
         return self.user_embedding(users), self.item_embedding(items)
+
+    def for_users(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward` of these users [b] and of all items, [b, d] and [n_items, d]."""
+        user, item = self.forward()
+        return user.index_select(0, users), item
 
 
 class SampledGraph:
@@ -114,6 +119,8 @@ class GraphBackbone(SampledGraph, Backbone):
         self.n_layers = n_layers
         self.set_graph(user, item, n_users, n_items, adjacency, edge_dropout)
         self.all_nodes = False  # whether `at` computes all nodes in this epoch
+        # A graph, its rows of users and its rows of items, where `for_users` has split it.
+        self.halves: tuple[Graph, Graph, Graph] | None = None
 
     def start_epoch(self) -> None:
         self.all_nodes = False
@@ -179,6 +186,20 @@ class GraphBackbone(SampledGraph, Backbone):
 
 class LightGCN(GraphBackbone):
     """x' = A x (He et al., SIGIR 2020)."""
+
+    def for_users(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        # On CUDA nothing waits for how many edges users have; an edge of a node to itself is in neither half.
+        if users.is_cuda or not self.n_layers or self.adjacency == "mean_self_loop":
+            return super().for_users(users)
+        if self.halves is None or self.halves[0] is not self.current:
+            n_users = self.user_embedding.num_embeddings
+            self.halves = (
+                self.current,
+                of_users(self.current, n_users),
+                of_items(self.current, n_users),
+            )
+        tables = self.user_embedding.weight, self.item_embedding.weight
+        return mean_for_users(*self.halves[1:], users, *tables, self.n_layers)
 
     def sum_of_all(self) -> Tensor:
         return propagate_sum(self.current, self.input_of_all(), self.n_layers)

@@ -43,6 +43,16 @@ class Graph:
         n_rows = torch.arange(self.shape[0], dtype=torch.int32, device=self.crow.device)
         return torch.repeat_interleave(n_rows, self.crow.diff().long())
 
+    @property
+    def t_val(self) -> Tensor:
+        """The weights in the order of the transpose, [n_edges], without gradients; kept while they stay."""
+        if self.val.requires_grad:
+            return self.val.detach()[self.t_edge]
+        kept = self.__dict__.get("kept_t_val")
+        if kept is None or kept[0] is not self.val:
+            kept = self.__dict__["kept_t_val"] = self.val, self.val[self.t_edge]
+        return kept[1]
+
     def with_values(self, val: Tensor) -> "Graph":
         """The same edges with other weights; index tensors are shared."""
         other = object.__new__(Graph)
@@ -61,12 +71,13 @@ class Graph:
         """Apply `fn` to every tensor (the hook behind `nn.Module.to`)."""
         other = object.__new__(Graph)
         other.__dict__.update({k: fn(v) if torch.is_tensor(v) else v for k, v in self.__dict__.items()})
+        other.__dict__.pop("kept_t_val", None)
         return other
 
     @staticmethod
     def n_bytes(n_edges: int, n_rows: int, n_cols: int) -> int:
         """What such a graph holds, `row` and the transpose included, its weights in single precision."""
-        return n_edges * (4 * 4 + 8) + 4 * (n_rows + n_cols + 2)
+        return n_edges * (5 * 4 + 8) + 4 * (n_rows + n_cols + 2)
 
     def to_dense(self) -> Tensor:
         """Dense matrix [n_rows, n_cols], for tests and small graphs."""
@@ -102,6 +113,13 @@ def of_users(graph: Graph, n_users: int) -> Graph:
     end = int(graph.crow[n_users])
     n_items = graph.shape[1] - n_users
     return Graph(graph.crow[: n_users + 1], graph.col[:end] - n_users, graph.val[:end], n_items)
+
+
+def of_items(graph: Graph, n_users: int) -> Graph:
+    """The rows of the items, with the users as columns, of a graph of users, then items."""
+    start = int(graph.crow[n_users])
+    crow = graph.crow[n_users:] - start
+    return Graph(crow, graph.col[start:], graph.val[start:], n_users)
 
 
 def both_ways(graph: Graph, values: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from recbole_micro.nn.graph import Graph
+from recbole_micro.nn.graph import Graph, take_rows
 
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
 
@@ -16,18 +16,18 @@ class _Propagate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, graph, values, x):
         ctx.graph = graph
-        ctx.save_for_backward(values, x if values.requires_grad else None)
+        ctx.save_for_backward(x if values.requires_grad else None)
         return _spmm(graph.crow, graph.col, values, graph.shape, x)
 
     @staticmethod
     def backward(ctx, grad):
-        graph, (values, x) = ctx.graph, ctx.saved_tensors
+        graph, (x,) = ctx.graph, ctx.saved_tensors
         grad = grad.contiguous()
         grad_values = grad_x = None
         if ctx.needs_input_grad[1]:
             grad_values = _sampled_product(graph, grad, x)
         if ctx.needs_input_grad[2]:
-            grad_x = _spmm(graph.t_crow, graph.t_col, values[graph.t_edge], graph.shape[::-1], grad)
+            grad_x = _transposed_times(graph, grad)
         return None, grad_values, grad_x
 
 
@@ -43,7 +43,7 @@ class _PropagateSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         graph = ctx.graph
-        matrix = _csr(graph.t_crow, graph.t_col, graph.val[graph.t_edge], graph.shape[::-1])
+        matrix = _csr(graph.t_crow, graph.t_col, graph.t_val, graph.shape[::-1])
         return None, _horner(matrix, grad.contiguous(), ctx.n_steps), None
 
 
@@ -52,6 +52,43 @@ def _horner(matrix: Tensor, x: Tensor, n_steps: int) -> Tensor:
     for _ in range(n_steps):
         total = torch.addmm(x, matrix, total)
     return total
+
+
+class _MeanForUsers(torch.autograd.Function):
+    """The mean of all layers, of some users and all items; the last layer's other users are left out."""
+
+    @staticmethod
+    def forward(ctx, up, down, users, user, item, n_layers):
+        ctx.up, ctx.down, ctx.users, ctx.n_layers = up, down, users, n_layers
+        some, total = user.index_select(0, users), item
+        for layer in range(1, n_layers + 1):
+            if layer == n_layers:
+                ctx.last = take_rows(up, users)
+                some = some + _times(ctx.last, item)
+                total = total + _times(down, user)
+            else:
+                user, item = _times(up, item), _times(down, user)
+                some, total = some + user.index_select(0, users), total + item
+        return some / (n_layers + 1), total / (n_layers + 1)
+
+    @staticmethod
+    def backward(ctx, grad_some, grad_item):
+        some, item = grad_some / (ctx.n_layers + 1), (grad_item / (ctx.n_layers + 1)).contiguous()
+        grad_item = _transposed_times(ctx.last, some).add_(item)
+        grad_user = _transposed_times(ctx.down, item).index_add_(0, ctx.users, some)
+        for _ in range(ctx.n_layers - 1):
+            below = _transposed_times(ctx.up, grad_user).add_(item)
+            grad_user = _transposed_times(ctx.down, grad_item).index_add_(0, ctx.users, some)
+            grad_item = below
+        return None, None, None, grad_user, grad_item, None
+
+
+def _times(graph: Graph, x: Tensor) -> Tensor:
+    return _spmm(graph.crow, graph.col, graph.val, graph.shape, x)
+
+
+def _transposed_times(graph: Graph, x: Tensor) -> Tensor:
+    return _spmm(graph.t_crow, graph.t_col, graph.t_val, graph.shape[::-1], x)
 
 
 class _EdgeDot(torch.autograd.Function):
@@ -125,6 +162,19 @@ def propagate_sum(graph: Graph, x: Tensor, n_steps: int) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         total = _PropagateSum.apply(graph, x.to(graph.val.dtype).contiguous(), n_steps)
     return total.to(x.dtype)
+
+
+def mean_for_users(
+    up: Graph, down: Graph, users: Tensor, user: Tensor, item: Tensor, n_layers: int
+) -> tuple[Tensor, Tensor]:
+    """The mean of x, A x, ..., A^n x over users and items, of the `users` [b] and of all items.
+
+    `up` [n_users, n_items] and `down` [n_items, n_users] are the two halves of A; `user` [n_users, d], `item`
+    [n_items, d] are x.  Gradients flow to x.  [b, d] and [n_items, d].
+    """
+    with torch.autocast(item.device.type, enabled=False):
+        x = user.to(up.val.dtype).contiguous(), item.to(up.val.dtype).contiguous()
+        return _MeanForUsers.apply(up, down, users, *x, n_layers)
 
 
 def edge_dot(graph: Graph, target: Tensor, source: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ OF_MODEL = {
         "history_weight": 0.0,
         "history_power": 0.0,
         "support_power": 0.0,
+        "contrast_items": 0,
     }
 }
 

@@ -103,4 +103,5 @@ def test_the_bytes_of_a_graph():
     generator = torch.Generator().manual_seed(0)
     row, col = (torch.randint(high, (50,), generator=generator) for high in (9, 12))
     graph = Graph.from_edges(row, col, torch.ones(50), (9, 12))
-    assert graph.row is not None and Graph.n_bytes(len(graph.col), 9, 12) == n_bytes(graph)
+    assert graph.row is not None and graph.t_val is not None  # kept from their first use on
+    assert Graph.n_bytes(len(graph.col), 9, 12) == n_bytes(graph)

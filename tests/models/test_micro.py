@@ -42,6 +42,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         lambda_coeff=0.7,
         beta=0.1,
         contrast_scope="batch",
+        contrast_items=0,
         edge_dropout=0.0,
         reg_weight=0.01,
     )
@@ -60,6 +61,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         "official contrast": dict(contrast_form="official"),
         "contrast over all items": dict(contrast_scope="all"),
         "no contrast": dict(beta=0.0),
+        "contrast of a few items": dict(contrast_items=7),
         "L2 on the ID embeddings": dict(reg_on="ego"),
         "negatives kept": dict(clamp_negative=False, knn_k=60, n_item_layers=1),
         "trained features": dict(freeze_features=False, graph_learning="step"),
@@ -75,6 +77,7 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         "bias of the items": dict(item_bias=True, score_tau=0.4),
         "own items of the users": dict(history_weight=0.5),
         "the shipped ranking": shipped,
+        "the shipped ranking, contrast of a few items": dict(shipped, contrast_items=7),
         "the shipped ranking without an item graph": dict(shipped, knn_k=0),
         "the shipped ranking, contrast over all items": dict(shipped, contrast_scope="all"),
         "the shipped ranking, L2 on the ID embeddings": dict(shipped, reg_on="ego"),
@@ -175,6 +178,8 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         # Softmax compares with all items here, so that these are the batch's own.
         everything = contrast_scope == "all" or options["ranking_loss"] == "softmax"
         scope = range(1, model.n_items) if everything else sorted(set(positives.tolist()))
+        if contrast_scope == "batch" and options["contrast_items"]:
+            scope = scope[: options["contrast_items"]]
 
         def information(a, b, among):
             """I(a_i, b_i) of the items `among`, by Eq. 11's double loop."""

@@ -107,3 +107,23 @@ def test_some_users_and_items_alone_have_the_vectors_of_the_whole_graph(kind, ho
         assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, theirs, strict=True))
     model.start_epoch()
     assert not getattr(model, "all_nodes", False)
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2, 3])
+@pytest.mark.parametrize("how", ["symmetric", "mean", "mean_self_loop"])
+def test_some_users_and_all_items_have_the_vectors_of_the_whole_graph(how, n_layers):
+    torch.manual_seed(1)
+    user, item = torch.randint(30, (90,)), torch.randint(20, (90,))
+    options = {"adjacency": how, "edge_dropout": 0.3, "n_layers": n_layers}
+    model = BACKBONES["LightGCN"](user, item, 30, 20, SIZE, **options)
+    users = torch.tensor([3, 1, 3, 29])
+    weight = torch.randn(len(users) + 20, SIZE, dtype=torch.float64)
+    for _ in range(2):  # each epoch has edges of its own
+        model.start_epoch()
+        model.double()
+        whole, parameters = model(), list(model.parameters())
+        expected = torch.cat([whole[0][users], whole[1]])
+        got = torch.cat(model.for_users(users))
+        assert torch.allclose(got, expected, atol=1e-12)
+        theirs, ours = (torch.autograd.grad((one * weight).sum(), parameters) for one in (expected, got))
+        assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(ours, theirs, strict=True))

@@ -78,7 +78,7 @@ class PluginTrainer(RecBoleTrainer):
         self.eval_collector = Collector(config)
         if "ndcg" in self.evaluator.metric_class:
             self.evaluator.metric_class["ndcg"] = NDCGOnArrays(config)
-        self.products = GraphProducts()
+        self.products = GraphProducts(self.model)
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.epoch, self.step = 0, 0
@@ -135,7 +135,7 @@ class PluginTrainer(RecBoleTrainer):
                 begin()
         self.epoch, self.step = epoch_idx, 0
         loss_func = self.checked(loss_func or self.model.calculate_loss)
-        with fast_products(self.model, self.products):
+        with fast_products(self.products):
             return super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
 
     def checked(self, loss_func: Callable) -> Callable:

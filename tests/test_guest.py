@@ -10,7 +10,10 @@ from recbole.config import Config as RecBoleConfig
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
 from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
+from recbole.evaluator import Collector
 from recbole.model.general_recommender import BPR
+from recbole.sampler import Sampler
 from recbole.trainer import Trainer
 from recbole.utils import get_trainer
 
@@ -74,6 +77,8 @@ def test_what_recbole_builds_is_its_own(tiny):
     trainer = get_trainer(made["MODEL_TYPE"], made["model"])(made, BPR(made, train.dataset))
     kinds = [type(one) for one in (data, train, valid, trainer)]
     assert kinds == [Dataset, TrainDataLoader, FullSortEvalDataLoader, Trainer]
+    kinds = [type(one) for one in (train._sampler, data.inter_feat, trainer.eval_collector)]
+    assert kinds == [Sampler, Interaction, Collector]
     assert Path(trainer.saved_model_file).name.count("-") == 5, "BPR-Nov-27-2026_10-11-12.pth"
     assert valid.step == max(4096 // data.item_num, 1)
     trainer.fit(train, valid, saved=False)

@@ -9,6 +9,7 @@ evaluations do not: their few products are RecBole's to the last bit, and so are
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,12 @@ from recbole_micro.nn.ops import propagate
 
 
 class GraphProducts(TorchFunctionMode):
-    """`torch.sparse.mm` of a matrix that it meets again, as message passing; every other call as it is."""
+    """`torch.sparse.mm` of a matrix that the model keeps, as message passing; every other call as it is."""
 
-    def __init__(self):
+    def __init__(self, model: nn.Module):
         super().__init__()
-        self.graphs = WeakTensorKeyDictionary()  # matrix -> None where it was met once, then its graph
+        self.model = model
+        self.graphs = WeakTensorKeyDictionary()  # matrix -> its graph, None for one that is no attribute
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is torch.sparse.mm and not kwargs and len(args) == 2:
@@ -34,36 +36,41 @@ class GraphProducts(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def graph_of(self, matrix: Tensor, x: Tensor) -> Graph | None:
-        """The graph of a matrix that is constant; None for others, and for one that is met the first time."""
-        if matrix.layout is not torch.sparse_coo or matrix.requires_grad or x.layout is not torch.strided:
+        """The graph of a constant matrix that the model keeps; None for others."""
+        if not is_coordinates(matrix) or matrix.requires_grad or x.layout is not torch.strided:
             return None
         if matrix.dtype != torch.float32 or x.dtype != torch.float32:
             return None
         if matrix not in self.graphs:
-            self.graphs[matrix] = None
-            return None
-        if self.graphs[matrix] is None:
-            entries = matrix.coalesce()
-            row, col = entries.indices()
-            shape = (matrix.shape[0], matrix.shape[1])
-            self.graphs[matrix] = Graph.from_sorted(row, col, entries.values().clone(), shape)
+            kept = any(value is matrix for value in attributes(self.model))
+            self.graphs[matrix] = graph_from(matrix) if kept else None
         return self.graphs[matrix]
 
 
-def has_matrices(model: nn.Module) -> bool:
-    """Whether a model keeps a sparse matrix of coordinates."""
-    values = (value for module in model.modules() for value in vars(module).values())
-    return any(isinstance(value, Tensor) and value.layout is torch.sparse_coo for value in values)
+def graph_from(matrix: Tensor) -> Graph:
+    """The graph of a matrix of coordinates, which shares no memory with it."""
+    entries = matrix.coalesce()
+    row, col = entries.indices()
+    return Graph.from_sorted(row, col, entries.values().clone(), (matrix.shape[0], matrix.shape[1]))
+
+
+def is_coordinates(value: Any) -> bool:
+    """Whether a value is a sparse matrix of coordinates."""
+    return isinstance(value, Tensor) and value.layout is torch.sparse_coo
+
+
+def attributes(model: nn.Module) -> Iterator[Any]:
+    """The values of the attributes of a model and its parts, and those in lists and tuples among them."""
+    for module in model.modules():
+        for value in vars(module).values():
+            yield from value if isinstance(value, (list, tuple)) else (value,)
 
 
 @contextmanager
-def fast_products(model: nn.Module) -> Iterator[None]:
-    """While this is open, for an epoch, the model's products with its matrices are `GraphProducts`.
-
-    Every epoch meets the matrices anew: one that a killed training goes on with is then the same to the bit.
-    """
-    if not has_matrices(model):
+def fast_products(products: GraphProducts) -> Iterator[None]:
+    """While this is open, products with the model's matrices are `GraphProducts`, where it has any."""
+    if not any(is_coordinates(value) for value in attributes(products.model)):
         yield
         return
-    with GraphProducts():
+    with products:
         yield

@@ -84,6 +84,7 @@ class PluginTrainer(RecBoleTrainer):
         self.eval_collector = Collector(config)
         if "ndcg" in self.evaluator.metric_class:
             self.evaluator.metric_class["ndcg"] = NDCGOnArrays(config)
+        self.products = GraphProducts(self.model)
         self.validations: dict[int, Metrics] = {}  # per epoch, from 0
         self.warned_rankings: set[str] = set()
         self.train_seconds: dict[int, float] = {}  # likewise
@@ -156,7 +157,7 @@ class PluginTrainer(RecBoleTrainer):
     ) -> float | tuple[float, ...]:
         """The epoch by RecBole's loop or, on a CUDA device, by one that does not wait for it."""
         recboles = getattr(super()._train_epoch, "__func__", None) is RecBoleTrainer._train_epoch
-        with fast_products(self.model):
+        with fast_products(self.products):
             if self.device.type == "cuda" and self.config["single_spec"] and recboles:
                 batches = self.device_batches(train_data) or train_data
                 return epoch.train_epoch(self, batches, loss_func, show_progress)

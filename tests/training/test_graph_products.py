@@ -7,7 +7,7 @@ import torch
 
 from recbole_micro import Config
 from recbole_micro.training.experiment import build
-from recbole_micro.training.graph_products import GraphProducts, fast_products, has_matrices
+from recbole_micro.training.graph_products import GraphProducts, fast_products
 
 
 def matrix(coalesced=True):
@@ -20,11 +20,18 @@ def matrix(coalesced=True):
     return made.coalesce() if coalesced else made
 
 
+def keeping(*matrices):
+    """A model that keeps these, the first one by itself."""
+    model = torch.nn.Linear(2, 2)
+    model.first, *model.others = matrices
+    return model
+
+
 @pytest.mark.parametrize("coalesced", [True, False])
 def test_products_and_gradients(coalesced):
-    constant, products = matrix(coalesced), GraphProducts()
-    weight = torch.rand(5, 3)
-    for number in range(3):
+    constant, weight = matrix(coalesced), torch.rand(5, 3)
+    products = GraphProducts(keeping(constant))
+    for _ in range(2):
         x = torch.rand(4, 3, requires_grad=True)
         with products:
             ours = torch.sparse.mm(constant, x)
@@ -32,42 +39,43 @@ def test_products_and_gradients(coalesced):
         ours_grad, theirs_grad = (torch.autograd.grad((one * weight).sum(), x)[0] for one in (ours, theirs))
         torch.testing.assert_close(ours, theirs)
         torch.testing.assert_close(ours_grad, theirs_grad)
-        assert ("Propagate" in type(ours.grad_fn).__name__) == (number > 0), "made when it is met again"
+        assert "Propagate" in type(ours.grad_fn).__name__
 
 
 def test_other_products_are_pytorchs():
-    products, x = GraphProducts(), torch.rand(4, 3)
-    learned = matrix().requires_grad_()
+    """Of matrices with gradients, in other precision, in other layout, and made for one product."""
+    x, learned, double = torch.rand(4, 3), matrix().requires_grad_(), matrix().double()
+    rows = matrix().to_sparse_csr()
+    products = GraphProducts(keeping(learned, double, rows, matrix()))
     with products:
-        for one, other in ((learned, x), (matrix().double(), x.double()), (matrix().to_sparse_csr(), x)):
-            for _ in range(2):
-                assert "Propagate" not in type(torch.sparse.mm(one, other).grad_fn).__name__
+        for one, other in ((learned, x), (double, x.double()), (rows, x), (matrix(), x)):
+            other = other.clone().requires_grad_()
+            assert "Propagate" not in type(torch.sparse.mm(one, other).grad_fn).__name__
         assert torch.mm(x, x.T).shape == (4, 4)
-    assert not len(products.graphs)
+        kept = products.model.others[-1]
+        assert "Propagate" in type(torch.sparse.mm(kept, x.requires_grad_()).grad_fn).__name__
 
 
 def test_a_matrix_that_is_gone_takes_its_graph_along():
-    products, x = GraphProducts(), torch.rand(4, 3)
+    """SGL makes its graphs anew in every epoch."""
+    products, x = GraphProducts(keeping(matrix())), torch.rand(4, 3)
     with products:
         for _ in range(3):
-            once = matrix()
-            for _ in range(2):
-                torch.sparse.mm(once, x)
-        del once
-    assert not len(products.graphs)
+            products.model.first = matrix()
+            torch.sparse.mm(products.model.first, x)
+            torch.sparse.mm(matrix(), x)
+    assert len(products.graphs) == 1
 
 
 @pytest.mark.parametrize("model, has", [("LightGCN", True), ("SGL", True), ("BPR", False)])
-def test_a_training_learns_the_same(model, has, given, monkeypatch):
+def test_a_training_learns_the_same(model, has, given):
     ends = []
     for fast in (True, False):
         parts = build(Config(model, "tiny", config_dict=dict(given)))
-        found = []
-        with monkeypatch.context() as changed:
-            changed.setattr(GraphProducts, "graph_of", watched(found) if fast else no_graph)
-            loss = [parts.trainer._train_epoch(parts.train_data, epoch) for epoch in range(2)]
-        assert has_matrices(parts.model) == has
-        assert any(graph is not None for graph in found) == (has and fast)
+        if not fast:
+            parts.trainer.products.graph_of = lambda matrix, x: None
+        loss = [parts.trainer._train_epoch(parts.train_data, epoch) for epoch in range(2)]
+        assert (len(parts.trainer.products.graphs) > 0) == (has and fast)
         copy.deepcopy(parts.model)
         ends.append((loss, parts.model.state_dict()))
     assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-5)
@@ -75,16 +83,8 @@ def test_a_training_learns_the_same(model, has, given, monkeypatch):
         torch.testing.assert_close(value, ends[1][1][name], rtol=1e-3, atol=1e-5)
 
 
-def watched(found, graph_of=GraphProducts.graph_of):
-    """`graph_of`, whose answers are kept."""
-    return lambda *arguments: found.append(graph_of(*arguments)) or found[-1]
-
-
-def no_graph(self, matrix, x):
-    return None
-
-
-def test_without_matrices_nothing_stands_between(monkeypatch):
-    monkeypatch.setattr(GraphProducts, "graph_of", None)
-    with fast_products(torch.nn.Linear(2, 2)):
+def test_without_matrices_nothing_stands_between():
+    products = GraphProducts(torch.nn.Linear(2, 2))
+    with fast_products(products):
         torch.sparse.mm(matrix(), torch.rand(4, 3))
+    assert not len(products.graphs)

@@ -27,6 +27,7 @@ USERS, INTERACTIONS = 2, 20  # of each item
 LATENT, NOISE = 32, 0.3  # numbers behind an item's features, and the share of noise in those
 TASTES = 3  # clusters that a user chooses from
 TESTED = 1000  # users with a validation and a test interaction
+SCORES = 1 << 25  # of the evaluation at a time
 BLOCK = 1 << 18  # rows that are made together
 OPTIONS = {"knn_backend": "faiss", "learned_candidates": 50, "graph_cache": False, "train_batch_size": 4096}
 STAGES = ("load", "split", "prepare", "build", "first step", "step", "evaluate")
@@ -111,6 +112,7 @@ def measure(folder: str, n_items: int) -> dict[str, float]:
     from recbole_micro.studies.paper.epoch_cost import watch
 
     options = {"data_path": folder, "gpu_id": "", "state": "INFO", "show_progress": False, **OPTIONS}
+    options["eval_batch_size"] = max(SCORES, n_items + 1)
     config = Config("MICRO", f"items-{n_items}", config_dict=options)
     init_seed(1, True)
     found: dict[str, float] = {}

@@ -223,7 +223,9 @@ class ItemGraphRecommender(MultimodalRecommender):
             features = len(sizes.chosen(config)) * sizes.n_items * config["embedding_size"] * FLOAT
             graphs["learned item graphs"] = 3 * graphs["item graphs"] + features
             count = config["learned_candidates"] or 0
-            graphs["candidates"] = len(sizes.chosen(config)) * sizes.item_graph(count)
+            graphs["candidates"] = (
+                len(sizes.chosen(config)) * sizes.n_items * min(count, sizes.n_items) * FLOAT
+            )
         return graphs
 
     def __init__(self, config: RecBoleConfig, dataset: Dataset):

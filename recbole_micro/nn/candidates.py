@@ -5,14 +5,13 @@ Sorted by row.  They come from float32 products; who takes them chooses among th
 
 from collections.abc import Iterator
 from logging import getLogger
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from recbole_micro.errors import UserError, install_command
-from recbole_micro.nn.graph import Graph
 
 Pairs = Iterator[tuple[Tensor, Tensor]]  # rows and columns of candidates, [n_pairs] each, sorted by row
 _CHUNK = 32  # columns per chunk in the exact search
@@ -21,8 +20,19 @@ EXACT_UP_TO = 20_000  # rows up to which exact search is as quick
 SAMPLE = 200  # rows whose exact neighbours the search is measured by
 AT = 10  # neighbours that recall is measured at
 ENOUGH = 0.95  # recall up to which the search reads more lists
-POINTS = 64  # rows a list that the lists' centres are learned from
+POINTS = 40  # rows a list that the lists' centres are learned from
 logger = getLogger(__name__)
+
+
+class Candidates(NamedTuple):
+    """Columns among which each row's neighbours are sought, ascending, the row itself among them.
+
+    `crow` [n + 1], `col` [n_pairs], int32 as in a graph; its weights and transpose would take five times as
+    much.
+    """
+
+    crow: Tensor
+    col: Tensor
 
 
 def exact_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memory: float) -> Pairs:
@@ -73,8 +83,10 @@ def _above_threshold(block: Tensor, start: int, k: int, slack: float, valid: Ten
             yield row[inside] + start, chunk[inside] * _CHUNK + offset
 
 
-def among(features: Tensor, norm: Tensor, valid: Tensor, k: int, memory: float, candidates: Graph) -> Pairs:
-    """The same among the columns of each row in the graph `candidates` [n, n], the row itself among them."""
+def among(
+    features: Tensor, norm: Tensor, valid: Tensor, k: int, memory: float, candidates: Candidates
+) -> Pairs:
+    """The same among each row's `candidates`."""
     n = len(features)
     scale = torch.where(valid, 1 / norm, 0.0).float()
     unit = (features.float() * scale[:, None]).contiguous()
@@ -127,7 +139,7 @@ def faiss_candidates(features: Tensor, norm: Tensor, valid: Tensor, k: int, memo
     n_lists = number_of_lists(n)
     centres = faiss.IndexFlatIP(width)  # the index refers to it, and does not keep it
     index = faiss.IndexIVFFlat(centres, width, n_lists, faiss.METRIC_INNER_PRODUCT)
-    index.cp.max_points_per_centroid, index.cp.min_points_per_centroid, index.cp.niter = POINTS, 1, 10
+    index.cp.max_points_per_centroid, index.cp.min_points_per_centroid, index.cp.niter = POINTS, 1, 6
     index.train(unit(index_of[order[: POINTS * n_lists]]))
     height = max(1, int(memory * 2**20) // (16 * width))
     for start in range(0, n, height):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbole_micro.data.array_cache import ArrayCache
 from recbole_micro.data.features import Modality
+from recbole_micro.nn.candidates import Candidates
 from recbole_micro.nn.device import HoldsTensors
 from recbole_micro.nn.graph import Graph, mix, normalize, row_sums
 from recbole_micro.nn.knn import knn
@@ -102,12 +103,12 @@ class ModalityGraph(SkipConnection, FeatureTransform):
     ):
         super().__init__(modality, size, freeze_features)
         self.knn_options: dict[str, Any] = dict(k=knn_k, clamp_negative=clamp_negative, **knn_options)
-        values = modality.values
-        raw: dict[str, Any] = {"mask": modality.mask, "cache": cache}
-        self.candidates: Graph | None = None
+        values, raw = modality.values, dict[str, Any](mask=modality.mask, cache=cache)
+        self.candidates: Candidates | None = None
         if learned_candidates:
             wider = {"k": learned_candidates, "clamp_negative": False}
-            self.candidates = knn(values, **{**self.knn_options, **wider}, **raw)
+            found = knn(values, **{**self.knn_options, **wider}, **raw)
+            self.candidates = Candidates(found.crow, found.col)
         nearest = knn(values, candidates=self.candidates, **self.knn_options, **raw)
         self.initial = normalize(nearest, "symmetric")
         self.last_search: tuple[Tensor, Graph] | None = None

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from recbole_micro.data.array_cache import ArrayCache
 from recbole_micro.data.features import Modality
-from recbole_micro.nn.candidates import EXACT_UP_TO, among, exact_candidates, faiss_candidates
+from recbole_micro.nn.candidates import (
+    EXACT_UP_TO,
+    Candidates,
+    among,
+    exact_candidates,
+    faiss_candidates,
+)
 from recbole_micro.nn.graph import Graph
 
 KEPT_FROM = 2000  # rows; below that a search takes no time
@@ -24,7 +30,7 @@ def knn(
     clamp_negative: bool = True,
     memory: float = 256.0,
     backend: str = "exact",
-    candidates: Graph | None = None,
+    candidates: Candidates | None = None,
     cache: ArrayCache | None = None,
 ) -> Graph:
     """The k nearest rows of every row by cosine, the row itself counted (MICRO Eq. 1, 2).
@@ -34,14 +40,14 @@ def knn(
     graph is the same for every block size and number of threads: candidates come from float32 products, the
     choice among them from float64 dot products that do not depend on the blocks.  Negative cosines are
     dropped (`clamp_negative`) or kept. `memory`: MB beside the inputs and the graph.  `backend`: `exact` or
-    `faiss` (approximate, for very many rows).  `candidates` [n, n]: search among the edges of this graph
-    alone.  A `cache` keeps graphs of KEPT_FROM rows or more.
+    `faiss` (approximate, for very many rows).  `candidates`: search among these columns of each row alone.  A
+    `cache` keeps graphs of KEPT_FROM rows or more.
     """
     n = len(features)
     if cache is not None:
         parts = {"features": features, "mask": mask}
         if candidates is not None:
-            parts |= {"crow": candidates.crow, "col": candidates.col}
+            parts |= candidates._asdict()
         options = {"k": k, "clamp_negative": clamp_negative, "backend": backend}
         again = partial(knn, features, k, mask, clamp_negative, memory, backend, candidates)
         return kept(cache, parts, options, lambda: {"knn": again()}, n)["knn"]

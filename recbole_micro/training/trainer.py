@@ -33,7 +33,7 @@ from recbole_micro.evaluation.ranking import Ranking, joined, rankings, selectin
 from recbole_micro.options.decay import per_step
 from recbole_micro.training.device import epoch
 from recbole_micro.training.device.batches import DeviceBatches, on_device
-from recbole_micro.training.graph_products import fast_products
+from recbole_micro.training.graph_products import GraphProducts, fast_products
 from recbole_micro.training.last_state import restore_random, write_last
 from recbole_micro.training.memory import keep_freed_memory
 from recbole_micro.training.tracking import MlflowLogger

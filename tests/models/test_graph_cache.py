@@ -11,6 +11,7 @@ from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.nn import fixed_graphs, item_graph
 from recbole_micro.nn import knn as knn_module
+from recbole_micro.nn.candidates import Candidates
 from recbole_micro.training.experiment import build
 from tests.support.tiny import QUICK, write_tiny
 
@@ -93,7 +94,8 @@ def test_few_items_are_not_kept(tmp_path):
 @pytest.mark.parametrize("clamp", [True, False])
 def test_neighbours_among_candidates_are_the_nearest_of_these(memory, clamp):
     modality = features()
-    among = knn_module.knn(modality.values, 12, modality.mask, clamp_negative=False)
+    wider = knn_module.knn(modality.values, 12, modality.mask, clamp_negative=False)
+    among = Candidates(wider.crow, wider.col)
     other = torch.randn(80, 5, generator=torch.Generator().manual_seed(5))
     found = knn_module.knn(other, 4, modality.mask, clamp, memory, candidates=among).to_dense()
     cosine = torch.nn.functional.cosine_similarity(other[:, None].double(), other[None].double(), dim=-1)

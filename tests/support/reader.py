@@ -36,7 +36,8 @@ def make(folder: Path, commands: str) -> None:
     (folder / "blend.py").write_text(model)
     (folder / "pairs.txt").write_text("".join(f"{user} {item}\n" for user, item, _ in pairs()))
     write_table(folder)
-    write_data_set(folder / "dataset", "ml-100k", ("textual", "genre"))
+    if "prepare ml-100k" not in commands:
+        write_data_set(folder / "dataset", "ml-100k", ("textual", "genre"))
     if "--name baby" not in commands:
         write_data_set(folder / "dataset", "baby", ("textual", "visual"))
     for name in ("path/to/baby", "data/baby"):

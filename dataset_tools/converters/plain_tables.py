@@ -20,6 +20,7 @@ from dataset_tools.operations import splits, table_rows
 from dataset_tools.operations.conditions import Condition
 from dataset_tools.operations.filtering import EVENTS, at_least, deduplicate, k_core, merge
 from dataset_tools.operations.table_rows import Roles
+from dataset_tools.operations.times import PER_SECOND
 
 LATE = 1e11  # seconds since 1970 that no clock shows: these are milliseconds or finer
 
@@ -57,9 +58,7 @@ class TableOptions:
     )
     rating: str | None = option(None, "column of ratings", type=shared.column, metavar="C")
     time: str | None = option(None, "column of times: numbers or ISO dates", type=shared.column, metavar="C")
-    time_unit: str = option(
-        "s", "of times that are numbers (default: %(default)s)", choices=[*table_rows.PER_SECOND]
-    )
+    time_unit: str = option("s", "of times that are numbers (default: %(default)s)", choices=[*PER_SECOND])
     order_is_time: bool = option(False, "the rows are in the order of time, which has no column")
     where: str | None = option(
         None,

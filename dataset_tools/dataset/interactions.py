@@ -1,7 +1,7 @@
 """Interactions as integer columns with their vocabularies: what converters build and writers take."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,6 +104,43 @@ class Builder:
         for column, value in columns:
             if column is not None:
                 column.append(value)
+
+    def extend(
+        self,
+        users: Sequence[str],
+        user: np.ndarray,
+        items: Sequence[str],
+        item: np.ndarray,
+        rating: np.ndarray | None = None,
+        timestamp: np.ndarray | None = None,
+        part: int = 0,
+    ) -> None:
+        """Append interactions by columns [n]; `user`, `item` index `users`, `items`, which all occur."""
+        for tokens, index, known, column in (
+            (users, user, self._users, self._user),
+            (items, item, self._items, self._item),
+        ):
+            place = np.fromiter((known.setdefault(one, len(known)) for one in tokens), np.int32, len(tokens))
+            column.frombytes(place[index].tobytes())
+        for kept, values in ((self._rating, rating), (self._timestamp, timestamp)):
+            if kept is not None:
+                kept.frombytes((np.zeros(len(user)) if values is None else values).tobytes())
+        if self._part is not None:
+            self._part.frombytes(np.full(len(user), part, dtype=np.int8).tobytes())
+
+    def mark(self) -> tuple[int, int, int]:
+        """What `back` returns to."""
+        return len(self._user), len(self._users), len(self._items)
+
+    def back(self, mark: tuple[int, int, int]) -> None:
+        """Forget what was added since `mark`."""
+        rows, users, items = mark
+        for known, size in ((self._users, users), (self._items, items)):
+            while len(known) > size:
+                known.popitem()
+        for column in (self._user, self._item, self._rating, self._timestamp, self._part):
+            if column is not None:
+                del column[rows:]
 
     def build(self) -> Interactions:
         """Interactions in the order they came, with sorted vocabularies; refuses ids RecBole cannot hold."""

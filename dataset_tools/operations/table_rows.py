@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from dataset_tools.dataset.interactions import Builder, Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import finite
+from dataset_tools.formats.tables import parquet
 from dataset_tools.formats.tables.cells import Cell
 from dataset_tools.formats.tables.table_file import TableForm, read_cells
 from dataset_tools.formats.text_file import BadRows, RowError, no_rows
 from dataset_tools.operations.conditions import Condition
-
-PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9, "5s": 0.2}  # Yambda counts in steps of 5 s
+from dataset_tools.operations.table_batches import AT_ONCE, OddError, Plan, add_batch, readable
+from dataset_tools.operations.times import PER_SECOND, seconds
+from dataset_tools.progress import progress
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ class Reader:
         for part, path in enumerate(files):
             before = len(builder)
             try:
-                for user, item, rating, time in self._good(path, builder, bad):
-                    builder.add(user, item, rating, float(len(builder)) if self._order else time, part)
+                self._add(path, builder, bad, part)
             except RowError as error:
                 if len(builder) == before and not any(self._good(path, builder, BadRows(True))):
                     raise no_rows(path, error.reason) from None
@@ -101,12 +101,38 @@ class Reader:
                 raise self._nothing(path, bad)
         return builder.build()
 
+    def _add(self, path: Path, builder: Builder, bad: BadRows, part: int) -> None:
+        """Add a table's interactions: by columns where it is Parquet with nothing odd, else row by row."""
+        mark, left_out = builder.mark(), self.left_out
+        try:
+            if self._add_columns(path, builder, part):
+                return
+        except OddError:
+            builder.back(mark)
+            self.left_out = left_out
+        for user, item, rating, time in self._good(path, builder, bad):
+            builder.add(user, item, rating, float(len(builder)) if self._order else time, part)
+
+    def _add_columns(self, path: Path, builder: Builder, part: int) -> bool:
+        """Whether the table can be read by columns, and then was; OddError where it turns out odd."""
+        if self._form.header or self._roles.between or not parquet.is_parquet(path):
+            return False
+        roles = self._roles
+        plan = Plan(roles.user, roles.item, roles.rating, roles.time, self._condition, self._per_second)
+        for one in parquet.parts(path) if path.is_dir() else [path]:
+            file = parquet.open_parquet(one)
+            if not readable(file.schema_arrow, self._columns):
+                return False
+            for batch in progress(parquet.batches(one, file, AT_ONCE, self._columns), one.name):
+                self.left_out += add_batch(batch, plan, builder, self._order, part)
+        return True
+
     def _good(self, path: Path, builder: Builder, bad: BadRows) -> Iterator[tuple[str, str, float, float]]:
         """(user, item, rating, time) of the rows that can be used."""
         for line, (user, item, rating, time) in self._events(path, bad):
             try:
                 stars = finite(rating) if self._roles.rating else 0.0
-                seconds = self._seconds(time) if self._roles.time else 0.0
+                moment = seconds(time, self._per_second) if self._roles.time else 0.0
             except ValueError as error:
                 bad(path, line, error)
                 continue
@@ -114,7 +140,7 @@ class Reader:
             if problem:
                 bad(path, line, problem)
             else:
-                yield user, item, stars, seconds
+                yield user, item, stars, moment
 
     def _nothing(self, path: Path, bad: BadRows) -> DataError:
         if self._condition is not None and self.left_out and not bad.skipped:
@@ -145,15 +171,6 @@ class Reader:
                 continue
             for event in events:
                 yield line, event
-
-    def _seconds(self, text: str) -> float:
-        """A time as a number in the given unit, or as an ISO date, in seconds since 1970."""
-        try:
-            float(text)
-        except ValueError:
-            moment = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-        return finite(text) / self._per_second
 
 
 def _one_by_one(row: list[Cell]) -> list[list[str]]:

@@ -9,12 +9,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
+from dataset_tools.formats import content
 from dataset_tools.formats.tables.cells import Cell, cell
 from dataset_tools.formats.text_file import BadRows
 from dataset_tools.progress import progress
 
 BUFFER = 1 << 20  # bytes of a column in memory at once, however large its row group
 ROWS = 65536  # in one batch
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether it is a folder, or a Parquet file by its content or name."""
+    if path.is_dir():
+        return True
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    return content.file_kind(path).name == "parquet" or content.plain_suffix(path) == ".parquet"
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -70,7 +80,7 @@ def rows(
             )
     number = 0
     for batch in progress(batches(path, file, ROWS, columns), path.name):
-        arrays = [_moments(batch.column(column)) for column in columns]
+        arrays = [moments(batch.column(column)) for column in columns]
         if all(is_whole(array.type) and not array.null_count for array in arrays):
             for texts in zip(*(array.cast(pa.string()).to_pylist() for array in arrays), strict=True):
                 number += 1
@@ -97,7 +107,7 @@ def batches(path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str])
             yield batch
 
 
-def _moments(column: pa.Array) -> pa.Array:
+def moments(column: pa.Array) -> pa.Array:
     """Moments without their zone, which is UTC then, and to the microsecond; anything else as it is."""
     if not pa.types.is_timestamp(column.type):
         return column

@@ -61,7 +61,7 @@ def read_cells(
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
     suffix = content.plain_suffix(path)
-    if content.file_kind(path).name == "parquet" or suffix == ".parquet":
+    if parquet.is_parquet(path):
         _refuse_header(path, form)
         _check(path, columns, parquet.names(path))
         yield from parquet.rows(path, columns, form.ids, form.lists, bad)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 from baby_costs import COSTS
-from baby_settings import NO_EVIDENCE, NO_FEATURES, ROWS, rows
+from baby_settings import NO_EVIDENCE, NO_FEATURES, ROWS, rows, untried
 from baby_training import COST, Job, add_arguments, add_device, prepare, train_missing
 from scipy.stats import t
 from support import RESULTS, markdown, parser, text_of
@@ -48,7 +48,9 @@ def table() -> tuple[str, str]:
         line = mean.loc[row]
         spread = (f" ± {half.loc[row, metric]:.4f}" if seeds[row] > 1 else "" for metric in metrics)
         values = [f"{line[metric]:.4f}{part}" for metric, part in zip(metrics, spread, strict=True)]
-        cost = (f"{line['epochs']:.0f}", f"{line[COST[0]]:.1f}", f"{line[COST[1]]:.0f}", f"{ratio[row]:.2f}")
+        cost = (f"{line['epochs']:.0f}", "", "", "")
+        if pd.notna(line[COST[0]]):
+            cost = (cost[0], f"{line[COST[0]]:.1f}", f"{line[COST[1]]:.0f}", f"{ratio[row]:.2f}")
         mark = "*" if row[0] in NO_EVIDENCE else ""
         lines.append((rank, row[0] + mark, seeds[row], *values, *cost))
     head = ("rank", "model", "seeds", *metrics, "epochs", *COST, f"x {BASE}")
@@ -85,6 +87,7 @@ def main() -> None:
     print(
         "\n* reads raw feature vectors, which are reconstructed here: no evidence about the model.\n" + ratio
     )
+    print(untried())
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ with the bias of its cold items at several quantiles of the others' (`cold_bias`
 --epochs epochs for all of them, and of ContentKNN and EASEKNN.  The test set is not read.
 
 Reads ../shared/data/baby, converts it once into --data-path and withholds a fifth of its items there; rows
-are kept in benchmarks/results/cold_bias.csv.  Six epochs and five quantiles take two minutes of one CPU
-thread, ContentKNN and EASEKNN half a minute.
+are kept in benchmarks/results/cold_bias.csv.  It takes two minutes of one CPU
+thread for six epochs and five quantiles, half a minute for ContentKNN and EASEKNN.
 """
 
 from pathlib import Path

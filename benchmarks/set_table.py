@@ -4,7 +4,7 @@
     python benchmarks/set_table.py --show                                    the tables of what is there
 
 Tries the same number of settings of every model at seed 1, takes the best on validation (Recall@20), and
-trains that at three seeds, whose test metrics are printed: mean and 95 % interval.  A data set's table has
+trains that at three seeds.  Prints their test metrics, mean and 95 % interval.  A data set's table has
 the models whose trials are all there.
 
 Reads ../shared/data and converts it once into --data-path; every training is kept in

@@ -1,11 +1,14 @@
 """The scripts of benchmarks/: each says what it does, the pages name them and show what they print."""
 
+import json
 import re
 import sys
 from functools import cache
 
+import pandas as pd
 import pytest
 
+from recbole_micro.models.registry import MODELS
 from tests.support.processes import ROOT, run_warm
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -82,3 +85,31 @@ def test_a_child_answers_and_a_limit_ends_it(tmp_path, monkeypatch):
         support.call(support.markdown)
     endless = support.run_child([sys.executable, "-c", "while True: pass"], tmp_path, cpu_limit=1)
     assert endless.signal in ("SIGXCPU", "SIGKILL") and endless.cpu >= 0.9
+
+
+def test_babys_settings_are_the_best_of_their_trials(monkeypatch):
+    """What `properties/dataset/baby.yaml` gives a model is what did best, in the unit of today's options."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from baby_settings import TRIALS
+
+    from recbole_micro.options import defaults
+
+    pairs = 118_551  # training interactions, by which weight_decay was multiplied
+    trials, given = pd.read_csv(TRIALS), defaults.plugin_defaults("dataset/baby.yaml")["models"]
+    assert set(given) == set(trials["row"]) - {"MICRO"}  # which has its shipped settings there
+    for model, chosen in given.items():
+        tried = trials[trials["row"] == model]
+        best = json.loads(tried.loc[tried["valid R@20"].idxmax(), "settings"])
+        usual = dict(defaults.plugin_defaults("overall.yaml"))
+        if model in MODELS:
+            usual |= defaults.plugin_defaults(f"model/{model}.yaml")
+        if model != "STAIR":  # whose AdamW decays by itself
+            best["relative_weight_decay"] = best.get("relative_weight_decay", 0) + pairs * best.pop(
+                "weight_decay", 0
+            )
+        for option in ("epochs", "eval_step", "stopping_step"):  # how long a trial took
+            best.pop(option, None)
+        for option, value in best.items():
+            expected = pytest.approx(value, rel=1e-3) if isinstance(value, float) else value
+            assert chosen.get(option, usual.get(option)) == expected, (model, option)
+        assert set(chosen) <= set(best), model

@@ -7,8 +7,9 @@ A row trains in a process of its own, and its first epoch is not counted.  "one 
 from a CUDA graph; "RecBole's loader": interactions are shuffled and negatives drawn on the CPU as well.
 LightGCN by RecBole's own configuration runs without the plugin's classes, for 3 epochs at most.
 
-Prints seconds of an epoch and of an evaluation, medians.  Reads ../shared/data/baby (or --from DIR) and converts it once into --data-path; keeps its rows in
-benchmarks/results/gpu_runs.csv.  Takes under four minutes.
+Prints seconds of an epoch and of an evaluation, medians.  Reads ../shared/data/baby (or --from DIR) and
+converts it once into --data-path; keeps its rows in benchmarks/results/gpu_runs.csv.  Takes under four
+minutes.
 """
 
 import statistics

@@ -20,9 +20,8 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType
 
 BLOCK = 1 << 24  # bytes of a file that are looked at together
-STRANGE = re.compile(
-    rb'["\r\0]|^[ \t\v\f]*\n', re.MULTILINE
-)  # what readers of tables understand in different ways
+STRANGE = (b'"', b"\r", b"\0")  # what readers of tables understand in different ways
+BLANK = re.compile(rb"^[ \t\v\f]*\n", re.MULTILINE)  # the same, where a line may have no separator
 
 
 class ManyRows(RecBoleDataset):
@@ -80,7 +79,7 @@ class ManyRows(RecBoleDataset):
         together = columns[0] if len(columns) == 1 else pd.concat(columns, ignore_index=True)
         ids, distinct = pd.factorize(together)
         parts = np.split(ids + 1, np.cumsum([len(column) for column in columns])[:-1])
-        tokens = np.array(["[PAD]", *distinct])
+        tokens = np.array(["[PAD]", *distinct.tolist()])
         known = TokenIds(tokens)
         for (feat, field, _), part in zip(remap_list, parts, strict=True):
             if field not in self.field2id_token:
@@ -180,15 +179,15 @@ def is_plain(path: Path, delimiter: str, encoding: str) -> bool:
     """Whether any reader reads the same in the file: UTF-8, no quotes, as many fields in each line."""
     if encoding.lower().replace("_", "-") not in ("utf-8", "utf8") or len(delimiter.encode()) != 1:
         return False
-    sign, fields = delimiter.encode()[0], None
+    separator, fields = delimiter.encode()[0], None
     for block in whole_lines(path):
-        if STRANGE.search(block):
+        if any(sign in block for sign in STRANGE):
             return False
         content = np.frombuffer(block, dtype=np.uint8)
-        places = np.flatnonzero(content == sign)
+        places = np.flatnonzero(content == separator)
         counts = np.diff(np.searchsorted(places, np.flatnonzero(content == ord("\n"))), prepend=0)
         fields = int(counts[0]) if fields is None else fields
-        if (counts != fields).any():
+        if (counts != fields).any() or (not fields and BLANK.search(block)):
             return False
     return True
 

@@ -17,6 +17,9 @@ from tests.support import reader
 from tests.support.processes import ROOT, run_python, start
 from tests.test_readme import PAGES, blocks
 
+if not (ROOT / "docs" / "index.md").is_file():
+    pytest.skip("an installed package has no docs/", allow_module_level=True)
+
 # Why a command does not run here: the first of these that it matches says it.
 NOT_HERE = {
     r"^pip install|pytest": ".ci/run runs these in a new environment",
@@ -138,4 +141,3 @@ def test_the_commands_of_a_page_run(page, tmp_path, monkeypatch, capfd, registri
 
 def test_pages_with_commands_are_read():
     assert {"README.md", "after_training.md", "serving.md", "studies.md", "data.md"} <= set(COMMANDS)
-    assert (ROOT / "README.md") in PAGES

@@ -132,12 +132,11 @@ def sensitivity(lines: Mapping[str, pd.DataFrame], option: str, ylabel: str, pat
 
 
 def by_group(values: pd.DataFrame, xlabel: str, ylabel: str, path: Path) -> Path:
-    """A metric [labels x groups] as one line per label over the groups, in their order; the first lines alone
-    where there are more than the eye can tell apart."""
+    """A metric [labels x groups] as one line per label over the groups, in their order."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH, 2.6), layout="constrained")
         position = np.arange(len(values.columns))
-        for number, (label, row) in enumerate(values.iloc[: len(SHADES)].iterrows()):
+        for number, (label, row) in enumerate(values.iterrows()):
             axes.plot(position, row, label=label, **line_style(number))
         axes.set_xticks(position, values.columns)
         axes.set(xlabel=xlabel, ylabel=ylabel)

@@ -82,6 +82,13 @@ def test_epochs_without_validation_have_empty_cells(tmp_path):
     assert text == "epoch,train_loss,seconds,recall@5\n1,1.5,3.0,\n2,1.25,,0.5\n"
 
 
+def test_energy_is_estimated_where_codecarbon_is_installed():
+    pytest.importorskip("codecarbon")
+    meter = cost.Meter()
+    sum(range(10**7))
+    assert 0 < meter.energy() < 1
+
+
 def test_the_selected_epoch_is_the_last_one_of_the_best():
     looks = {0: {"recall@5": 0.2}, 2: {"recall@5": 0.3}, 4: {"recall@5": 0.3}, 6: {"recall@5": 0.1}}
     assert cost.best_epoch(looks, "recall@5", True) == 4

@@ -61,13 +61,10 @@ def draw(
         text = f"Validation {result_tables.title(metric)} per epoch on {dataset}, mean over seeds{some}{note}"
         drawn.append((path, text))
     for of, (measure, found) in groups.items():
-        path = plots.by_group(
-            found.values.rename(index=labels),
-            f"training interactions of the {of[:-1]}",
-            measure,
-            folder / f"{of}.png",
-        )
-        drawn.append((path, f"{measure} on {dataset} by training interactions of the {of[:-1]}{note}"))
+        whose, shown = f"training interactions of the {of[:-1]}", found.values.iloc[: len(plots.SHADES)]
+        path = plots.by_group(shown.rename(index=labels), whose, measure, folder / f"{of}.png")
+        some = f", the first {len(shown)} of {len(found.values)}" if len(shown) < len(found.values) else ""
+        drawn.append((path, f"{measure} on {dataset} by {whose}{some}{note}"))
     for option in varied:
         lines = sensitivity_lines(done, option, varied, f"test {plain[0]}")
         if lines:

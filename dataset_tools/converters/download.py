@@ -48,7 +48,7 @@ def remaining(base: str, paths: Sequence[str], folder: str | Path) -> tuple[int,
         try:
             answer = requests.head(url, timeout=TIMEOUT, allow_redirects=True)
         except requests.RequestException as error:
-            raise DataError(f"{url} cannot be reached: {error}.") from None
+            raise DataError(f"{url} cannot be reached ({type(error).__name__}); check the network.") from None
         if answer.status_code == 404:
             raise DataError(f"{url} could not be downloaded: the server answers 404 {answer.reason}.")
         size = answer.headers.get("Content-Length", "") if answer.ok else ""

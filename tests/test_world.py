@@ -23,11 +23,11 @@ def scores_after_training(name, world, **options):
     return worlds.score_matrix(model, train_data._dataset, world)
 
 
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory):
+@pytest.fixture(scope="module", params=[3, pytest.param(10, marks=pytest.mark.slow)])
+def studies(request, tmp_path_factory):
     """Per seed: MICRO's Recall, whether mates come first, its Recall when shuffled, LightGCN's Recall."""
     rows = []
-    for seed in range(10):
+    for seed in range(request.param):
         world = worlds.build(tmp_path_factory.mktemp("world"), seed)
         shuffled = worlds.build(tmp_path_factory.mktemp("shuffled"), seed, shuffled=True)
         scores = scores_after_training("MICRO", world, seed=seed)
@@ -43,11 +43,11 @@ def studies(tmp_path_factory):
 
 
 def test_micro_ranks_withheld_cluster_mates_first(studies):
-    assert studies[:, 1].sum() >= 9
+    assert studies[:, 1].sum() >= 0.9 * len(studies)
 
 
 def test_shuffled_features_lose_at_least_half_of_it(studies):
-    assert (studies[:, 2] <= studies[:, 0] / 2).sum() >= 9
+    assert (studies[:, 2] <= studies[:, 0] / 2).sum() >= 0.9 * len(studies)
 
 
 def test_lightgcn_stays_at_chance(studies):

@@ -82,7 +82,7 @@ def cases():
             yield pytest.param(model, case, marks=[] if fast else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("model, case", cases())
+@pytest.mark.parametrize("model, case", list(cases()))
 def test_odd_data(tmp_path, model, case):
     pairs, matrices, items = CASES[case]
     given = {**QUICK, "topk": [1], "valid_metric": "Recall@1", "data_path": str(tmp_path), "epochs": 1}

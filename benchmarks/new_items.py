@@ -24,8 +24,8 @@ from support import add_run_arguments, call, markdown, parser, run_missing
 
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.reading import Dataset
-from dataset_tools.operations import cold
-from dataset_tools.operations.resplit import split_dataset
+from dataset_tools.operations.splitting import cold
+from dataset_tools.operations.splitting.resplit import split_dataset
 from recbole_micro import load, run
 from recbole_micro.data.features import Modality
 from recbole_micro.inference.recommend import NewItems, recommend

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from dataset_tools.operations.encode.encoding import encode_texts as encode_texts
     from dataset_tools.operations.joining import add_features as add_features
     from dataset_tools.operations.joining import export_text as export_text
-    from dataset_tools.operations.missing import remove_features as remove_features
-    from dataset_tools.operations.resplit import split_dataset as split_dataset
+    from dataset_tools.operations.splitting.missing import remove_features as remove_features
+    from dataset_tools.operations.splitting.resplit import split_dataset as split_dataset
 
 _HOMES = {  # the module of each name above
     "Builder": "dataset_tools.dataset.interactions",
@@ -60,10 +60,10 @@ _HOMES = {  # the module of each name above
     "register_converter": "dataset_tools.converters.registry",
     "register_image_encoder": "dataset_tools.features.encoders.registry",
     "register_text_encoder": "dataset_tools.features.encoders.registry",
-    "remove_features": "dataset_tools.operations.missing",
+    "remove_features": "dataset_tools.operations.splitting.missing",
     "report": "dataset_tools.inspection.dataset_report",
     "save_plot": "dataset_tools.inspection.dataset_plots",
-    "split_dataset": "dataset_tools.operations.resplit",
+    "split_dataset": "dataset_tools.operations.splitting.resplit",
 }
 __all__ = [*_HOMES]
 

@@ -4,7 +4,7 @@ from dataset_tools.commands import arguments
 from dataset_tools.commands.arguments import Commands, Options
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.operations import missing, resplit, splits
+from dataset_tools.operations.splitting import missing, resplit, splits
 
 
 def add(commands: Commands) -> None:

@@ -28,8 +28,8 @@ from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import PARTS, Builder, Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.formats.text_file import reading
-from dataset_tools.operations import cold
 from dataset_tools.operations.filtering import deduplicate
+from dataset_tools.operations.splitting import cold
 
 COLD = "0-core"
 SWAPPED = ("train", "test", "valid")

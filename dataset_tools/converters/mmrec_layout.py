@@ -31,8 +31,8 @@ from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import finite
 from dataset_tools.formats.id_lists import MOST
 from dataset_tools.formats.text_file import BadRows, csv_rows
-from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import deduplicate
+from dataset_tools.operations.splitting import splits
 from dataset_tools.progress import progress
 
 USER, ITEM, PART = "userID", "itemID", "x_label"

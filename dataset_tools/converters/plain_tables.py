@@ -16,9 +16,10 @@ from dataset_tools.errors import DataError
 from dataset_tools.formats.hashing import hash_files
 from dataset_tools.formats.tables import parquet
 from dataset_tools.formats.text_file import BadRows
-from dataset_tools.operations import splits, table_rows
+from dataset_tools.operations import table_rows
 from dataset_tools.operations.conditions import Condition
 from dataset_tools.operations.filtering import EVENTS, at_least, deduplicate, k_core, merge
+from dataset_tools.operations.splitting import splits
 from dataset_tools.operations.table_rows import Roles
 from dataset_tools.operations.times import PER_SECOND
 

@@ -6,7 +6,7 @@ from typing import Any
 from dataset_tools.converters.declaration import option
 from dataset_tools.features.encoders import registry
 from dataset_tools.formats.names import from_system
-from dataset_tools.operations import splits
+from dataset_tools.operations.splitting import splits
 
 
 def half() -> Any:

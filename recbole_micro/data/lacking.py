@@ -15,7 +15,7 @@ from recbole.data.dataset import Dataset
 from scipy import sparse
 from torch import Tensor
 
-from dataset_tools.operations.missing import chosen
+from dataset_tools.operations.splitting.missing import chosen
 from recbole_micro.errors import UserError
 
 PAIRS = 2**24  # pairs of an item that lacks features and one that has them, at a time

@@ -9,7 +9,7 @@ import torch
 from recbole.data import create_dataset, data_preparation
 
 from dataset_tools.dataset.reading import Dataset
-from dataset_tools.operations.missing import chosen, remove_features
+from dataset_tools.operations.splitting.missing import chosen, remove_features
 from recbole_micro import Config
 from recbole_micro.data import features, lacking
 from recbole_micro.data.lacking import Modality

@@ -18,7 +18,7 @@ from dataset_tools.features.feature_text import write_text as write_feature_text
 from dataset_tools.features.shards import Shards
 from dataset_tools.formats.atomic import write_table
 from dataset_tools.inspection.dataset_plots import save_plot
-from dataset_tools.operations import cold
+from dataset_tools.operations.splitting import cold
 from tests.support import tiny
 from tests.support.disk import small_disk
 from tests.support.processes import run_python, start

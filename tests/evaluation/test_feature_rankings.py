@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dataset_tools.dataset.reading import Dataset
-from dataset_tools.operations.missing import remove_features
+from dataset_tools.operations.splitting.missing import remove_features
 from recbole_micro import run
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import Config

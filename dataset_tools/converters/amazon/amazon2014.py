@@ -18,8 +18,8 @@ from dataset_tools.dataset.catalog import AMAZON_2014, KNOWN, KnownDataset
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.records import RecordFile, json_object, python_literal
-from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import deduplicate
+from dataset_tools.operations.splitting import splits
 
 REVIEW_FIELDS = ("reviewerID", "asin", "overall", "unixReviewTime")
 TEXT_FIELDS = ("title", "brand", "categories", "description")

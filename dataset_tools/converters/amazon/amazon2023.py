@@ -17,8 +17,8 @@ from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.records import RecordFile, json_object
-from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import at_least, k_core, merge
+from dataset_tools.operations.splitting import splits
 
 REVIEW_FIELDS = ("user_id", "parent_asin", "rating", "timestamp")
 PER_SECOND = 1000

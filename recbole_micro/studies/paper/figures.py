@@ -6,8 +6,8 @@ from typing import Any
 
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.operations import splits
-from dataset_tools.operations.resplit import split_dataset
+from dataset_tools.operations.splitting import splits
+from dataset_tools.operations.splitting.resplit import split_dataset
 from recbole_micro import options
 from recbole_micro.data import missing
 from recbole_micro.errors import UserError

@@ -58,7 +58,10 @@ def test_any_table_of_tokens_survives_the_way_into_recbole_and_back(
 
     from recbole_micro.data import features
 
-    loaded = features.load({"data_path": config["data_path"], "modalities": None}, dataset)["visual"]
+    loaded = features.load(
+        {"data_path": config["data_path"], "modalities": None, "missing_share": None, "missing": None},
+        dataset,
+    )["visual"]
     for number, item in enumerate(items):
         assert loaded.values[dataset.token2id("item_id", item)].item() == number
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.files import write_text
-from dataset_tools.operations import splits
+from dataset_tools.operations.splitting import splits
 
 
 def split(

@@ -15,7 +15,7 @@ from dataset_tools.errors import DataError
 from dataset_tools.features.feature_file import FeatureFile, FeatureWriter, feature_path
 from dataset_tools.features.feature_text import is_text_form
 from dataset_tools.files import write_text
-from dataset_tools.operations.resplit import take_along
+from dataset_tools.operations.splitting.resplit import take_along
 
 
 def chosen(items: Collection[str], share: float, seed: int = 0) -> set[str]:

@@ -9,7 +9,7 @@ from dataset_tools.__main__ import main
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.operations.joining import export_text
-from dataset_tools.operations.missing import chosen, remove_features
+from dataset_tools.operations.splitting.missing import chosen, remove_features
 from tests.support.tiny import write_tiny
 
 ITEMS = 16

@@ -10,9 +10,9 @@ from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.operations import splits
 from dataset_tools.operations.filtering import at_least, deduplicate, k_core
-from dataset_tools.operations.resplit import split_dataset
+from dataset_tools.operations.splitting import splits
+from dataset_tools.operations.splitting.resplit import split_dataset
 
 pairs = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40)), min_size=1, max_size=120)
 

@@ -12,7 +12,7 @@ from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.files import PARTIAL
 from dataset_tools.formats.atomic import read_header
-from dataset_tools.operations import cold, splits
+from dataset_tools.operations.splitting import cold, splits
 
 COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 HOW = ("paper", "ratio", "time", "cold", "none")

@@ -40,35 +40,36 @@ def generate(folder: str, n_items: int, width: int) -> dict[str, float]:
     name = f"items-{n_items}"
     home = Path(folder) / name
     home.mkdir(parents=True)
-    random = np.random.default_rng(n_items)
+    generator = np.random.default_rng(n_items)
     n_clusters = int(n_items**0.5)
     ends = np.linspace(0, n_items, n_clusters + 1).astype(np.int64)  # of the clusters, in the items' order
 
     def write() -> None:
-        centres = random.standard_normal((n_clusters, LATENT), dtype=np.float32)
+        centres = generator.standard_normal((n_clusters, LATENT), dtype=np.float32)
         with open(home / f"{name}.item", "w", encoding="utf-8") as file:
             file.write("item_id:token\n")
             for start in range(0, n_items, BLOCK):
                 np.savetxt(file, np.arange(start, min(start + BLOCK, n_items)), fmt="i%d")
         for modality in ("textual", "visual"):
-            directions = random.standard_normal((LATENT, width), dtype=np.float32) / LATENT**0.5
+            directions = generator.standard_normal((LATENT, width), dtype=np.float32) / LATENT**0.5
             with FeatureWriter(feature_path(home, name, modality), modality, width) as writer:
                 for start in range(0, n_items, BLOCK):
                     items = np.arange(start, min(start + BLOCK, n_items))
                     cluster = np.searchsorted(ends, items, side="right") - 1
                     own = (
-                        centres[cluster] + random.standard_normal((len(items), LATENT), dtype=np.float32) / 2
+                        centres[cluster]
+                        + generator.standard_normal((len(items), LATENT), dtype=np.float32) / 2
                     )
-                    noise = random.standard_normal((len(items), width), dtype=np.float32)
+                    noise = generator.standard_normal((len(items), width), dtype=np.float32)
                     writer.write([f"i{item}" for item in items], own @ directions + NOISE * noise)
-        write_interactions(home / name, USERS * n_items, INTERACTIONS * n_items, ends, random)
+        write_interactions(home / name, USERS * n_items, INTERACTIONS * n_items, ends, generator)
 
     done = clocked(write)
     return {"seconds": done.seconds, "peak": peak()}
 
 
 def write_interactions(
-    stem: Path, n_users: int, n_interactions: int, ends: np.ndarray, random: np.random.Generator
+    stem: Path, n_users: int, n_interactions: int, ends: np.ndarray, generator: np.random.Generator
 ) -> None:
     """Each user's interactions with items of a few clusters, popular items first, in blocks of users."""
     each = n_interactions // n_users
@@ -77,10 +78,10 @@ def write_interactions(
         file.write(b"user_id:token\titem_id:token\n")
     for start in range(0, n_users, BLOCK // each):
         users = np.arange(start, min(start + BLOCK // each, n_users))
-        tastes = random.integers(0, len(ends) - 1, (len(users), TASTES))
-        cluster = np.take_along_axis(tastes, random.integers(0, TASTES, (len(users), each)), 1)
+        tastes = generator.integers(0, len(ends) - 1, (len(users), TASTES))
+        cluster = np.take_along_axis(tastes, generator.integers(0, TASTES, (len(users), each)), 1)
         size = ends[cluster + 1] - ends[cluster]
-        items = ends[cluster] + (size * random.random(cluster.shape) ** 2).astype(np.int64)
+        items = ends[cluster] + (size * generator.random(cluster.shape) ** 2).astype(np.int64)
         held = users < TESTED
         for part, rows, columns in (
             ("train", ~held, slice(None)),

@@ -99,14 +99,14 @@ def by_duckdb(folder: Path) -> tuple[int, int, int]:
     db = duckdb.connect()
     db.execute("SET threads = 1")
     db.execute(
-        f"CREATE TABLE found AS SELECT uid, item_id, min(timestamp) AS timestamp "
+        f"CREATE TABLE found AS SELECT uid, item_id, min(timestamp) AS timestamp "  # nosec B608 # our own folder
         f"FROM '{folder}/*.parquet' WHERE played_ratio_pct >= 50 GROUP BY uid, item_id"
     )
     size = -1
     while size != (size := db.execute("SELECT count(*) FROM found").fetchall()[0][0]):
         for column in ("uid", "item_id"):
             db.execute(
-                f"CREATE OR REPLACE TABLE found AS SELECT * FROM found WHERE {column} IN "
+                f"CREATE OR REPLACE TABLE found AS SELECT * FROM found WHERE {column} IN "  # nosec B608 # as above
                 f"(SELECT {column} FROM found GROUP BY {column} HAVING count(*) >= {CORE})"
             )
     users, items = db.execute("SELECT count(DISTINCT uid), count(DISTINCT item_id) FROM found").fetchall()[0]

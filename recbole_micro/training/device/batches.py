@@ -56,7 +56,8 @@ class DeviceBatches:
         self.fields = dataset.uid_field, dataset.iid_field
         self.users, self.items = (dataset.inter_feat[field].to(device) for field in self.fields)
         arguments = loader.neg_sample_args
-        self.negatives, self.candidates, self.model = None, 1, None
+        self.negatives: Negatives | None = None
+        self.candidates, self.model = 1, None
         if arguments["distribution"] != "none":
             self.negative_field = config["NEG_PREFIX"] + dataset.iid_field
             own = histories(self.users, self.items, dataset.user_num, dataset.item_num)
@@ -74,14 +75,13 @@ class DeviceBatches:
             users, items = self.users[part], self.items[part]
             batch = dict(zip(self.fields, (users, items), strict=True))
             if self.negatives is not None:
-                batch[self.negative_field] = self.chosen(users)
+                batch[self.negative_field] = self.chosen(self.negatives, users)
             yield Interaction(batch)
 
-    def chosen(self, users: Tensor) -> Tensor:
+    def chosen(self, negatives: Negatives, users: Tensor) -> Tensor:
         """Negatives of these users [n]; with dynamic sampling the highest-scoring of some candidates."""
-        assert self.negatives is not None
         repeated = users.repeat(self.candidates)
-        drawn = self.negatives.draw(repeated)
+        drawn = negatives.draw(repeated)
         if self.model is None:
             return drawn
         with getattr(self.model, "choosing_negatives", nullcontext)(), torch.no_grad():

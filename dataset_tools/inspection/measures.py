@@ -62,7 +62,7 @@ class Measures:
     def shared(self) -> np.ndarray:
         """Which items all modalities have, bool [items]."""
         place = {item: number for number, item in enumerate(self.dataset.items)}
-        count = np.zeros(len(place), dtype=np.int64)
+        count = np.zeros(len(self.dataset.items), dtype=np.int64)
         for modality in self.dataset.modalities:
             ids = [token for tokens in self.dataset.features(modality).ids() for token in tokens.to_pylist()]
             count[[place[token] for token in ids if token in place]] += 1

@@ -12,6 +12,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import dataset_arguments
 
 import dataset_tools
+from recbole_micro.data.many_rows import ManyRows
 from recbole_micro.errors import UserError
 
 # Options on which the data depend.
@@ -83,12 +84,14 @@ def missing_column(config: RecBoleConfig, name: str) -> str:
 def is_of_recbole(error: BaseException, config: RecBoleConfig) -> bool:
     """Whether a line of RecBole's brought an error about, rather than one of ours or of the user's own model.
 
-    The last line of either decides; what a library below raises is due to who called it.
+    The last line of either decides; what a library below raises is due to who called it.  `read_table` reads
+    files in RecBole's stead, and is no line of ours here.
     """
     model = inspect.getsourcefile(config.model_class) or ""
-    lines = [one.filename for one in traceback.extract_tb(error.__traceback__)]
-    lines = [file for file in lines if file.startswith((RECBOLE, *OURS, model))]
-    return bool(lines) and lines[-1].startswith(RECBOLE)
+    lines = traceback.extract_tb(error.__traceback__)
+    files = [one.filename for one in lines if one.name != ManyRows.read_table.__name__]
+    files = [file for file in files if file.startswith((RECBOLE, *OURS, model))]
+    return bool(files) and files[-1].startswith(RECBOLE)
 
 
 def reason(error: BaseException) -> str:

@@ -12,8 +12,9 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import dataset_arguments
 
 import dataset_tools
-from recbole_micro.data.many_rows import ManyRows
+from recbole_micro.data import batches, interaction, many_rows, pairs, sampler
 from recbole_micro.errors import UserError
+from recbole_micro.evaluation import arrays
 
 # Options on which the data depend.
 DATA_ARGUMENTS = {
@@ -23,6 +24,10 @@ DATA_ARGUMENTS = {
 RECBOLE, *OURS = (
     str(Path(str(file)).parent) + os.sep
     for file in (recbole.__file__, Path(__file__).parent, dataset_tools.__file__)
+)
+
+IN_ITS_STEAD = tuple(
+    str(module.__file__) for module in (batches, interaction, many_rows, pairs, sampler, arrays)
 )
 
 
@@ -84,14 +89,13 @@ def missing_column(config: RecBoleConfig, name: str) -> str:
 def is_of_recbole(error: BaseException, config: RecBoleConfig) -> bool:
     """Whether a line of RecBole's brought an error about, rather than one of ours or of the user's own model.
 
-    The last line of either decides; what a library below raises is due to who called it.  `read_table` reads
-    files in RecBole's stead, and is no line of ours here.
+    The last line of either decides; what a library below raises is due to who called it.  Modules that do in
+    RecBole's stead what it did by rows count as RecBole's.
     """
     model = inspect.getsourcefile(config.model_class) or ""
-    lines = traceback.extract_tb(error.__traceback__)
-    files = [one.filename for one in lines if one.name != ManyRows.read_table.__name__]
-    files = [file for file in files if file.startswith((RECBOLE, *OURS, model))]
-    return bool(files) and files[-1].startswith(RECBOLE)
+    lines = [one.filename for one in traceback.extract_tb(error.__traceback__)]
+    lines = [file for file in lines if file.startswith((RECBOLE, *OURS, model))]
+    return bool(lines) and lines[-1].startswith((RECBOLE, *IN_ITS_STEAD))
 
 
 def reason(error: BaseException) -> str:

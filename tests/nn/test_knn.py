@@ -16,7 +16,7 @@ from recbole_micro.nn import graph as graph_module
 def brute_force_knn(x, k, mask, clamp):
     """Dense kNN graph by sorting: itself first, then larger cosine, then lower index."""
     x = x.double()
-    norm = x.norm(dim=1)
+    norm = x.square().sum(1).sqrt()  # ties of whole numbers are ties then, to the last bit
     exists = (norm > 0) & mask
     dense = torch.zeros(len(x), len(x))
     for i in torch.nonzero(exists).flatten().tolist():

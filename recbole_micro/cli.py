@@ -41,8 +41,10 @@ FILES = {
         "to",
         "space",
         "tuned",
+        "users_file",
         "items",
         "without",
+        "images",
         "lists",
         "scores",
     ),
@@ -205,7 +207,10 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --beyond           also ItemCoverage, GiniIndex, AveragePopularity and TailPercentage of the lists
   --out=DIR          folder of the study (default: results/compare-DATASET)
 {ON_RAY_HELP}
-Other options are those of recbole-micro train and hold for every run."""
+Other options are those of recbole-micro train and hold for every run.
+
+Example:
+  recbole-micro compare --models=MICRO,LightGCN,BPR --dataset=ml-100k --seeds=2 --out=studies/ml"""
 
 
 def tune(argv: list[str]) -> int:
@@ -266,7 +271,10 @@ With --engine=ray:
   --grace=N          epochs before a trial may be pruned (default: 10, or a quarter of --epochs)
   --address=HOST:N   a running cluster, or auto (default: Ray on this machine alone)
 
-Other options are those of recbole-micro train and hold for every trial."""
+Other options are those of recbole-micro train and hold for every trial.
+
+Example:
+  recbole-micro tune --model=MICRO --dataset=ml-100k --trials=20 --out=studies/tune"""
 
 
 def reproduce(argv: list[str]) -> int:
@@ -320,7 +328,10 @@ The same call again goes on where an interrupted one stopped; of a finished stud
   --title=TEXT       the data set's name in captions
   --out=DIR          folder of the study (default: results/tableN-DATASET)
 {ON_RAY_HELP}
-Other options are those of recbole-micro train and hold for every run."""
+Other options are those of recbole-micro train and hold for every run.
+
+Example:
+  recbole-micro reproduce --table=4 --dataset=baby --out=studies/table4"""
 
 
 def as_typed(argv: list[str]) -> list[str]:
@@ -397,6 +408,7 @@ def train_help(argv: list[str]) -> str:
     for source in (own, *(source for source in sections if source != own)):
         title = model if source == own else SECTIONS.get(source, source)
         lines += ["", f"{title}:", *sections.get(source, [])]
+    lines += ["", "Example:", "  recbole-micro train --model=MICRO --dataset=ml-100k --epochs=20"]
     return "\n".join(lines)
 
 

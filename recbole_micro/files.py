@@ -22,6 +22,8 @@ def whole_folder(path: Path, replaces: Callable[[Path], bool] | None = None) -> 
     """
     path = Path(os.path.abspath(path))  # "." and ".." have no name to put others beside
     if (path.exists() or path.is_symlink()) and not (replaces and replaces(path)):
+        if replaces:
+            raise UserError(f"{path} is none of what --overwrite replaces: choose another folder.")
         raise UserError(f"{path} is there already: choose another folder, or replace it with --overwrite.")
     path.parent.mkdir(parents=True, exist_ok=True)
     mark = uuid.uuid4().hex

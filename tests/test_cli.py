@@ -167,7 +167,7 @@ def test_help_and_version(capsys):
         assert "train" in capsys.readouterr().out
     for command in cli.COMMANDS:
         assert cli.main([command, "--help"]) == 0
-        assert command in capsys.readouterr().out
+        assert f"recbole-micro {command} " in capsys.readouterr().out.partition("Example:")[2]
 
 
 def test_a_reader_who_has_read_enough_is_no_error():

@@ -12,7 +12,12 @@ from dataset_tools.operations import joining
 
 
 def add(commands: Commands) -> None:
-    command = arguments.add(commands, "features", "add a modality's features from a file to a data set")
+    command = arguments.add(
+        commands,
+        "features",
+        "add a modality's features from a file to a data set",
+        "--input image_feat.npy --row-order --modality visual --name baby",
+    )
     command.add_argument("--input", metavar="F", help="the matrix, in any of the known formats")
     command.add_argument("--npy", dest="input", help=argparse.SUPPRESS)  # the option's name of old
     command.add_argument("--modality", required=True, help="its name: visual, textual, ...")

@@ -25,9 +25,10 @@ def _dashed(argument: str) -> str:
     return name.replace("_", "-") + equals + value if name.startswith("--") else argument
 
 
-def add(commands: Commands, name: str, what: str) -> argparse.ArgumentParser:
-    """A command and its one line of description."""
-    return commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+def add(commands: Commands, name: str, what: str, example: str = "") -> argparse.ArgumentParser:
+    """A command, its one line of description, and what an example of it has behind the command's name."""
+    epilog = f"Example: %(prog)s {example}" if example else None
+    return commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=epilog)
 
 
 def named(command: argparse.ArgumentParser) -> None:

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None, prog: str = PROGRAM) -> int:
 
 def parser(prog: str = PROGRAM) -> argparse.ArgumentParser:
     """The parser of the command line."""
-    top = Parser(prog=prog, description=WHAT)
+    top = Parser(prog=prog, description=WHAT, epilog="Example: %(prog)s prepare ml-100k")
     top.add_argument(
         "--plugins",
         action="append",

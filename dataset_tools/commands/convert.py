@@ -7,7 +7,12 @@ from dataset_tools.converters.declaration import add_arguments, given
 
 
 def add(commands: Commands) -> None:
-    command = arguments.add(commands, "convert", "turn files in a published layout into a data set")
+    command = arguments.add(
+        commands,
+        "convert",
+        "turn files in a published layout into a data set",
+        "micro --from path/to/baby --name baby",
+    )
     layouts = command.add_subparsers(required=True, metavar="layout")
     for name in registry.LAYOUTS:
         converter = registry.find(name)

@@ -12,7 +12,12 @@ from dataset_tools.operations.encode import addresses, encoding
 
 
 def add(commands: Commands) -> None:
-    command = arguments.add(commands, "encode", "make features of texts, images, videos or sounds")
+    command = arguments.add(
+        commands,
+        "encode",
+        "make features of texts, images, videos or sounds",
+        "--name ml-100k --text tfidf --columns title --modality words",
+    )
     what = command.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", metavar="ENCODER", help=", ".join(registry.TEXT))
     what.add_argument("--image", metavar="ENCODER", help=", ".join(registry.IMAGE))

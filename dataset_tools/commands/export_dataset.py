@@ -7,7 +7,9 @@ from dataset_tools.dataset.reading import Dataset
 
 
 def add(commands: Commands) -> None:
-    command = arguments.add(commands, "export", "write a data set in another layout")
+    command = arguments.add(
+        commands, "export", "write a data set in another layout", "mmrec --name baby --to back/baby"
+    )
     layouts = command.add_subparsers(required=True, metavar="layout")
     layout = arguments.add(layouts, "mmrec", "MMRec's layout, for a data set with a fixed split")
     layout.add_argument("--to", required=True, metavar="DIR", help="folder to write")

@@ -9,7 +9,10 @@ from dataset_tools.inspection import dataset_plots, dataset_report, page
 
 def add(commands: Commands) -> None:
     command = arguments.add(
-        commands, "inspect", "statistics, coverage, nearest neighbours, Tables 1 and 2 of the MICRO paper"
+        commands,
+        "inspect",
+        "statistics, coverage, nearest neighbours, Tables 1 and 2 of the MICRO paper",
+        "ml-100k --out ml-100k.html",
     )
     command.add_argument("name", help="the data set")
     command.add_argument(

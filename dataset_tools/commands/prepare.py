@@ -12,7 +12,10 @@ FOUND = ("raw", "category")  # the catalogue and the download know them
 
 def add(commands: Commands) -> None:
     command = arguments.add(
-        commands, "prepare", "make a known data set: ml-100k, baby, sports, clothing, or a category"
+        commands,
+        "prepare",
+        "make a known data set: ml-100k, baby, sports, clothing, or a category",
+        "ml-100k",
     )
     command.add_argument("name", help="ml-100k, baby, sports, clothing, or a category name of Amazon 2014")
     command.add_argument(

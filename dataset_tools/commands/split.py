@@ -8,7 +8,12 @@ from dataset_tools.operations.splitting import missing, resplit, splits
 
 
 def add(commands: Commands) -> None:
-    command = arguments.add(commands, "split", "split a data set's interactions anew, or take features away")
+    command = arguments.add(
+        commands,
+        "split",
+        "split a data set's interactions anew, or take features away",
+        "baby --cold 0.2 --seed 1",
+    )
     command.add_argument("name", help="the data set")
     command.add_argument("--how", choices=resplit.HOW, help="(default: paper)")
     command.add_argument(

@@ -59,10 +59,9 @@ def read_own(
     ]
     own, rest = split_arguments(rest, names)
     if rest:
-        near = hint(name_and_value(rest[0])[0], (*names, *flags), "")
-        raise UserError(
-            f"The argument {rest[0]!r} is unknown{near}; recbole-micro {command} --help lists them."
-        )
+        otherwise = f"; recbole-micro {command} --help lists them."
+        near = hint(name_and_value(rest[0])[0], (*names, *flags), otherwise)
+        raise UserError(f"The argument {rest[0]!r} is unknown{near}")
     return own | marked
 
 

@@ -19,7 +19,8 @@ says what to do about what is wrong.  Trains nothing.  The exit code is 1 where 
   --data_path=DIR    the folder that holds the data sets' (default: dataset)
   --json             the same as JSON: {"sound", "findings": [{"section", "name", "state", "text", "remedy"}]}
 
-Example: recbole-micro doctor --data_path=~/data"""
+Example:
+  recbole-micro doctor --data_path=dataset"""
 
 
 def examine(data_path: Path) -> list[Finding]:
@@ -44,7 +45,8 @@ def lines(findings: list[Finding]) -> list[str]:
         if finding.section != section:
             section = finding.section
             text += [*([""] if text else []), f"{section[0].upper()}{section[1:]}"]
-        text.append(f"  {MARKS[finding.state]:8}{finding.name:{width}}  {finding.text}")
+        how = f" ({finding.remedy.rstrip('.')})" if finding.state == ABSENT else ""
+        text.append(f"  {MARKS[finding.state]:8}{finding.name:{width}}  {finding.text}{how}")
         if finding.remedy and finding.state in (WARNING, BROKEN):
             text.append(f"{'':10}{'':{width}}  What to do: {finding.remedy}")
     counts = {state: sum(finding.state == state for finding in findings) for state in (BROKEN, WARNING)}

@@ -26,7 +26,7 @@ the score.  Other models have the score alone.
   --plugins=FILE     the Python file of a model of your own
 
 Example:
-  recbole-micro explain --checkpoint=saved/MICRO-1.pth --user=196 --item=50 --out=card.html"""
+  recbole-micro explain --checkpoint=saved/MICRO-....pth --user=196 --item=50 --out=card.html"""
 NAMES = ("checkpoint", "user", "item", "top", "out", "data_path", "plugins")
 
 

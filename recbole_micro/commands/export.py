@@ -26,8 +26,9 @@ score is the dot product of two vectors, which is checked; others are refused.
   --data_path=DIR    the folder that holds the data set's, if it has moved since the training
   --plugins=FILE     the Python file of a model of your own
 
-Example: recbole-micro export --checkpoint=saved/MICRO-....pth --to=exported/micro --format=parquet
-Then:    recbole-micro serve exported/micro"""
+Example:
+  recbole-micro export --checkpoint=saved/MICRO-....pth --to=exported/micro --format=parquet
+  recbole-micro serve exported/micro"""
 
 
 def main(argv: list[str]) -> int:

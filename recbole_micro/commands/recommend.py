@@ -48,7 +48,7 @@ where the data set has them.
   --plugins=FILE     the Python file of a model of your own
 
 Example:
-  recbole-micro recommend --checkpoint=saved/MICRO-1.pth --filter='genre == "Drama"' --out=lists.csv"""
+  recbole-micro recommend --checkpoint=saved/MICRO-....pth --filter='genre == "Drama"' --out=lists.csv"""
 NAMES = (
     "checkpoint", "users", "users_file", "topk", "out", "items", "without", "filter", "new_items", "hide",
     "rerank", "diversity", "categories", "data_path", "plugins",

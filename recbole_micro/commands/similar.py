@@ -11,7 +11,7 @@ import torch
 from dataset_tools.progress import progress
 from recbole_micro.commands.arguments import needed, out_file, positive, read_own
 from recbole_micro.errors import UserError
-from recbole_micro.inference.explain import item_id
+from recbole_micro.inference.explain import internal_id
 from recbole_micro.inference.item_columns import ItemColumns
 from recbole_micro.inference.list_files import CSV, list_file
 from recbole_micro.inference.similar import ITEMS_AT_ONCE, nearest_items, similar
@@ -35,7 +35,7 @@ The items nearest to one, or to every one, by cosine, with the data set's own id
   --plugins=FILE     the Python file of a model of your own
 
 Example:
-  recbole-micro similar --checkpoint=saved/MICRO-1.pth --item=50 --by=textual -k 5"""
+  recbole-micro similar --checkpoint=saved/MICRO-....pth --item=50 --by=textual -k 5"""
 NAMES = ("checkpoint", "item", "by", "topk", "out", "data_path", "plugins")
 
 
@@ -66,7 +66,8 @@ def neighbours(source: Loaded, item: str | None, by: str, k: int) -> Iterator[pd
     dataset = source.dataset
     found, titles = similar(source.model, dataset, by), ItemColumns(dataset).titles()
     tokens = np.asarray(dataset.field2id_token[dataset.iid_field], dtype=object)
-    asked = torch.arange(1, dataset.item_num) if item is None else torch.tensor([item_id(dataset, item)])
+    one = [] if item is None else [internal_id(dataset, "item", item)]
+    asked = torch.tensor(one) if one else torch.arange(1, dataset.item_num)
     for name, space in found.items():
         portions = nearest_items(space, asked.to(space.values.device), k)
         blocks = -(-len(asked) // ITEMS_AT_ONCE)

@@ -37,19 +37,24 @@ def allowed(
     such as `genre == "Drama"`, where a column of several words equals each of them.  Raises UserError for
     files and conditions that cannot be read, and where no item is left.
     """
-    left, remarks = np.ones(len(tokens), dtype=bool), []
+    left, remarks, asked = np.ones(len(tokens), dtype=bool), [], []
     for path, wanted in ((only, True), (without, False)):
         if path is not None:
             listed = read_ids(path)
             left &= np.isin(tokens, listed) == wanted
+            asked.append(f"--{'items' if wanted else 'without'}={path}")
             unknown = sorted(set(listed) - set(tokens))
             if unknown:
                 first = ", ".join(unknown[:3])
                 remarks.append(f"{path}: {len(unknown):,} of its ids are no items here (first: {first}).")
     if condition is not None:
         left &= np.isin(tokens, list(fulfilling(dataset, condition)))
+        asked.append(f"--filter={condition}")
+        new = len(tokens) - dataset.item_num
+        if new:
+            remarks.append(f"--filter leaves out the {new:,} new items: they have no columns.")
     if not left[1:].any():
-        raise UserError("No item is left to recommend: allow more of them.")
+        raise UserError(f"No item is left to recommend by {' and '.join(asked)}: allow more of them.")
     return left, remarks
 
 

@@ -11,7 +11,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 
 from recbole_micro.errors import UserError
 from recbole_micro.inference.item_columns import ItemColumns
-from recbole_micro.inference.recommend import scores_of, user_ids
+from recbole_micro.inference.recommend import scores_of
 from recbole_micro.models.base import MultimodalRecommender
 from recbole_micro.models.score_parts import ScoreParts
 
@@ -93,14 +93,13 @@ class Explainer:
         Raises UserError for an unknown id, and where the parts of a model of one's own do not sum to its
         score.
         """
-        row, column = int(user_ids(self.dataset, [user])[0]), item_id(self.dataset, item)
+        row, column = internal_id(self.dataset, "user", user), internal_id(self.dataset, "item", item)
         score = float(scores_of(self.model, self.dataset, np.array([row]), None)[0, column])
         user, item = str(user), str(item)
         title = self.titles.get(item, "")
         name = type(self.model).__name__
         if not self.parts.modalities:
-            note = f"{name} has no part of its score that comes from a modality: all of it is one number."
-            return Explanation(user, item, score, score, {}, [], title, note)
+            return Explanation(user, item, score, score, {}, [], title, self.nothing_more())
         collaborative = self.parts.collaborative(row, column)
         neighbours = self.neighbours(row, column)
         total = collaborative + sum(neighbour.share for neighbour in neighbours)
@@ -111,6 +110,13 @@ class Explainer:
             )
         attention = {m: float(weight[column]) for m, weight in self.parts.attention.items()}
         return Explanation(user, item, total, collaborative, attention, neighbours, title)
+
+    def nothing_more(self) -> str:
+        """Why a model has the score alone."""
+        name = type(self.model).__name__
+        if isinstance(self.model, MultimodalRecommender):
+            return f"{name} mixes features and who likes what before it scores: nothing can be told apart."
+        return f"{name} reads no features: its score is one number."
 
     def neighbours(self, user: int, item: int) -> list[Neighbour]:
         """Every item that adds to this score, by modality; the largest shares first."""
@@ -135,11 +141,12 @@ def explain(model: AbstractRecommender, dataset: Dataset, user_id: str, item_id:
     return Explainer(model, dataset).explain(user_id, item_id)
 
 
-def item_id(dataset: Dataset, item: str) -> int:
-    """The internal id of an item; UserError where it is unknown."""
-    known = dataset.field2token_id[dataset.iid_field]
-    if str(item) not in known or not known[str(item)]:
+def internal_id(dataset: Dataset, kind: str, token: str) -> int:
+    """The internal id of a `user` or an `item`; UserError where it is unknown."""
+    known = dataset.field2token_id[{"user": dataset.uid_field, "item": dataset.iid_field}[kind]]
+    found = int(known.get(str(token), 0))
+    if not found:  # 0 is the padding
         raise UserError(
-            f"The data set {dataset.dataset_name} has no item {item}: give an id as in its .inter file."
+            f"The data set {dataset.dataset_name} has no {kind} {token}: give an id as in its .inter file."
         )
-    return int(known[str(item)])
+    return found

@@ -44,9 +44,11 @@ class JSONLines:
 
     def add(self, lists: pd.DataFrame) -> None:
         """Write the lists of some users."""
-        for _, rows in lists.groupby((lists["rank"] == 1).cumsum(), sort=False):  # a user may come twice
-            items = rows.drop(columns=["user_id", "rank"]).to_dict("records")
-            entry = {"user_id": rows["user_id"].iloc[0], "items": items}
+        items = lists.drop(columns=["user_id", "rank"]).to_dict("records")
+        begins = np.flatnonzero(lists["rank"] == 1)  # a user may come twice
+        ends = [*begins[1:], len(items)]
+        for user, begin, end in zip(lists["user_id"].iloc[begins], begins, ends, strict=True):
+            entry = {"user_id": user, "items": items[begin:end]}
             self.file.write((self.between if self.any else "") + json.dumps(entry, ensure_ascii=False))
             self.any = True
 

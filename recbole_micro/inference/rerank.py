@@ -1,16 +1,19 @@
 """Lists that trade some of the score for variety, and what that costs on the test set."""
 
 import copy
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from recbole.config import Config as RecBoleConfig
 from recbole.data.dataset import Dataset
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 from torch.nn import functional as F
 
+from recbole_micro.data import features
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError, hint
 from recbole_micro.evaluation.protocol import masked_parts
@@ -43,9 +46,7 @@ class Rerank:
     def __init__(self, source: tuple, diversity: float):
         _, self.model, self.dataset, *_ = source
         self.diversity = diversity
-        known = spaces(self.model, self.dataset)
-        multimodal = isinstance(self.model, MultimodalRecommender)
-        self.spaces: list[Modality] = [*(self.model.modalities if multimodal else known).values()]
+        self.spaces = compared_by(source)
 
     def __call__(self, users: np.ndarray, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Scores and items [n_users, k] of these users (internal ids) with `scores` [n_users, n_items]."""
@@ -85,6 +86,27 @@ class Rerank:
             total += (unit @ unit.T).cpu()
             both += (there[:, None] & there).cpu()
         return total / both.clamp(min=1)
+
+
+def compared_by(source: tuple) -> list[Modality]:
+    """What items are alike by: the data set's features, or where it has none the model's own vectors.
+
+    A model that reads no features is measured by them as well, so that lists of two models can be compared.
+    UserError where there are neither.
+    """
+    config, model, dataset, train_data, *_ = source
+    if isinstance(model, MultimodalRecommender):
+        return [*model.modalities.values()]
+    if features.find(Path(config["data_path"]), dataset.dataset_name):
+        return [*features.load(asked_for(config), train_data._dataset).values()]
+    return [*spaces(model, dataset).values()]
+
+
+def asked_for(config: RecBoleConfig, **options: Any) -> RecBoleConfig:
+    """A copy of a configuration, with these options."""
+    copied = copy.copy(config)
+    copied.final_config_dict = {**config.final_config_dict, **options}
+    return copied
 
 
 class MMR(Rerank):
@@ -194,8 +216,7 @@ def price(source: tuple, rerank: Rerank, k: int) -> tuple[Price, Price] | None:
         return None
     masked = masked_parts(test_data._sampler, getattr(test_data, "protocol", "recbole"))
     users = np.asarray(test_data.uid_list)
-    asked = copy.copy(config)
-    asked.final_config_dict = {**config.final_config_dict, "metrics": ["Recall", "NDCG"], "topk": [k]}
+    asked = asked_for(config, metrics=["Recall", "NDCG"], topk=[k])
     found = []
     for how in (None, rerank):
         ranker = Ranker(source, False, rerank=how)

@@ -60,7 +60,7 @@ def test_text_sums_to_the_score(checkpoint, capsys):
 
 
 def test_a_model_without_parts_says_so_in_every_form(checkpoint, tmp_path, capsys):
-    note = "BPR has no part of its score that comes from a modality: all of it is one number."
+    note = "BPR reads no features: its score is one number."
     assert explain(checkpoint, "--user=u3", "--item=i4", model="BPR") == 0
     assert capsys.readouterr().out.splitlines()[1] == note
     out = tmp_path / "card.html"

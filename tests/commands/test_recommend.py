@@ -73,7 +73,7 @@ def test_a_failure_leaves_the_old_file(asked, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["lists.csv"] and out.read_text() == "old"
 
 
-def test_new_items_are_ranked_too(asked, tmp_path):
+def test_new_items_are_ranked_too(asked, tmp_path, capsys):
     for modality, width in WIDTHS.items():
         with FeatureWriter(tmp_path / f"more.{modality}.parquet", modality, width) as writer:
             writer.write(["fresh"], np.ones((1, width), dtype=np.float32))
@@ -82,6 +82,10 @@ def test_new_items_are_ranked_too(asked, tmp_path):
     found = rows(out.read_text())
     assert [row["user_id"] for row in found] == ["u1"] * 7 + ["u5"] * 7  # 6 unseen, 1 new
     assert sum(row["item_id"] == "fresh" for row in found) == 2
+    capsys.readouterr()
+    assert cli.main([*asked, "--users=u1", f"--new-items={tmp_path}", "--filter=year > 0"]) == 0
+    said = capsys.readouterr()
+    assert "fresh" not in said.out and "leaves out the 1 new items" in said.err
 
 
 def test_unknown_users_are_counted_and_listed(asked, tmp_path, capsys):
@@ -158,6 +162,7 @@ def test_reranking_says_its_price(asked, name, capsys):
         (["--checkpoint=F", "--topk=0"], "topk is '0'"),
         (["--checkpoint=F", "--model=MICRO"], "'--model=MICRO' is unknown"),
         (["--checkpoint=F", "--user=u1"], "'--user=u1' is unknown; did you mean users?"),
+        (["--checkpoint=F", "--zzz=1"], "'--zzz=1' is unknown; recbole-micro recommend --help lists them."),
         (["--checkpoint=F", "--new_items=."], "no feature file"),
         (["--checkpoint=F", "--hide=tst"], "--hide is 'tst'"),
         (["--checkpoint=F", "--hide=test", "--seen"], "keep one"),
@@ -167,7 +172,7 @@ def test_reranking_says_its_price(asked, name, capsys):
         (["--checkpoint=F", "--diversity=0.1"], "belongs to --rerank"),
         (["--checkpoint=F", "--filter=gnre = 'Drama'"], "did you mean genre?"),
         (["--checkpoint=F", "--filter=__import__('os')"], "--filter \"__import__('os')\": "),
-        (["--checkpoint=F", "--filter=year > 3000"], "No item is left"),
+        (["--checkpoint=F", "--filter=year > 3000"], "No item is left to recommend by --filter=year > 3000:"),
     ],
 )
 def test_mistakes_are_one_sentence(checkpoint, argv, sentence, capsys):

@@ -1,5 +1,6 @@
 """The doctor: a sound folder, every kind of damage, what it says and its exit code."""
 
+import ast
 import json
 import re
 from dataclasses import replace
@@ -19,6 +20,7 @@ from recbole_micro.doctor import environment
 from recbole_micro.doctor.data_sets import data_sets
 from recbole_micro.doctor.finding import ABSENT, BROKEN, OK, WARNING
 from recbole_micro.recbole_patches import table
+from tests.support.processes import ROOT
 from tests.support.tiny import WIDTHS, write_dataset, write_tiny
 
 
@@ -151,6 +153,18 @@ def test_packages_that_are_missing_or_too_old(monkeypatch):
     assert environment.requirement(Requirement("numpy>=2.0")).state == BROKEN
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
     assert {finding.state for finding in environment.optional()} == {ABSENT}
+
+
+def test_packages_of_all_extras_for_users_are_looked_for(capsys, monkeypatch, data):
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    named = {node.targets[0].id: node.value for node in tree.body if isinstance(node, ast.Assign)}
+    extras = ast.literal_eval(named["EXTRAS"])
+    users = set(extras) - {"test", "dev", "docs"}
+    needs = {Requirement(need).name for name in users for need in extras[name]}
+    modules = {"faiss-cpu": "faiss", "pillow": "PIL", "sentence-transformers": "sentence_transformers"}
+    assert {modules.get(name, name) for name in needs} <= set(environment.OPTIONAL)
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
+    assert re.search(r"-  +h5py .* \(pip install h5py\)", doctor(capsys, f"--data_path={data}")[1])
 
 
 def test_a_mend_that_is_not_in_place_is_told(monkeypatch):

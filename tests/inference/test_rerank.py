@@ -1,5 +1,7 @@
 """Reranked lists: against a greedy choice by hand, and their price on the test set."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,16 @@ def test_without_a_column_similar_items_are_the_categories(source, monkeypatch):
 def test_a_column_that_is_not_there_is_refused(source):
     with pytest.raises(UserError, match="--categories is 'gnre', .* did you mean genre?"):
         rerank.Calibrated(source, 0.4, "gnre")
+
+
+def test_a_model_without_features_or_vectors_is_measured_by_those_of_the_data_set(source):
+    folder = Path(source.config["data_path"]).parent
+    other = load(run("NeuMF", "shop", config_dict=shop.options(folder, epochs=1))["checkpoint"])
+    items = torch.arange(1, 6)
+    own = rerank.MMR(source, 0.5)
+    assert torch.equal(rerank.MMR(other, 0.5).similarity(items), own.similarity(items))
+    before, after = rerank.price(other, rerank.MMR(other, 0.9), 3)
+    assert after.similarity < before.similarity
 
 
 def test_the_price_is_measured_on_the_test_set(source):

@@ -263,7 +263,7 @@ def test_a_folder_appears_whole_or_not_at_all(checkpoints, tmp_path, monkeypatch
     foreign = tmp_path / "home"
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("much work")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="none of what --overwrite replaces"):
         export(checkpoints["BPR"], foreign, overwrite=True)
     assert (foreign / "thesis.tex").read_text() == "much work"
 

@@ -37,12 +37,16 @@ class Neighbour(BaseModel):
 
 
 class Explanation(BaseModel):
-    """`collaborative`, all shares and `rest` (of neighbours beyond the limit) sum to `score`."""
+    """`collaborative`, all shares and `rest` (of neighbours beyond the limit) sum to `score`.
+
+    So do `collaborative` and all of `through`, by modality.
+    """
 
     user: str
     item: str
     score: float
     collaborative: float
+    through: dict[str, float]
     modalities: dict[str, float]
     neighbours: list[Neighbour]
     rest: float

@@ -139,7 +139,8 @@ class ExportedModel:
         """The score of an item for a user taken apart, as `recbole-micro explain --out F.json` writes it.
 
         `collaborative`, the shares of `neighbours` and `rest` sum to `score`; `rest` is what the neighbours
-        beyond the `limit` largest shares add.  Raises UnknownId where the model has no such parts.
+        beyond the `limit` largest shares add, `through` what all of a modality do.
+        Raises UnknownId where the model has no such parts.
         """
         u, i = self.row_of_user(user), self.row_of_item(item)
         if self.reasons is None:
@@ -164,6 +165,7 @@ class ExportedModel:
             "item": item,
             "score": float(self.item_vectors[i] @ self.user_vectors[u]),
             "collaborative": found.collaborative,
+            "through": found.through,
             "modalities": self.reasons.attention_of(i),
             "neighbours": neighbours,
             "rest": found.rest,

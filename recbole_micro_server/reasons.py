@@ -13,10 +13,11 @@ INDEX, ATTENTION, COLLABORATIVE = "reasons.json", "attention.npy", "collaborativ
 class Found(NamedTuple):
     """The parts of one score; `neighbours`: (modality, row of the item, hops, share), largest shares first.
 
-    `rest`: the sum of the shares that are not listed.
+    `through`: the sum of all shares of each modality; `rest`: of those that are not listed.
     """
 
     collaborative: float
+    through: dict[str, float]
     neighbours: list[tuple[str, int, int, float]]
     rest: float
 
@@ -67,8 +68,10 @@ class Reasons:
         kept, left = order[:limit], order[len(order) if limit is None else limit :]
         names = [self.modalities[number] for number in modality[kept].tolist()]
         rows = (found[kept].tolist() for found in (items, hops, shares))
+        through = {m: float(part.sum()) for m, part in zip(self.modalities, parts, strict=True)}
         collaborative = float(self.collaborative[item].astype(np.float64) @ vector)
-        return Found(collaborative, list(zip(names, *rows, strict=True)), float(shares[left].sum()))
+        neighbours = list(zip(names, *rows, strict=True))
+        return Found(collaborative, through, neighbours, float(shares[left].sum()))
 
     def attention_of(self, item: int) -> dict[str, float]:
         """The attention of an item to each modality."""

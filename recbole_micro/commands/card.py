@@ -38,6 +38,7 @@ ul { list-style: none; margin: 0; padding: 0; }
 .bar { display: block; height: .7rem; background: var(--line); border-radius: .35rem; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--plus); } .bar i.minus { background: var(--minus); }
 .share { text-align: right; font-variant-numeric: tabular-nums; }
+.bare li { grid-template-columns: 1fr 4.5rem; }
 @media (max-width: 30rem) { body { padding: .5rem; } main { padding: .9rem; }
   header .picture { width: 4.5rem; height: 4.5rem; }
   .parts li { grid-template-columns: 1fr 4.5rem; } .parts .bar { grid-column: 1 / -1; grid-row: 2; } }
@@ -101,10 +102,11 @@ def own_items(explanation: Explanation, pictures: "Pictures", top: int) -> str:
         if rest:
             total = sum(one.share for one in rest)
             lines.append(
-                f'<li><span></span><span class="name soft">{len(rest)} more</span>'
+                f'<li>{pictures.no_picture}<span class="name soft">{len(rest)} more</span>'
                 f'<span class="share">{total:+.4f}</span></li>'
             )
-        parts.append(f'<h2>{heading}</h2><ul class="items">{"".join(lines)}</ul>')
+        kind = "items" if pictures.known else "items bare"
+        parts.append(f'<h2>{heading}</h2><ul class="{kind}">{"".join(lines)}</ul>')
     return "".join(parts)
 
 
@@ -126,11 +128,12 @@ class Pictures:
     def __init__(self, dataset: Dataset):
         self.folder = Path(dataset.config["data_path"])
         self.known: Mapping[str, str] = ItemColumns(dataset).pictures()
+        self.no_picture = "<span></span>" if self.known else ""  # keeps a line's text where the others' is
 
     def of(self, item: str) -> str:
         """An `img`, or an empty place where the item has no picture; nothing where no item has one."""
         if not self.known:
-            return "<span></span>"
+            return ""
         source = self.source(self.known.get(item, ""))
         if not source:
             return '<span class="picture" aria-hidden="true"></span>'

@@ -108,16 +108,16 @@ function bars(values, most) {
 }
 
 function reasonsOf(found) {
-  const byModality = new Map();
-  for (const one of found.neighbours) byModality.set(one.modality, (byModality.get(one.modality) || 0) + one.share);
-  const parts = [["collaborative", found.collaborative], ...byModality];
-  if (Math.abs(found.rest) > 5e-4) parts.push(["smaller shares", found.rest]);
+  const parts = [["collaborative", found.collaborative], ...Object.entries(found.through)];
   const most = Math.max(...parts.map(([, value]) => Math.abs(value)));
   const body = el("tbody");
   for (const one of found.neighbours) {
     const itself = one.item === found.item ? " (the item itself)" : one.chosen ? " (the user had it)" : "";
     body.append(el("tr", {}, el("td", {}, one.title || one.item, itself ? el("strong", { textContent: itself }) : null),
       el("td", { textContent: one.modality }), el("td", { textContent: one.hops }), el("td", { textContent: one.share.toFixed(3) })));
+  }
+  if (Math.abs(found.rest) > 5e-4) {
+    body.append(el("tr", {}, el("td", { className: "note", textContent: "Smaller shares together", colSpan: 3 }), el("td", { textContent: found.rest.toFixed(3) })));
   }
   const head = el("tr", {}, ...["Item", "Through", "Steps", "Share"].map((name) => el("th", { scope: "col", textContent: name })));
   const made = [el("p", { textContent: `Score ${found.score.toFixed(3)}, which these parts add up to:` }), bars(parts, most)];

@@ -59,7 +59,10 @@ def test_what_a_user_had_gets_and_why(browser, address, folders):
     assert browser.wait("document.activeElement.id") == "why-title"
     shares = texts(browser, "#reasons tbody td:last-child")
     found = first.explain("u3", best["id"], page.REASONS)
-    assert shares == [f"{one['share']:.3f}" for one in found["neighbours"]]
+    smaller = [found["rest"]] if abs(found["rest"]) > 5e-4 else []
+    assert shares == [f"{share:.3f}" for share in [*(one["share"] for one in found["neighbours"]), *smaller]]
+    parts = texts(browser, "#reasons .bars:nth-of-type(1) .value")
+    assert parts == [f"{value:.3f}" for value in [found["collaborative"], *found["through"].values()]]
     attention = texts(browser, "#reasons .bars:nth-of-type(2) .value")
     assert attention == [f"{value:.3f}" for value in found["modalities"].values()]
     for by in first.kinds:

@@ -98,6 +98,7 @@ def test_the_reasons_are_those_of_explain(model, checkpoints, folders):
         assert all(one["chosen"] == (one["item"] in had) for one in ours["neighbours"])
         few = served.explain(user, item, 2)
         assert few["neighbours"] == ours["neighbours"][:2]
+        assert few["through"] == ours["through"] == pytest.approx(theirs.through(), abs=1e-5)
         assert few["rest"] == pytest.approx(total - ours["collaborative"] - sum(list(shares.values())[:2]))
 
 

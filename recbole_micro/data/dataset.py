@@ -49,6 +49,18 @@ class CheckedFiles(ManyRows):
             )
         super()._benchmark_presets()
 
+    def _filter_inter_by_user_or_item(self):
+        """Say how many interactions go because `<name>.item` or `<name>.user` does not have theirs."""
+        before = len(self.inter_feat)
+        super()._filter_inter_by_user_or_item()
+        lost = before - len(self.inter_feat)
+        if lost:
+            name = self.dataset_name
+            self.logger.warning(
+                f"{lost:,} of {before:,} interactions are left out: their items or users have no row in "
+                f"{name}.item or {name}.user (filter_inter_by_user_or_item)."
+            )
+
     def _set_label_by_threshold(self):
         """RecBole's mistakes about `threshold` are the user's."""
         try:

@@ -36,24 +36,33 @@ def data_sets(data_path: Path) -> Iterator[Finding]:
 def data_set(dataset: Dataset) -> Iterator[Finding]:
     """A data set's interactions, then each of its feature files; one sentence for whatever is broken."""
     try:
-        items, text = interactions(dataset)
+        items, text, lost = interactions(dataset)
     except (DataError, OSError, UnicodeDecodeError) as error:
         yield Finding(SECTION, dataset.name, BROKEN, sentence(error), f"look into {dataset.folder}.")
         return
     yield Finding(SECTION, dataset.name, OK, text)
+    if lost:
+        yield Finding(
+            SECTION, f"{dataset.name}.item", WARNING, f"no row of the items of {lost:,} interactions, which "
+            "training leaves out", "add these items to it, with an empty title where none is known.",
+        )  # fmt: skip
     for modality in dataset.modalities:
         yield features(dataset, modality, items)
 
 
-def interactions(dataset: Dataset) -> tuple[set[str], str]:
-    """The items that the first rows and `<name>.item` name, and what to say; DataError for bad files."""
+def interactions(dataset: Dataset) -> tuple[set[str], str, int]:
+    """The items that the first rows and `<name>.item` name, what to say, how many rows have no item there.
+
+    DataError for bad files.
+    """
     parts = [part for part in PARTS if (dataset.folder / f"{dataset.name}.{part}.inter").is_file()]
     if 0 < len(parts) < len(PARTS) and not (dataset.folder / f"{dataset.name}.inter").is_file():
         there = ", ".join(f"{dataset.name}.{part}.inter" for part in parts)
         raise DataError(
             f"it has {there} but not the other parts of a fixed split: convert or split it again."
         )
-    items, users, rows, more = set(dataset.listed_items), set(), 0, False
+    listed, users, rows, lost, more = set(dataset.listed_items), set(), 0, 0, False
+    items = set(listed)
     for file in dataset.inter_files:
         names = [name for name, _ in read_header(file)]
         absent = [name for name in ("user_id", "item_id") if name not in names]
@@ -64,11 +73,12 @@ def interactions(dataset: Dataset) -> tuple[set[str], str]:
             users.add(user)
             items.add(item)
             rows += 1
+            lost += bool(listed) and item not in listed
         more |= next(table, None) is not None
     if not rows:
         raise DataError(f"{dataset.inter_files[0]} has no interactions: convert the data set again.")
     least = "at least " if more else ""
-    return items, f"{least}{rows:,} interactions, {len(users):,} users, {len(items):,} items"
+    return items, f"{least}{rows:,} interactions, {len(users):,} users, {len(items):,} items", lost
 
 
 def features(dataset: Dataset, modality: str, items: set[str]) -> Finding:

@@ -1,9 +1,12 @@
 """Interactions that RecBole cannot read, and filters that do not fit them, are one sentence."""
 
+import logging
+
 import pytest
 
 from recbole_micro import run
 from recbole_micro.errors import UserError
+from tests.support.logs import plain
 from tests.support.tiny import write_tiny
 
 
@@ -56,3 +59,13 @@ def test_filters_and_evaluations_that_do_not_fit_the_data_are_one_sentence(given
 def test_filters_that_leave_nothing_are_one_sentence(given):
     with pytest.raises(UserError, match="no row left .*user_inter_num_interval"):
         run("BPR", "tiny", config_dict={**given, "user_inter_num_interval": "[99,inf)"})
+
+
+def test_interactions_of_items_that_are_not_listed_are_counted(given, tmp_path, caplog):
+    folder = write_tiny(tmp_path / "more")
+    with open(folder / "tiny" / "tiny.inter", "a") as file:
+        file.write("u1\tfresh\nu2\tfresh\n")
+    with caplog.at_level(logging.WARNING):
+        run("BPR", "tiny", config_dict={**given, "data_path": str(folder), "epochs": 1})
+    (said,) = [message for message in caplog.messages if "left out" in message]
+    assert plain(said).startswith("2 of 242 interactions are left out") and "tiny.item" in said

@@ -127,6 +127,13 @@ def test_a_damaged_feature_file(data):
     assert known["tiny"].state == known["tiny.textual"].state == OK
 
 
+def test_interactions_of_items_that_are_not_listed(data):
+    with open(data / "tiny" / "tiny.inter", "a") as file:
+        file.write("u1\tfresh\nu2\tfresh\n")
+    finding = found(data)["tiny.item"]
+    assert finding.state == WARNING and "items of 2 interactions" in finding.text and finding.remedy
+
+
 def test_folders_without_data_sets(tmp_path):
     assert found(tmp_path / "none")[str(tmp_path / "none")].state == WARNING
     assert found(tmp_path)[str(tmp_path)].state == WARNING

@@ -2,7 +2,11 @@
 
 manifest.json                       what was exported, from what, with which versions
 users.json, items.json              ids in the order of the rows; titles and other columns of items
-user_vectors.npy, item_vectors.npy  float32 [n_users, D] and [n_items, D]: a score is their dot product
+user_vectors.npy, item_vectors.npy  float32 [n_users, D] and [n_items, D]: a score is their dot product,
+                                    and where the manifest has a `walk`, what `Walk` adds to it
+own_starts.npy, own_items.npy       a user's training items, as below; only with a walk, as
+walk_starts.npy, walk_items.npy,    what an item hands to others (`Walk`)
+walk_values.npy
 seen_starts.npy, seen_items.npy     user u has had the items seen_items[seen_starts[u] : seen_starts[u + 1]]
 map.npy                             float32 [n_items, 2]: the item vectors' two principal components
 neighbours/<by>.items.npy           int32 [n_items, k]: the nearest items, nearest first, -1 where there
@@ -19,10 +23,13 @@ import numpy as np
 
 from dataset_tools.errors import DataError
 
-FORMAT = 1  # of the folder; a reader refuses others
+FORMATS = (1, 2)  # of the folder, that are read; 1 knew no walk
+FORMAT = 2  # that is written
 MANIFEST, USERS, ITEMS = "manifest.json", "users.json", "items.json"
 USER_VECTORS, ITEM_VECTORS = "user_vectors.npy", "item_vectors.npy"
 SEEN_STARTS, SEEN_ITEMS, MAP = "seen_starts.npy", "seen_items.npy", "map.npy"
+OWN_STARTS, OWN_ITEMS = "own_starts.npy", "own_items.npy"
+WALK_STARTS, WALK_ITEMS, WALK_VALUES = "walk_starts.npy", "walk_items.npy", "walk_values.npy"
 NEIGHBOURS, REASONS, IMAGES = "neighbours", "reasons", "images"
 PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
@@ -64,7 +71,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json; DataError where the folder is none of an export, or of another version's."""
     manifest = read_json(folder / MANIFEST)
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
+    if found not in FORMATS:
         raise DataError(
             f"{folder} has the format {found} where this version reads {FORMAT}: export the model again."
         )

@@ -10,6 +10,7 @@ from dataset_tools.errors import DataError
 from recbole_micro_server import layout
 from recbole_micro_server.layout import Rows, read_array, read_json
 from recbole_micro_server.reasons import Reasons
+from recbole_micro_server.walk import Walk
 
 MOST_POINTS = 20_000  # of the map: a browser draws no more at once, nor does anybody see more
 
@@ -52,8 +53,10 @@ class ExportedModel:
             by: [self.array(file, n_items, None) for file in layout.neighbour_files(by)]
             for by in self.manifest["neighbours"]
         }
-        reasons = self.folder / layout.REASONS
-        self.reasons = Reasons(reasons, n_users, n_items) if self.manifest["modalities"] else None
+        entry, reasons = self.manifest.get("walk"), self.folder / layout.REASONS
+        self.walk = Walk(self.folder, entry, n_users, n_items) if entry else None
+        whole = self.manifest["modalities"]
+        self.reasons = Reasons(reasons, n_users, n_items, self.walk) if whole else None
 
     def array(self, name: str, *shape: int | None) -> np.ndarray:
         """An array of the folder; DataError where it does not fit."""
@@ -110,13 +113,18 @@ class ExportedModel:
         What the user has had is left out but for `keep_seen`.
         """
         row = self.row_of_user(user)
-        scores = self.item_vectors @ self.user_vectors[row]
+        scores = self.scores(row)
         if not keep_seen:
             scores[self.seen.row(row)[0]] = -np.inf
         return [
             {"rank": rank, **self.item(int(place)), "score": float(scores[place])}
             for rank, place in enumerate(best(scores, k), 1)
         ]
+
+    def scores(self, user: int) -> np.ndarray:
+        """The scores of all items for the user in this row, [n_items]."""
+        scores = self.item_vectors @ self.user_vectors[user]
+        return scores if self.walk is None else scores + self.walk.scores(user)
 
     @property
     def kinds(self) -> list[str]:
@@ -163,7 +171,7 @@ class ExportedModel:
         return {
             "user": user,
             "item": item,
-            "score": float(self.item_vectors[i] @ self.user_vectors[u]),
+            "score": float(self.scores(u)[i]),
             "collaborative": found.collaborative,
             "through": found.through,
             "modalities": self.reasons.attention_of(i),

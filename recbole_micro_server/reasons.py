@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from recbole_micro_server.layout import Rows, read_array, read_json
+from recbole_micro_server.walk import COLLABORATIVE as BY_USERS
+from recbole_micro_server.walk import Walk
 
 INDEX, ATTENTION, COLLABORATIVE = "reasons.json", "attention.npy", "collaborative.npy"
 
@@ -28,10 +30,12 @@ class Reasons:
     `users` [n_users, D] is x, `collaborative` [n_items, D] c, and by modality `sources` [n_items, d] X, which
     meet the first d columns of x (behind them may stand a bias), `weights` [n_items, 1 or d] w, `paths` the
     sparse P, `hops` how many steps of a graph each entry of P is.
+    `walk`: what scores have beside vectors, whose shares are of one step from the user's own items.
     `attention` [n_items, n], to the modalities `attended`, none in some models.
     """
 
-    def __init__(self, folder: Path, n_users: int, n_items: int):
+    def __init__(self, folder: Path, n_users: int, n_items: int, walk: Walk | None = None):
+        self.walk = walk
         index = read_json(folder / INDEX)
         self.modalities: list[str] = list(index["sources"])
         self.users = read_array(folder / index["users"], n_users, None)
@@ -54,14 +58,20 @@ class Reasons:
     def of(self, user: int, item: int, limit: int | None) -> Found:
         """The parts of the score of an item for a user, both by their rows; at most `limit` neighbours."""
         vector = self.users[user].astype(np.float64)
+        collaborative = float(self.collaborative[item].astype(np.float64) @ vector)
+        beside = self.walk.shares(user, item) if self.walk else {}
+        collaborative += float(beside[BY_USERS][1].sum()) if beside else 0.0
         places, steps, parts = [], [], []
         for m in self.modalities:
             items, values = self.paths[m].row(item)
             source = self.sources[m]
             reader = vector[: source.shape[1]] * self.weights[m][item]
+            hops, shares = self.hops[m].row(item)[1], values * (source[items].astype(np.float64) @ reader)
+            if beside:
+                items, hops, shares = joined(items, hops, shares, *beside[m])
             places.append(items)
-            steps.append(self.hops[m].row(item)[1])
-            parts.append(values * (source[items].astype(np.float64) @ reader))
+            steps.append(hops)
+            parts.append(shares)
         modality = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         items, hops, shares = (np.concatenate(found) for found in (places, steps, parts))
         order = np.argsort(-np.abs(shares), kind="stable")
@@ -69,7 +79,6 @@ class Reasons:
         names = [self.modalities[number] for number in modality[kept].tolist()]
         rows = (found[kept].tolist() for found in (items, hops, shares))
         through = {m: float(part.sum()) for m, part in zip(self.modalities, parts, strict=True)}
-        collaborative = float(self.collaborative[item].astype(np.float64) @ vector)
         neighbours = list(zip(names, *rows, strict=True))
         return Found(collaborative, through, neighbours, float(shares[left].sum()))
 
@@ -81,3 +90,13 @@ class Reasons:
         """The attention of all items, by modality."""
         columns = np.round(self.attention.astype(float), 3).T
         return dict(zip(self.attended, columns.tolist(), strict=True))
+
+
+def joined(
+    items: np.ndarray, hops: np.ndarray, shares: np.ndarray, own: np.ndarray, more: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Items with their hops and shares, [n] each, and those of `own` one hop away with `more` shares."""
+    found, place = np.unique(np.concatenate([items, own]), return_inverse=True)
+    least = np.full(len(found), 255, dtype=np.uint8)
+    np.minimum.at(least, place, np.concatenate([hops, np.ones(len(own), dtype=np.uint8)]))
+    return found, least, np.bincount(place, np.concatenate([shares, more]), len(found))

@@ -1,6 +1,6 @@
 """Top-k lists with original ids from a checkpoint, with new items among them."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ from dataset_tools.features.feature_file import ID_COLUMN, FeatureFile
 from dataset_tools.features.join import ItemIndex, join
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
-from recbole_micro.models.new_items import encode_new_items
+from recbole_micro.models.new_items import encode_new_items, nearest_known
+from recbole_micro.nn.graph import Graph
 from recbole_micro.options.values import parse_strings
 from recbole_micro.training.loading import OTHER_INPUTS, Loaded, load_data_and_model
 
@@ -78,9 +79,10 @@ class Ranker:
         self.model.eval()
         self.tokens = np.asarray(self.dataset.field2id_token[self.dataset.iid_field], dtype=object)
         self.choose = rerank or largest
-        self.vectors = None
+        self.vectors = self.near = None
         if new_items is not None:
             self.vectors = encode_new_items(self.model, new_items.features)
+            self.near = nearest_known(self.model, new_items.features)
             self.tokens = np.concatenate([self.tokens, np.array(new_items.tokens, dtype=object)])
         parts = PARTS if exclude_seen is True else exclude_seen or ()
         self.hide([loaders[PARTS.index(part)]._dataset for part in parts])
@@ -104,7 +106,7 @@ class Ranker:
 
     def scores(self, ids: np.ndarray) -> torch.Tensor:
         """Scores [n_users, n_items + n_new], minus infinity for what these users may not get."""
-        scores = scores_of(self.model, self.dataset, ids, self.vectors)
+        scores = scores_of(self.model, self.dataset, ids, self.vectors, self.near)
         scores[:, ~self.allowed] = -torch.inf
         row, place = self.seen.rows(ids)
         scores[row, self.seen.item[place]] = -torch.inf
@@ -180,9 +182,16 @@ def known_users(dataset: Dataset, users: str | Sequence[str]) -> tuple[np.ndarra
 
 @torch.no_grad()
 def scores_of(
-    model: AbstractRecommender, dataset: Dataset, users: np.ndarray, vectors: torch.Tensor | None
+    model: AbstractRecommender,
+    dataset: Dataset,
+    users: np.ndarray,
+    vectors: torch.Tensor | None,
+    near: Mapping[str, Graph] | None = None,
 ) -> torch.Tensor:
-    """Scores [n_users, n_items + n_new] on the CPU; `vectors` [n_new, d] are those of new items."""
+    """Scores [n_users, n_items + n_new] on the CPU.
+
+    `vectors` [n_new, d] are those of new items, `near` the known items near them (`nearest_known`).
+    """
     device = next(model.parameters(), torch.empty(0)).device
     asked = dataset.join(Interaction({dataset.uid_field: torch.as_tensor(users)})).to(device)
     try:
@@ -194,7 +203,9 @@ def scores_of(
         scores = model.predict(pairs)
     scores = scores.view(len(users), -1)
     if vectors is not None:
-        scores = torch.cat([scores, model.embeddings()[0][asked[dataset.uid_field]] @ vectors.T], 1)
+        rows = asked[dataset.uid_field]
+        added = model.embeddings()[0][rows] @ vectors.T
+        scores = torch.cat([scores, added if near is None else added + model.walk.of_new(rows, near)], 1)
     return scores.float().cpu()
 
 

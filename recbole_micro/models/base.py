@@ -29,6 +29,7 @@ from recbole_micro.nn.fixed_graphs import frozen_graph, frozen_graphs, shares_of
 from recbole_micro.nn.graph import Graph
 from recbole_micro.nn.item_graph import ModalityGraph
 from recbole_micro.nn.transform import FeatureTransform
+from recbole_micro.nn.walk import Walk
 
 
 class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
@@ -82,6 +83,7 @@ class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
         self.train_item = torch.from_numpy(interactions.col).long()
         self.cold = without_ids(config, dataset)
         self.choosing = False
+        self.walk: Walk | None = None  # what scores have beside the dot products of `embeddings`
         # The embeddings of one evaluation, or those that negatives of one epoch are chosen by.
         self.cache: tuple[Tensor, Tensor] | None = None
 
@@ -193,12 +195,18 @@ class MultimodalRecommender(DescribesMemory, HoldsTensors, GeneralRecommender):
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of the user-item pairs, [batch] (RecBole hook)."""
         user, item = self.embeddings()
-        return (user[interaction[self.USER_ID]] * item[interaction[self.ITEM_ID]]).sum(-1)
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        scores = (user[users] * item[items]).sum(-1)
+        if self.walk is None or self.choosing:  # negatives are chosen by what is trained
+            return scores
+        return scores + self.walk.of_pairs(users, items)
 
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for each user, [batch * n_items] (RecBole hook)."""
         user, item = self.embeddings()
-        return (user[interaction[self.USER_ID]] @ item.T).view(-1)
+        users = interaction[self.USER_ID]
+        scores = user[users] @ item.T
+        return (scores if self.walk is None else self.walk.add(scores, users)).view(-1)
 
 
 class ItemGraphRecommender(MultimodalRecommender):

@@ -12,14 +12,16 @@ from torch.nn import functional as F
 
 from recbole_micro.data.cold_items import trained_items
 from recbole_micro.data.features import Modality
-from recbole_micro.models.base import ItemGraphRecommender
+from recbole_micro.models.base import ItemGraphRecommender, search_options
 from recbole_micro.models.memory import Sizes
-from recbole_micro.models.score_parts import LinearParts, ScoreParts, View
+from recbole_micro.models.score_parts import LinearParts, ScoreParts, View, WithWalk
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.item_graph import ModalityGraph, supported_share
+from recbole_micro.nn.knn import other_items
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
+from recbole_micro.nn.walk import COLLABORATIVE, Walk, co_interacted
 
 
 class Step(NamedTuple):
@@ -47,7 +49,8 @@ class MICRO(ItemGraphRecommender):
         \mathcal L = \mathcal L_{rank} + \beta \mathcal L_C + \text{L2}
 
     The ranking loss is BPR (the paper's) or a softmax over `softmax_items` items that a batch shares; scores
-    are those of `Scoring`, of which the paper's is the dot product alone.  Options and their defaults:
+    are those of `Scoring`, of which the paper's is the dot product alone, and after training `Walk` is added
+    to them.  Options and their defaults:
     `properties/model/MICRO.yaml`.  Equation numbers are the paper's.
     """
 
@@ -71,6 +74,8 @@ class MICRO(ItemGraphRecommender):
         sizes_of = {**super().graph_sizes(config, sizes), "own items": own}
         if config["cf_model"] == "LightGCN" and config["adjacency"] != "mean_self_loop":
             sizes_of["user-item graph"] += 2 * own  # its halves beside it (`Backbone.for_users`)
+        if config["walk_weight"]:  # every modality's graph, their sum, and the collaborative one
+            sizes_of["walk"] = own + (len(sizes.chosen(config)) + 2) * sizes.item_graph(config["walk_k"])
         return sizes_of
 
     @classmethod
@@ -112,6 +117,18 @@ class MICRO(ItemGraphRecommender):
             nn.init.xavier_uniform_(self.attention[2].weight)
             self.prior = self.support(config["support_power"] or 0.0)
             self.complete = bool(self.present()[1:].all())  # the padding item is no anchor
+        if config["walk_weight"]:
+            self.walk = self.own_walk(config, own)
+
+    def own_walk(self, config, own: Graph) -> Walk:
+        """The step from the users' `own` items [n_users, n_items] that scores have beside the vectors."""
+        k = self.walk_k = config["walk_k"]
+        nearest = {COLLABORATIVE: co_interacted(own, k)}
+        if self.item_view != "none":
+            for name, share in zip(self.graphs, self.prior.softmax(0).tolist(), strict=True):
+                graph = other_items(self.modalities[name], k, **search_options(config))
+                nearest[name] = graph.with_values(share * graph.val)
+        return Walk(own, nearest, config["walk_weight"] * self.scoring.tau)
 
     def support(self, power: float) -> Tensor:
         """`power` times the log of the share of each modality's initial edges that training supports.
@@ -200,7 +217,8 @@ class MICRO(ItemGraphRecommender):
         for column, (modality, graph) in enumerate(self.graphs.items()):
             source = ids if self.item_view == "graph" and self.item_input == "id" else graph.transformed()
             views[modality] = View(source, weight[:, column], graph.whole_graph() if hops else None, hops)
-        return LinearParts(user, item, views, dict(zip(views, alpha.unbind(1), strict=True)))
+        parts = LinearParts(user, item, views, dict(zip(views, alpha.unbind(1), strict=True)))
+        return parts if self.walk is None else WithWalk(parts, self.walk)
 
     @torch.no_grad()
     def spaces(self) -> dict[str, Modality]:

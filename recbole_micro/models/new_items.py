@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.models.base import MultimodalRecommender
+from recbole_micro.nn.graph import Graph
 from recbole_micro.nn.item_graph import ModalityGraph
 from recbole_micro.nn.knn import like_known, nearest
 from recbole_micro.nn.ops import propagate
@@ -43,6 +44,22 @@ def encode_new_items(
     views = {m: new_view(micro, graph, given[m], k) for m, graph in micro.graphs.items()}
     present = torch.stack([given[m].mask for m in views], 1)
     return micro.scoring.new_item_end(F.normalize(micro.fuse(views, present)[0], dim=-1))
+
+
+@torch.no_grad()
+def nearest_known(model: "MICRO", features: Mapping[str, Any]) -> dict[str, Graph] | None:
+    """The known items near new ones, as `Walk.of_new` takes them; None for a model whose scores lack that."""
+    walk = model.walk
+    if walk is None or model.item_view == "none":
+        return None
+    shares = dict(zip(model.graphs, model.prior.softmax(0).tolist(), strict=True))
+    found = {}
+    for m, new in aligned(model, features).items():
+        known = Modality(model.modalities[m].values, model.modalities[m].mask)
+        options = {**model.graphs[m].knn_options, "k": model.walk_k, "clamp_negative": True}
+        graph = nearest(new, known, options)
+        found[m] = graph.with_values(shares[m] * graph.val)
+    return found
 
 
 def aligned(model: "MICRO", features: Mapping[str, Any]) -> dict[str, Modality]:

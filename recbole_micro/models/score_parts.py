@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_micro.nn.graph import Graph, take_rows
+from recbole_micro.nn.walk import COLLABORATIVE, Walk, row_of
 
 
 class View(NamedTuple):
@@ -100,17 +101,33 @@ class OwnItems(ScoreParts):
         return self.score(user, item) - sum(explained)
 
     def reached(self, modality: str, user: int, item: int) -> Reached:
-        own, graph = of_row(self.histories, user), self.graphs[modality]
-        near = of_row(graph, item)
+        own, graph = row_of(self.histories, user), self.graphs[modality]
+        near = row_of(graph, item)
         items = graph.col[near].long()
         chosen = torch.isin(items, self.histories.col[own].long())
         items, values = items[chosen], graph.val[near][chosen].double()
         return Reached(items, torch.ones_like(items), self.scales(user)[modality] * values)
 
 
-def of_row(graph: Graph, row: int) -> slice:
-    """Where the edges of a row are."""
-    return slice(int(graph.crow[row]), int(graph.crow[row + 1]))
+class WithWalk(ScoreParts):
+    """The parts of a score of vectors, and what a `Walk` adds: an own item adds through every graph."""
+
+    def __init__(self, parts: ScoreParts, walk: Walk):
+        self.parts, self.walk = parts, walk
+        self.modalities, self.attention = parts.modalities, parts.attention
+
+    def collaborative(self, user: int, item: int) -> float:
+        _, shares = self.walk.shares(user, item)[COLLABORATIVE]
+        return self.parts.collaborative(user, item) + float(shares.sum())
+
+    def reached(self, modality: str, user: int, item: int) -> Reached:
+        found = self.parts.reached(modality, user, item)
+        own, shares = self.walk.shares(user, item)[modality]
+        items, place = torch.unique(torch.cat([found.items, own]), return_inverse=True)
+        both = torch.cat([found.shares.double(), shares])
+        hops = torch.cat([found.hops, torch.ones_like(own)])
+        least = hops.new_full((len(items),), 255).scatter_reduce(0, place, hops, "amin")
+        return Reached(items, least, both.new_zeros(len(items)).index_add(0, place, both))
 
 
 def row_of_power(view: View, item: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from recbole_micro.models.memory import DOUBLE, FLOAT, Sizes
 from recbole_micro.nn.fixed_graphs import shares_of
 from recbole_micro.nn.graph import bipartite, normalize
 from recbole_micro.nn.ops import propagate
-from recbole_micro.nn.whiten import all_vectors, whitened
+from recbole_micro.nn.transform import all_vectors, whitened
 
 LEAST = 0.1  # b of the first dimension, but for the exponent
 

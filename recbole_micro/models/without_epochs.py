@@ -11,7 +11,7 @@ from recbole_micro.data.features import Modality
 from recbole_micro.models.base import MultimodalRecommender, search_options
 from recbole_micro.models.memory import Sizes
 from recbole_micro.nn.graph import Graph, histories, take_rows
-from recbole_micro.nn.knn import knn
+from recbole_micro.nn.knn import other_items
 
 _SCORES_AT_ONCE = 1 << 24  # of pairs that need whole rows of scores
 
@@ -51,10 +51,7 @@ class WithoutEpochs(MultimodalRecommender):
 
     def neighbours(self, config, modality: str) -> Graph:
         """The `knn_k` most similar items of every item, itself not among them, [n_items, n_items]."""
-        values, mask = self.modalities[modality]
-        graph = knn(values, config["knn_k"] + 1, mask, **search_options(config))
-        others = graph.row != graph.col
-        return Graph.from_sorted(graph.row[others], graph.col[others], graph.val[others], graph.shape)
+        return other_items(self.modalities[modality], config["knn_k"], **search_options(config))
 
     def scores(self, users: Tensor) -> Tensor:
         """Scores of all items for these users, [n, n_items]."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +73,13 @@ def knn(
         empty = torch.empty(0, dtype=torch.int32, device=features.device)
         return Graph.from_sorted(empty, empty, empty.float(), (n, n))
     return Graph.from_sorted(torch.cat(row_parts), torch.cat(col_parts), torch.cat(val_parts), (n, n))
+
+
+def other_items(modality: Modality, k: int, **options: Any) -> Graph:
+    """The k most similar items of every item by `knn`, itself not among them, [n_items, n_items]."""
+    graph = knn(modality.values, k + 1, modality.mask, **options)
+    others = graph.row != graph.col
+    return Graph.from_sorted(graph.row[others], graph.col[others], graph.val[others], graph.shape)
 
 
 def kept(

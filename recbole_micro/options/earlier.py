@@ -13,6 +13,7 @@ OF_MODEL = {
         "history_power": 0.0,
         "support_power": 0.0,
         "contrast_items": 0,
+        "walk_weight": 0.0,
     }
 }
 

@@ -72,7 +72,7 @@ def freedom_shares(model, user):
 
 CASES = {
     "MICRO by BPR": (micro_shares, dict(preset="bpr", knn_k=4, n_item_layers=2, lambda_coeff=0.7)),
-    "MICRO": (micro_shares, dict(knn_k=4, n_item_layers=2, lambda_coeff=0.7)),
+    "MICRO": (micro_shares, dict(knn_k=4, n_item_layers=2, lambda_coeff=0.7, walk_weight=0.0)),
     "LATTICE": (lattice_shares, dict(knn_k=4, n_item_layers=2, lambda_coeff=0.7)),
     "FREEDOM": (freedom_shares, dict(knn_k=4, n_item_layers=2, edge_dropout=0.0)),
 }
@@ -112,8 +112,36 @@ def test_shares_are_those_of_dense_powers_and_sum_to_the_score(bench, name):
     assert chosen
 
 
+@torch.no_grad()
+def test_the_step_from_own_items_is_part_of_the_shares(bench):
+    options = dict(knn_k=4, n_item_layers=2, lambda_coeff=0.7)
+    model = bench.model("MICRO", walk_weight=4.0, walk_k=5, **options).eval()
+    user, token = 3, bench.data.id2token("user_id", 3)
+    whole = Explainer(model, bench.data)
+    scores, walk = model.full_sort_predict(Interaction({"user_id": torch.tensor([user])})), model.walk
+    for item in (1, 9, 40, bench.item(dense.LACKS_ALL)):
+        found = whole.explain(token, bench.data.id2token("item_id", item))
+        total = found.collaborative + sum(one.share for one in found.neighbours)
+        assert total == pytest.approx(scores[item].item(), abs=1e-5)
+        parts = model.score_parts().parts  # of the vectors alone
+        known = {(one.modality, one.item): one for one in found.neighbours}
+        assert len(known) == len(found.neighbours)
+        added = walk.shares(user, item)
+        collaborative = parts.collaborative(user, item) + float(added["collaborative"][1].sum())
+        assert found.collaborative == pytest.approx(collaborative)
+        for modality in parts.modalities:
+            items, _, shares = parts.reached(modality, user, item)
+            expected = torch.zeros(model.n_items, dtype=torch.float64).index_add(0, items, shares.double())
+            expected.index_add_(0, *added[modality])
+            for j, share in enumerate(expected.tolist()):
+                one = known.get((modality, bench.data.id2token("item_id", j)))
+                assert (one.share if one else 0.0) == pytest.approx(share, abs=1e-9)
+                assert one is None or j not in added[modality][0] or (one.chosen and one.hops == 1)
+
+
 def test_hops_are_the_shortest_way(bench):
-    model = bench.model("MICRO", knn_k=4, n_item_layers=2, lambda_coeff=0.7).eval()
+    options = dict(knn_k=4, n_item_layers=2, lambda_coeff=0.7, walk_weight=0.0)
+    model = bench.model("MICRO", **options).eval()
     found = Explainer(model, bench.data).explain(bench.data.id2token("user_id", 3), "i20")
     graphs = {m: graph.whole_graph().to_dense() != 0 for m, graph in model.graphs.items()}
     item = bench.item(20)

@@ -12,7 +12,7 @@ from recbole_micro import load, run
 from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.recommend import NewItems, read_new_items, recommend
-from recbole_micro.models.new_items import encode_new_items
+from recbole_micro.models.new_items import encode_new_items, nearest_known
 from tests.support.tiny import QUICK, WIDTHS
 
 
@@ -44,7 +44,8 @@ def scores(source) -> pd.DataFrame:
     _, model, dataset, *_ = source
     user, item = model.eval().embeddings()
     names = (dataset.field2id_token[field][1:] for field in ("user_id", "item_id"))
-    return pd.DataFrame((user @ item.T)[1:, 1:].detach().numpy(), *names)
+    whole = model.walk.add((user @ item.T).detach(), torch.arange(len(user)))  # MICRO's, held in test_walk.py
+    return pd.DataFrame(whole[1:, 1:].numpy(), *names)
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])
@@ -98,7 +99,9 @@ def test_new_items_are_ranked_among_the_others(micro):
     assert np.allclose(table[again.columns].loc[again.index], again, equal_nan=True)
     vectors = encode_new_items(micro[1], given)
     users = torch.as_tensor(micro[2].token2id("user_id", table.index.to_numpy()))
-    expected = (micro[1].embeddings()[0][users] @ vectors.T).detach().numpy()
+    near = nearest_known(micro[1], given)
+    dots = micro[1].embeddings()[0][users] @ vectors.T
+    expected = (dots + micro[1].walk.of_new(users, near)).detach().numpy()
     assert np.allclose(table[[f"new{n}" for n in range(4)]], expected, atol=1e-6)
     assert (found.groupby("user_id")["score"].diff().dropna() <= 0).all()
 

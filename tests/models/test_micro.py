@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from recbole.data.interaction import Interaction
 
 from recbole_micro.nn import item_graph
 from recbole_micro.nn.ops import propagate
@@ -284,6 +285,28 @@ class TestMICRO(LearnsInTheFirstBatch, SamplesEdges, ModelTests):
         assert torch.allclose(alpha.sum(1)[[lacks_visual, 1]], torch.ones(2, dtype=alpha.dtype))
         assert alpha[lacks_visual, 0] == 0
         assert not alpha[[0, lacks_all]].any() and not fused[[0, lacks_all]].any()
+
+    @torch.no_grad()
+    def test_scores_have_a_step_from_the_users_items_beside_the_vectors(self, bench):
+        options = {**self.small, "score_tau": 0.5, "support_power": 1.5}
+        model = self.make(bench, MODALITIES, **options, walk_weight=3.0, walk_k=4).eval()
+        own = interactions(model)
+        shared, n = own.T @ own, own.sum(0)
+        cosines = shared / ((n[:, None] * n).sqrt() + 20)
+        best = cosines.fill_diagonal_(0).float().sort(dim=1, descending=True, stable=True).indices[:, :4]
+        nearest = torch.zeros_like(cosines).scatter(1, best, 1.0) * cosines
+        features = torch.zeros_like(cosines)
+        for share, part in zip(model.prior.softmax(0), model.modalities.values(), strict=True):
+            features += share * knn_graph(part.values, part.mask, 5).fill_diagonal_(0)
+        expected = self.make(bench, MODALITIES, **options, walk_weight=0.0).eval()
+        expected.load_state_dict(model.state_dict())
+        users = torch.arange(1, model.n_users)
+        scores = expected.full_sort_predict(Interaction({"user_id": users})).view(len(users), -1)
+        for graph in (nearest, features):
+            handed = graph / graph.sum(0).clamp(min=1e-12)
+            scores += 3.0 * 0.5 * (own @ handed.T / own.sum(1, keepdim=True).clamp(min=1))[1:].sqrt()
+        found = model.full_sort_predict(Interaction({"user_id": users})).view(len(users), -1)
+        assert torch.allclose(found, scores, atol=1e-6)
 
     def moved(self, bench, model, steps=4):
         """Per step of an epoch, whether each modality's feature transform moved."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recbole_micro.data.features import Modality
-from recbole_micro.nn import whiten
+from recbole_micro.nn import transform
 from tests.models.shared import ModelTests
 from tests.support.dense import adjacency, bpr, frozen_graph, interactions
 
@@ -103,21 +103,21 @@ class TestSTAIR(ModelTests):
 
 @pytest.mark.parametrize("dense", [1024, 1], ids=["all singular vectors", "those needed"])
 def test_whitened_features(dense, monkeypatch):
-    monkeypatch.setattr(whiten, "_DENSE", dense)
+    monkeypatch.setattr(transform, "_DENSE", dense)
     generator = torch.Generator().manual_seed(6)
     values = torch.randn(50, 30, generator=generator) * torch.arange(1.0, 31)
     mask = torch.arange(50) > 3
-    white = whiten.whitened(Modality(values, mask), 8)
+    white = transform.whitened(Modality(values, mask), 8)
     assert not white[~mask].any()
     assert torch.allclose(white[mask].T @ white[mask], torch.eye(8) * 46 / 8, atol=1e-4)
     left, _, _ = torch.linalg.svd(values[mask].double(), full_matrices=False)
     cosine = (left[:, :8] * white[mask]).sum(0).abs() / (46 / 8) ** 0.5
     assert torch.allclose(cosine, torch.ones(8).double(), atol=1e-4)
-    assert torch.equal(white, whiten.whitened(Modality(values, mask), 8))
+    assert torch.equal(white, transform.whitened(Modality(values, mask), 8))
 
 
 def test_features_of_a_small_rank_are_filled_up():
     torch.manual_seed(0)
     values = torch.randn(200, 3) @ torch.randn(3, 20)
-    white = whiten.whitened(Modality(values, torch.ones(200, dtype=torch.bool)), 8)
+    white = transform.whitened(Modality(values, torch.ones(200, dtype=torch.bool)), 8)
     assert white.norm(dim=0).sub(5).abs().max() < 1 and torch.linalg.matrix_rank(white) == 8

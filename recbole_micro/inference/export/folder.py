@@ -19,6 +19,7 @@ from recbole_micro.inference.export.items import item_table, write_pictures
 from recbole_micro.inference.export.onnx_scorer import write_onnx
 from recbole_micro.inference.export.reasons import parts_of, write_reasons
 from recbole_micro.inference.export.vectors import score_vectors
+from recbole_micro.inference.export.walk import write_walk
 from recbole_micro.inference.similar import Similar, nearest_items, spaces
 from recbole_micro.models.base import MultimodalRecommender, of_all
 from recbole_micro.training.loading import Loaded, load_data_and_model
@@ -66,6 +67,8 @@ def export(
         write_pictures(columns, images, part / layout.IMAGES)
         write_json(part / layout.ITEMS, columns)
         kinds = write_neighbours(spaces_of(source, item), part, neighbours)
+        walk = getattr(source.model, "walk", None)
+        entry = write_walk(walk, part) if walk else None
         parts, why = parts_of(source.model)
         if parts is not None:
             write_reasons(parts, part / layout.REASONS)
@@ -74,9 +77,10 @@ def export(
         if faiss:
             write_faiss(vectors, part)
         if onnx:
-            write_onnx(vectors, part)
+            write_onnx(vectors, part, walk)
         manifest = describe(source, checkpoint, vectors)
         manifest |= {"largest_difference": difference, "neighbours": kinds, "neighbours_per_item": neighbours}
+        manifest |= {"walk": entry} if entry else {}
         manifest |= {"modalities": list(parts.modalities) if parts else [], "why": why}
         write_json(part / layout.MANIFEST, manifest, indent=1)
     return Path(to)
@@ -179,7 +183,7 @@ def describe(source: Loaded, checkpoint: str | Path, vectors: Vectors) -> dict[s
         "format": layout.FORMAT,
         "model": source.config["model"],
         "dataset": source.dataset.dataset_name,
-        "score": "dot product of a row of user_vectors.npy and a row of item_vectors.npy",
+        "score": "dot product of a row of user_vectors.npy and a row of item_vectors.npy, and `walk`, if any",
         "users": len(vectors.users),
         "items": len(vectors.items),
         "width": vectors.user.shape[1],

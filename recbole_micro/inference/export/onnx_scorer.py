@@ -1,11 +1,15 @@
 """The scorer as an ONNX graph, checked by onnxruntime."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from recbole_micro.errors import UserError
 from recbole_micro.inference.export.formats import Vectors, absent
+from recbole_micro.inference.export.walk import beside, matrix
+from recbole_micro.nn.walk import Walk
 
 FILE = "scorer.onnx"
 OPSET = 17
@@ -13,39 +17,104 @@ CHECKED_USERS, CHECKED_ITEMS = 256, 20
 EXTERNAL = 1 << 30  # bytes of vectors from which they go beside the graph: one file holds 2 GiB at most
 
 
-def write_onnx(vectors: Vectors, folder: Path) -> None:
+def write_onnx(vectors: Vectors, folder: Path, walk: Walk | None = None) -> None:
     """`scorer.onnx`: rows of users `user` int64 [batch] -> `scores` float32 [batch, n_items].
 
+    `walk`: what the scores have beside dot products of the vectors.
     Raises UserError where onnx or onnxruntime is missing, and where the 20 best items of up to 256 users
-    differ from those of the vectors.
+    differ from those of the model.
     """
     try:
         import onnx
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import TensorProto, helper
     except ModuleNotFoundError:
         raise absent("onnx", "--onnx") from None
-    n_items = len(vectors.item)
+    scorer = Scorer()
+    vector = scorer.node("Gather", scorer.constant(vectors.user), "user", axis=0)
+    scores = scorer.node("MatMul", vector, scorer.constant(np.ascontiguousarray(vectors.item.T)))
+    if walk is not None:
+        scores = with_walk(scorer, scores, walk)
+    scorer.nodes.append(helper.make_node("Identity", [scores], ["scores"]))
     graph = helper.make_graph(
-        [
-            helper.make_node("Gather", ["users", "user"], ["vector"], axis=0),
-            helper.make_node("MatMul", ["vector", "items_transposed"], ["scores"]),
-        ],
+        scorer.nodes,
         "scorer",
         [helper.make_tensor_value_info("user", TensorProto.INT64, ["batch"])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", n_items])],
-        [
-            numpy_helper.from_array(vectors.user, "users"),
-            numpy_helper.from_array(np.ascontiguousarray(vectors.item.T), "items_transposed"),
-        ],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", len(vectors.item)])],
+        scorer.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    beside = vectors.user.nbytes + vectors.item.nbytes > EXTERNAL
-    onnx.save_model(model, str(folder / FILE), save_as_external_data=beside, location=f"{FILE}.data")
-    check(vectors, folder / FILE)
+    large = sum(len(constant.raw_data) for constant in scorer.constants) > EXTERNAL
+    onnx.save_model(model, str(folder / FILE), save_as_external_data=large, location=f"{FILE}.data")
+    check(vectors, folder / FILE, walk)
 
 
-def check(vectors: Vectors, file: Path) -> None:
-    """Raise UserError where onnxruntime finds other 20 best items than NumPy, beyond equal scores."""
+class Scorer:
+    """The nodes and constants of a graph while it is made; each is known by its name."""
+
+    def __init__(self) -> None:
+        self.nodes: list = []
+        self.constants: list = []
+
+    def constant(self, values: np.ndarray) -> str:
+        """The name of these values."""
+        from onnx import numpy_helper
+
+        name = f"constant.{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """The name of what an operator makes of its inputs."""
+        from onnx import helper
+
+        name = f"node.{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+
+def with_walk(scorer: Scorer, scores: str, walk: Walk) -> str:
+    """The scores [batch, n_items] with what `walk` adds.
+
+    A user's own items are marked in a row of as many numbers as there are items, one for the padding behind
+    them; every item sums what is marked of its neighbours.
+    """
+    from onnx import numpy_helper
+
+    own = matrix(walk.own)[1:, 1:]
+    n_items, count = own.shape[1], np.diff(own.indptr)
+    items = scorer.node("Gather", scorer.constant(padded(own, n_items)[0]), "user", axis=0)
+    rows = scorer.node("Shape", "user")
+    shape = scorer.node("Concat", rows, scorer.constant(np.array([n_items + 1])), axis=0)
+    nothing = scorer.node("ConstantOfShape", shape)
+    one = numpy_helper.from_array(np.ones(1, dtype=np.float32))
+    ones = scorer.node("ConstantOfShape", scorer.node("Shape", items), value=one)
+    marked = scorer.node("ScatterElements", nothing, items, ones, axis=1)
+    # weight sqrt(sum / n) = sqrt(weight^2 / n sum)
+    factor = (walk.weight**2 / np.maximum(count, 1)).astype(np.float32)[:, None]
+    factor = scorer.node("Gather", scorer.constant(factor), "user", axis=0)
+    for step in walk.steps:
+        near, values = padded(matrix(step)[1:, 1:], n_items)
+        found = scorer.node("Gather", marked, scorer.constant(near.reshape(-1)), axis=1)
+        found = scorer.node("Reshape", found, scorer.constant(np.array([-1, *near.shape])))
+        found = scorer.node("Mul", found, scorer.constant(values))
+        found = scorer.node("ReduceSum", found, scorer.constant(np.array([2])), keepdims=0)
+        scores = scorer.node("Add", scores, scorer.node("Sqrt", scorer.node("Mul", found, factor)))
+    return scores
+
+
+def padded(matrix: scipy.sparse.csr_matrix, padding: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns int64 and values float32 of every row, [n_rows, most], `padding` and 0 where fewer are."""
+    count = np.diff(matrix.indptr)
+    place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], count)
+    row = np.repeat(np.arange(len(count)), count)
+    columns = np.full((len(count), max(1, int(count.max(initial=0)))), padding)
+    values = np.zeros(columns.shape, dtype=np.float32)
+    columns[row, place], values[row, place] = matrix.indices, matrix.data
+    return columns, values
+
+
+def check(vectors: Vectors, file: Path, walk: Walk | None = None) -> None:
+    """Raise UserError where onnxruntime finds other 20 best items than the model, beyond equal scores."""
     try:
         import onnxruntime
     except ModuleNotFoundError:
@@ -53,6 +122,8 @@ def check(vectors: Vectors, file: Path) -> None:
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     users = np.unique(np.linspace(0, len(vectors.user) - 1, CHECKED_USERS).astype(np.int64))
     expected = vectors.user[users] @ vectors.item.T
+    if walk is not None:
+        expected = expected + beside(walk, users + 1)[:, 1:].numpy()
     (scores,) = session.run(["scores"], {"user": users})
     k = min(CHECKED_ITEMS, len(vectors.item))
     chosen = np.argpartition(-scores, k - 1, axis=1)[:, :k]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dataset_tools.progress import progress
 from recbole_micro.models.base import MultimodalRecommender
-from recbole_micro.models.score_parts import LinearParts, ScoreParts, View, row_of_power
+from recbole_micro.models.score_parts import LinearParts, ScoreParts, View, WithWalk, row_of_power
 from recbole_micro_server.layout import USER_VECTORS
 from recbole_micro_server.reasons import ATTENTION, COLLABORATIVE, INDEX
 
@@ -19,6 +19,8 @@ USERS, SAME = "users.npy", f"../{USER_VECTORS}"
 def parts_of(model: AbstractRecommender) -> tuple[LinearParts | None, str]:
     """The parts of a model's scores by modality; None, and why, for a model without such parts."""
     parts = model.score_parts() if isinstance(model, MultimodalRecommender) else ScoreParts()
+    if isinstance(parts, WithWalk):  # which is written beside them
+        parts = parts.parts
     if isinstance(parts, LinearParts) and parts.modalities:
         return parts, ""
     return None, f"no part of {type(model).__name__}'s score comes from vectors of an item's neighbours."

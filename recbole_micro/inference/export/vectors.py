@@ -10,6 +10,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from torch import Tensor
 
 from recbole_micro.errors import UserError
+from recbole_micro.inference.export.walk import beside
 from recbole_micro.inference.recommend import USERS_AT_ONCE, scores_of
 
 CHECKED_USERS = USERS_AT_ONCE
@@ -20,6 +21,7 @@ TOLERANCE = 1e-4  # of the largest score, or of 1: a wrong pair of vectors is of
 def score_vectors(model: AbstractRecommender, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, float]:
     """float32 user [n_users, D] and item [n_items, D] vectors in RecBole's order, row 0 the padding.
 
+    With a `walk` (`MultimodalRecommender`) they are those of the rest of the scores.
     The third value is the largest difference between the model's own scores of up to 256 users, spread over
     all of them, and the dot products of their vectors.
     Raises UserError where no pair of vectors gives the model's scores.
@@ -27,6 +29,8 @@ def score_vectors(model: AbstractRecommender, dataset: Dataset) -> tuple[np.ndar
     model.eval()
     users = np.unique(np.linspace(1, dataset.user_num - 1, CHECKED_USERS).astype(int))
     expected = scores_of(model, dataset, users, None)[:, 1:]
+    if getattr(model, "walk", None) is not None:
+        expected = expected - beside(model.walk, users)[:, 1:]
     scale = max(1.0, float(expected.abs().max()))
     for user, item in candidates(model, dataset):
         difference = float((user[users] @ item[1:].T - expected).abs().max())

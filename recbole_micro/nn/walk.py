@@ -1,0 +1,172 @@
+"""One step from the items that a user has to their neighbours, beside what the vectors say."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+from recbole_micro.nn.device import HoldsTensors
+from recbole_micro.nn.graph import Graph, mix, normalize, take_rows
+from recbole_micro.nn.knn import best_per_row
+from recbole_micro.nn.ops import propagate
+
+COLLABORATIVE = "collaborative"  # the name of the graph of items that have users in common
+_FEW = 20.0  # what a cosine of users in common is shrunk by: as many pairs as make it half of itself
+_PAIRS_AT_ONCE = 1 << 23  # of items that some user has both of
+_SCORES_AT_ONCE = 1 << 24
+
+
+class Walk(HoldsTensors):
+    r"""The root of the probability that a step from one of a user's own items ends at an item.
+
+    .. math::
+        p_{ui} = \frac{1}{|N_u|} \sum_{j \in N_u} \frac{S_{ij}}{\sum_{i'} S_{i'j}}, \quad
+        w_{ui} = \omega \big( \sqrt{p^{C}_{ui}} + \sqrt{p^{F}_{ui}} \big)
+
+    :math:`N_u` are the user's training items and :math:`S_{ij}` the similarity of an item i to one of its k
+    nearest j, itself not among them: by the users that both have (C), and by the features (F), a sum over the
+    modalities.  An own item hands out 1, to few items where few are near it: on dense data, where vectors say
+    all, little is left.  It is no part of training.
+
+    `own`: N, [n_users, n_items] of ones.  `nearest`: S by the name of a modality or `COLLABORATIVE`,
+    [n_items, n_items].  `weight`: omega.
+    """
+
+    def __init__(self, own: Graph, nearest: Mapping[str, Graph], weight: float):
+        super().__init__()
+        self.weight = weight
+        self.own = normalize(own, "mean")
+        self.graphs: dict[str, Graph] = {}
+        self.handed: dict[str, Tensor] = {}  # by name, what a modality's graph hands out, [n_items]
+        self.steps: list[Graph] = []
+        for names in self.parts(list(nearest)):
+            whole = mix([nearest[name] for name in names], [1.0] * len(names))
+            sums = column_sums(whole)
+            self.steps.append(handing_out(whole, sums))
+            self.graphs |= {name: handing_out(nearest[name], sums) for name in names}
+            self.handed |= dict.fromkeys(names, sums)
+
+    @staticmethod
+    def parts(names: list[str]) -> list[list[str]]:
+        """The graphs that a root is taken of together: the collaborative one, and those of the features."""
+        features = [name for name in names if name != COLLABORATIVE]
+        return [part for part in ([COLLABORATIVE] * (COLLABORATIVE in names), features) if part]
+
+    def add(self, scores: Tensor, users: Tensor) -> Tensor:
+        """`scores` [n, n_items] of these `users` [n] with w added; in place but for half precision."""
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        if scores.is_cuda:
+            own = take_rows(self.own, users).to_dense().T.contiguous()
+            for step in self.steps:
+                scores += self.weight * propagate(step, own).sqrt_().T
+            return scores
+        row_of, values = self.matrices[0][users.numpy()], scores.numpy()
+        for step in self.matrices[1:]:
+            reached = row_of @ step
+            row = np.repeat(np.arange(len(values)), np.diff(reached.indptr))
+            values[row, reached.indices] += self.weight * np.sqrt(reached.data)
+        return scores
+
+    def of_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """w of pairs of a user and an item, [n]."""
+        distinct, place = torch.unique(users, return_inverse=True)
+        result = self.own.val.new_zeros(len(users))
+        n_items = self.own.shape[1]
+        height = max(1, _SCORES_AT_ONCE // n_items)
+        for start in range(0, len(distinct), height):
+            some = distinct[start : start + height]
+            here = (place >= start) & (place < start + len(some))
+            found = self.add(result.new_zeros(len(some), n_items), some)
+            result[here] = found[place[here] - start, items[here]]
+        return result
+
+    def of_new(self, users: Tensor, nearest: Mapping[str, Graph]) -> Tensor:
+        """w of these `users` [n] and of new items, each as if it alone had joined, [n, n_new].
+
+        `nearest`: by modality the similarity of the new items to known ones, [n_new, n_items].
+        """
+        whole = mix(list(nearest.values()), [1.0] * len(nearest))
+        sums = self.handed[next(iter(nearest))][whole.col.long()]
+        step = whole.with_values(whole.val / (sums + whole.val))
+        own = take_rows(self.own, users).to_dense().T.contiguous()
+        return self.weight * propagate(step, own).sqrt_().T
+
+    def shares(self, user: int, item: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """By name, from which of the user's own items [n] this pair's w comes, and their shares in it [n]."""
+        own = self.own.col[row_of(self.own, user)].long()
+        found: dict[str, tuple[Tensor, Tensor]] = {}
+        for names in self.parts(list(self.graphs)):
+            reached = {}
+            for name in names:
+                graph = self.graphs[name]
+                edges = row_of(graph, item)
+                near = torch.arange(edges.start, edges.stop, device=own.device)
+                near = near[torch.isin(graph.col[near].long(), own)]
+                reached[name] = graph.col[near].long(), graph.val[near].double() / len(own)
+            total = sum(float(values.sum()) for _, values in reached.values())
+            scale = self.weight / total**0.5 if total else 0.0
+            found |= {name: (items, scale * values) for name, (items, values) in reached.items()}
+        return found
+
+    @cached_property
+    def matrices(self) -> list[scipy.sparse.csr_matrix]:
+        """N by users, and every step by the items that it leaves, for the CPU."""
+        leaving = [
+            as_scipy(step.t_crow, step.t_col, step.val[step.t_edge], step.shape) for step in self.steps
+        ]
+        return [as_scipy(self.own.crow, self.own.col, self.own.val, self.own.shape), *leaving]
+
+    def _apply(self, fn, recurse=True):
+        vars(self).pop("matrices", None)
+        return super()._apply(fn, recurse)
+
+
+def co_interacted(own: Graph, k: int) -> Graph:
+    """The k items most similar to every item by the users that have both, itself not among them.
+
+    n_ij / (sqrt(n_i n_j) + 20) with n_ij users in common, so that few of them count for little; the smaller
+    index wins a tie.  [n_items, n_items] from `own` [n_users, n_items].
+    """
+    users_of = as_scipy(own.t_crow, own.t_col, own.val[own.t_edge], own.shape[::-1])
+    items_of = as_scipy(own.crow, own.col, own.val, own.shape)
+    lengths = np.sqrt(np.diff(users_of.indptr)).astype(np.float32)
+    # a row of the product costs as much as its users have items
+    pairs = np.cumsum(users_of @ np.diff(items_of.indptr).astype(np.float64))
+    bounds = np.searchsorted(pairs, np.arange(0, pairs[-1], _PAIRS_AT_ONCE), side="left")
+    bounds = np.unique(np.concatenate([[0], bounds, [own.shape[1]]]))
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        shared = (users_of[start:end] @ items_of).tocsr()
+        shared.sort_indices()
+        row = np.repeat(np.arange(start, end), np.diff(shared.indptr))
+        col, count = shared.indices, shared.data
+        row, col, count = (part[row != col] for part in (row, col, count))
+        value = torch.from_numpy(count / (lengths[row] * lengths[col] + np.float32(_FEW)))
+        rows, cols = torch.from_numpy(row), torch.from_numpy(col.astype(np.int64))
+        keep = best_per_row(rows, value, k)
+        parts.append((rows[keep], cols[keep], value[keep]))
+    edges = [torch.cat(part) for part in zip(*parts, strict=True)]
+    return Graph.from_sorted(edges[0], edges[1], edges[2], (own.shape[1],) * 2)
+
+
+def row_of(graph: Graph, row: int) -> slice:
+    """Where the edges of a row are."""
+    return slice(int(graph.crow[row]), int(graph.crow[row + 1]))
+
+
+def column_sums(graph: Graph) -> Tensor:
+    """The sum of the weights of every column, [n_cols]."""
+    return graph.val.new_zeros(graph.shape[1]).index_add(0, graph.col.long(), graph.val)
+
+
+def handing_out(graph: Graph, sums: Tensor) -> Graph:
+    """The graph with the weights of every column divided by its entry of `sums` [n_cols]."""
+    return graph.with_values(graph.val / sums.clamp(min=1e-12)[graph.col.long()])
+
+
+def as_scipy(crow: Tensor, col: Tensor, val: Tensor, shape: tuple[int, ...]) -> scipy.sparse.csr_matrix:
+    """A sparse matrix of SciPy's that shares these tensors of the CPU."""
+    return scipy.sparse.csr_matrix((val.numpy(), col.numpy(), crow.numpy()), shape=shape)

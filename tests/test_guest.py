@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import recbole.config
 import recbole.quick_start
@@ -15,9 +16,10 @@ from recbole.evaluator import Collector
 from recbole.model.general_recommender import BPR
 from recbole.sampler import Sampler
 from recbole.trainer import Trainer
-from recbole.utils import get_trainer
+from recbole.utils import get_model, get_trainer
 
 import recbole_micro
+from recbole_micro import UserError
 from recbole_micro.evaluation.metrics import Metrics
 from recbole_micro.training.trainer import PluginTrainer
 from tests.support.tiny import write_tiny
@@ -176,6 +178,50 @@ def test_a_planted_pickle_is_never_opened(tiny, tmp_path, kind, caplog):
     train, *_ = data_preparation(made, create_dataset(made))
     assert len(train.dataset) and not Path(planted).exists()
     assert caplog.text.count("is not opened: RecBole saves data as pickles") == 2
+
+
+class Attack:
+    """A pickle of it writes a file where it is opened."""
+
+    def __reduce__(self):
+        return open, ("attacked", "w")
+
+
+def built(config):
+    train, *_ = data_preparation(config, create_dataset(config))
+    return get_model(config["model"])(config, train.dataset)
+
+
+def made_of_objects(path):
+    np.save(path, np.array([[Attack()]], dtype=object))
+
+
+@pytest.mark.parametrize("kind", [RecBoleConfig, recbole_micro.Config])
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (made_of_objects, "item_emb.npy holds Python objects, which are never opened"),
+        (lambda path: path.write_bytes(b"cbuiltins\nopen\n(S'attacked'\nS'w'\ntR."), "is not a NumPy file"),
+        (None, "reads a row per item in .*item_emb.npy: write it, or set n_cate=1"),
+    ],
+)
+def test_vectors_that_a_model_of_recboles_reads_are_numbers(tiny, kind, write, said):
+    if write:
+        write(Path(tiny["data_path"]) / "tiny" / "item_emb.npy")
+    with pytest.raises(UserError, match=said):
+        built(kind("LDiffRec", "tiny", config_dict={**tiny, "n_cate": 2}))
+    assert not Path("attacked").exists()
+
+
+@pytest.mark.parametrize("kind", [RecBoleConfig, recbole_micro.Config])
+def test_a_teacher_is_named_and_never_evaluated(tiny, tmp_path, kind):
+    folder = str(write_tiny(tmp_path / "labelled", items=30, columns=True))
+    given = {**tiny, "data_path": folder, "load_col": None}
+    model = built(kind("KD_DAGFM", "tiny", config_dict={**given, "teacher": "CIN"}))
+    assert type(model.teacher_network).__name__ == "CIN"
+    with pytest.raises(UserError, match="choose one of CrossNet, CIN"):
+        built(kind("KD_DAGFM", "tiny", config_dict={**given, "teacher": "open('attacked', 'w').close"}))
+    assert not Path("attacked").exists()
 
 
 def test_recboles_quick_start_trains_a_plugin_model_as_ours_does(tiny):

@@ -6,13 +6,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch.distributed as dist
 
+from dataset_tools.errors import DataError
+from dataset_tools.formats.matrices.arrays import NpyFile
 from recbole_micro.checkpoint import load_checkpoint, restore, trainer_state, write
 from recbole_micro.distributed import from_first
+from recbole_micro.errors import UserError
 from recbole_micro.recbole_patches.mechanism import Patch
 
-TRAINER = "recbole.trainer.trainer"
+TRAINER, MODELS = "recbole.trainer.trainer", "recbole.model"
 
 
 def convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +100,28 @@ def load_split_dataloaders(config: Any) -> None:
     warn_of_pickle(config["dataloaders_save_path"] or os.path.join(config["checkpoint_dir"], own_file))
 
 
+def vectors_of_items(path: str) -> np.ndarray:
+    """What RecBole's LDiffRec reads of the items, plain numbers [items, d]; UserError for others."""
+    if not os.path.isfile(path):
+        raise UserError(
+            f"LDiffRec with n_cate above 1 reads a row per item in {path}: write it, or set n_cate=1."
+        )
+    try:
+        NpyFile(path)
+    except DataError as error:
+        raise UserError(error) from error
+    return np.load(path, allow_pickle=False)
+
+
+def teacher_named(name: Any, *networks: type) -> type:
+    """The network of this name that teaches RecBole's KD_DAGFM; UserError where there is none."""
+    known = {network.__name__: network for network in networks}
+    if name not in known:
+        raise UserError(f"Option teacher is {name!r}: choose one of {', '.join(known)}.")
+    return known[name]
+
+
+HERE = "from recbole_micro.recbole_patches.safety import "
 PICKLE = "Checkpoints were pickled, Config and all: PyTorch 2.6 refuses to open them, and rightly so."
 EVAL = "Strings were evaluated as Python code."
 
@@ -143,5 +169,26 @@ SAFETY = (
     Patch(
         "recbole.quick_start.quick_start", "load_data_and_model", "replace", load_data_and_model, PICKLE,
         "a7709915fca7",
+    ),
+    Patch(
+        MODELS + ".general_recommender.ldiffrec:LDiffRec", "__init__", "edit",
+        (
+            (
+                "item_emb = torch.from_numpy(np.load(emb_path, allow_pickle=True))",
+                HERE + "vectors_of_items; item_emb = torch.from_numpy(vectors_of_items(emb_path))",
+            ),
+        ),
+        "A file beside the data, `item_emb.npy`, was unpickled.", "529a2c4e0b03",
+    ),
+    Patch(
+        MODELS + ".context_aware_recommender.kd_dagfm:KD_DAGFM", "__init__", "edit",
+        (
+            (
+                "self.teacher_network = eval(f\"{config['teacher']}\")(",
+                HERE + "teacher_named; "
+                "self.teacher_network = teacher_named(config['teacher'], CrossNet, CIN, DAGFM)(",
+            ),
+        ),
+        EVAL, "4cb8226745b6",
     ),
 )  # fmt: skip

@@ -1,9 +1,11 @@
 """The table of mends: written for this source, one change a target, applied once, and told in the docs."""
 
+import ast
 import inspect
 import json
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import recbole
@@ -43,6 +45,30 @@ def test_a_change_is_applied_once_to_the_source_it_was_written_for(patch):
         original = changed.__wrapped__
         assert source_hash(original) in patch.source.split()
         assert not hasattr(original, MARK), "a wrap of a wrap"
+
+
+def runs_code(call):
+    """Whether a call of RecBole's source evaluates a text, or opens a file that may hold objects."""
+    options = [ast.unparse(word) for word in call.keywords]
+    objects = "allow_pickle=True" in options or "weights_only=False" in options
+    return objects or ast.unparse(call.func) in ("eval", "exec", "pickle.load", "pickle.loads")
+
+
+@pytest.mark.filterwarnings("ignore")  # of escapes in its texts
+def test_no_line_of_recbole_runs_what_a_file_or_an_option_says():
+    """`torch.load` opens weights alone unless it is told otherwise."""
+    root, found = Path(recbole.__file__).parent, set()
+    for file in root.rglob("*.py"):
+        module = ".".join(file.relative_to(root.parent).with_suffix("").parts)
+        top = ast.parse(file.read_text(encoding="utf-8")).body
+        classes = [node for node in top if isinstance(node, ast.ClassDef)]
+        places = [("", node) for node in top if node not in classes]
+        places += [(f":{one.name}", node) for one in classes for node in one.body]
+        for owner, node in places:
+            if any(isinstance(part, ast.Call) and runs_code(part) for part in ast.walk(node)):
+                found.add(f"{module}{owner}.{getattr(node, 'name', node.lineno)}")
+    mended = {patch.key for patch in table.PATCHES if patch.how in ("replace", "edit")}
+    assert len(found) >= 6 and found <= mended
 
 
 def test_nothing_else_of_recbole_is_changed(tmp_path):

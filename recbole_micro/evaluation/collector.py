@@ -5,6 +5,8 @@ from recbole.evaluator.collector import Collector as RecBoleCollector
 from recbole.evaluator.collector import DataStruct
 from torch import Tensor
 
+from recbole_micro.evaluation.top_k import top_k
+
 LISTS = ("rec.items", "rec.topk")
 PER_BATCH = (*LISTS, "rec.meanrank", "rec.score", "data.label")
 
@@ -60,7 +62,7 @@ class Collector(RecBoleCollector):
         super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
         if not self.lists:
             return
-        items = torch.topk(scores_tensor, max(self.topk), dim=-1).indices
+        items = top_k(scores_tensor, max(self.topk))
         if "rec.items" in self.lists:
             self.data_struct.update_tensor("rec.items", items)
         if "rec.topk" in self.lists:

@@ -6,12 +6,11 @@ import sys
 from collections.abc import Sequence
 
 import pandas as pd
+from newer_settings import CONTENTKNN, EASEKNN, NEWER, OF_FOUR, UNIFORM, one_by_one
 from support import RESULTS
 
 TRIALS = RESULTS / "baby_trials.csv"
 
-UNIFORM = {"distribution": "uniform"}
-OF_FOUR = {"distribution": "uniform", "dynamic": True, "candidate_num": 4}
 # MICRO by BPR, the settings that its trials began from.
 CENTRE = {
     **{"preset": "bpr", "learning_rate": 2e-3, "weight_decay": 8e-6, "reg_weight": 0.0},
@@ -24,7 +23,7 @@ FASTER = {"train_batch_size": 4096, "learning_rate": 4e-3}
 ROWS = {
     **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
     **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
-    **{model: (model, {}) for model in ("MGCN", "SMORE", "PGL", "DAMRS", "GUME", "LGMRec", "STAIR")},
+    **{model: (model, {}) for model in (*NEWER, "EASEKNN", "ContentKNN")},
     "MICRO by BPR": ("MICRO", CENTRE),
     **{
         f"backbone, {adjacency}": ("MICRO", {**PLAIN, "adjacency": adjacency})
@@ -38,7 +37,8 @@ ROWS = {
         {"edge_dropout": 0.8, "learning_rate": 1e-3, "weight_decay": 0.0},
     ),
 }
-NO_EVIDENCE = ("VBPR", "MMGCN", "GRCN", "BM3")  # they read raw vectors, which are reconstructed here
+# They read raw vectors, which are reconstructed here.
+NO_EVIDENCE = ("VBPR", "MMGCN", "GRCN", "BM3", "MGCN", "SMORE", "GUME", "PGL", "LGMRec", "STAIR")
 NO_FEATURES = ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL", *(row for row in ROWS if "backbone" in row))
 WHOLE_GRAPH = {"train_batch_size": 4096}  # every step goes through the whole graph, whatever the batch
 SLOW = {**WHOLE_GRAPH, "stopping_step": 3}  # 10 s of CPU an epoch and more; their curves have no early bump
@@ -53,11 +53,6 @@ def grid(fixed: dict | None = None, **values) -> list[dict]:
     ]
 
 
-def one_by_one(**values) -> list[dict]:
-    """One change of the defaults at a time."""
-    return [{name: value} for name, choices in values.items() for value in choices]
-
-
 def doubled(settings: list[dict]) -> list[dict]:
     """Each setting with plain uniform negatives, and with the highest-scoring of 4 (MICRO's default)."""
     return [*settings, *({**one, "train_neg_sample_args": OF_FOUR} for one in settings)]
@@ -69,98 +64,10 @@ FREEDOMS = {
     **{"train_batch_size": 2048, "reg_weight": 1e-3, "edge_dropout": 0.0},
     **{"learning_rate": 2e-3, "weight_decay": 4e-6},
 }
-# Of the models of 2023 to 2025, from one centre; `set_table.py` tries the same on other data sets.
-FAST = {
-    **{"learning_rate": 2e-3, "relative_weight_decay": 1.0, "train_batch_size": 2048},
-    **{"train_neg_sample_args": OF_FOUR, "epochs": 60, "eval_step": 2, "stopping_step": 4},
-}
-STAIRS = {
-    **FAST,
-    "relative_weight_decay": 0.0,
-    "weight_decay": 0.3,
-}  # AdamW's, which does not depend on the data
-NEWER = {
-    model: [{**centre, **change} for change in ({}, *changes)]
-    for model, centre, changes in (
-        (
-            "MGCN",
-            FAST,
-            one_by_one(
-                train_neg_sample_args=[UNIFORM],
-                relative_weight_decay=[0.3],
-                side=["sum"],
-                cl_weight=[0.01],
-                knn_k=[20],
-            ),
-        ),
-        (
-            "SMORE",
-            FAST,
-            one_by_one(
-                train_neg_sample_args=[UNIFORM],
-                relative_weight_decay=[0.3],
-                n_ui_layers=[4],
-                cl_weight=[0.03],
-                knn_k=[20],
-            ),
-        ),
-        (
-            "PGL",
-            FAST,
-            one_by_one(
-                train_neg_sample_args=[UNIFORM],
-                relative_weight_decay=[0.3],
-                edge_dropout=[0.0, 0.5],
-                cl_weight=[0.0],
-            ),
-        ),
-        (
-            "DAMRS",
-            FAST,
-            one_by_one(
-                train_neg_sample_args=[UNIFORM],
-                relative_weight_decay=[0.3],
-                swap_weight=[0.0],
-                kl_weight=[0.1],
-                nd_weight=[0.0],
-            ),
-        ),
-        (
-            "GUME",
-            FAST,
-            one_by_one(
-                train_neg_sample_args=[UNIFORM],
-                relative_weight_decay=[0.3],
-                n_item_layers=[2],
-                user_weight=[0.1],
-                align_weight=[0.01],
-            ),
-        ),
-        (
-            "LGMRec",
-            FAST,
-            one_by_one(
-                train_neg_sample_args=[UNIFORM],
-                relative_weight_decay=[0.3],
-                n_hyperedges=[64],
-                alpha=[0.6],
-                cl_weight=[1e-5],
-            ),
-        ),
-        (
-            "STAIR",
-            STAIRS,
-            one_by_one(
-                train_neg_sample_args=[UNIFORM],
-                weight_decay=[0.1, 1.0],
-                gamma=[0.4],
-                n_item_layers=[1],
-            ),
-        ),
-    )
-}
 SETTINGS = {
     **NEWER,
+    "EASEKNN": EASEKNN["baby"],
+    "ContentKNN": CONTENTKNN["baby"],
     "ItemKNN": [
         *grid(k=[20, 50, 100, 200], shrink=[0.0, 20.0, 100.0, 500.0]),
         *grid(k=[200, 400], shrink=[1000.0, 2000.0]),

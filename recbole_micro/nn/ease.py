@@ -42,7 +42,8 @@ def ease(histories: Graph, reg_weight: float) -> Tensor:
     torch.linalg.cholesky(matrix, out=matrix)
     matrix = torch.cholesky_inverse(matrix)
     matrix /= -matrix.diagonal().clone()
-    return matrix.fill_diagonal_(0).float()
+    # Rows by rows: by columns, as it is solved, every batch of scores would copy it.
+    return matrix.fill_diagonal_(0).float().contiguous()
 
 
 def z_scores(scores: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.dataset.folder import DatasetFolder
-from dataset_tools.dataset.interactions import PARTS, Interactions
+from dataset_tools.dataset.interactions import PARTS, Interactions, used
 from dataset_tools.dataset.item_table import ItemTable
 from dataset_tools.errors import DataError
 from dataset_tools.formats.hashing import hash_files
@@ -146,7 +146,7 @@ def write(
         found, repeated = _chosen(choose(found), options, files[0])
         if used_only:
             table.read(key, bad, frozenset(found.items), **about)
-        table.refuse_strangers([found.items[index] for index in np.unique(found.item)], files[0])
+        table.refuse_strangers([found.items[index] for index in used(found.item)], files[0])
         folder.write_interactions(
             found if found.part is not None else splits.apply(found, options.split, options.seed)
         )

@@ -13,13 +13,13 @@ import numpy as np
 
 from dataset_tools.dataset import provenance, summary
 from dataset_tools.dataset.catalog import KnownDataset
-from dataset_tools.dataset.interactions import PARTS, Interactions
+from dataset_tools.dataset.interactions import PARTS, Interactions, used
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoded import in_shards, write_encoded
 from dataset_tools.features.encoders.registry import text_encoder
 from dataset_tools.features.feature_file import FeatureWriter
 from dataset_tools.files import held
-from dataset_tools.formats.atomic import check_tokens, quote, write_table
+from dataset_tools.formats.atomic import check_tokens, quote, write_columns, write_table
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's fcntl.h and fs.h
 
@@ -97,7 +97,7 @@ class DatasetFolder:
         """`<name>.inter`, or one file per part for interactions with a split; DataError without any."""
         if not len(interactions):
             raise DataError(f"The data set {self.name} would have no interactions; check the source files.")
-        self._users, self._interactions = len(np.unique(interactions.user)), len(interactions)
+        self._users, self._interactions = len(used(interactions.user)), len(interactions)
         if interactions.part is None:
             self._write_part(f"{self.name}.inter", interactions)
             return
@@ -105,7 +105,7 @@ class DatasetFolder:
             self._write_part(f"{self.name}.{part}.inter", interactions.take(interactions.part == number))
 
     def _write_part(self, file: str, interactions: Interactions) -> None:
-        write_table(self.path / file, interactions.header(), interactions.rows())
+        write_columns(self.path / file, interactions.header(), interactions.columns_of_text())
 
     def write_items(
         self,

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from dataset_tools.formats.atomic import check_tokens, number, quote, token_problem
+from dataset_tools.formats.atomic import check_tokens, numbers, quote, token_problem
 
 PARTS = ("train", "valid", "test")
+AT_ONCE = 1 << 20  # rows that are written together
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,30 @@ class Interactions:
         optional = [f"{name}:float" for name in ("rating", "timestamp") if getattr(self, name) is not None]
         return ["user_id:token", "item_id:token", *optional]
 
-    def rows(self) -> Iterator[list[str]]:
-        """Rows of an atomic file."""
-        users, items = [quote(token) for token in self.users], [quote(token) for token in self.items]
+    def columns_of_text(self) -> Iterator[list[pa.Array]]:
+        """The fields of `header`, portion by portion, as an atomic file has them."""
+        users, items = (
+            pa.array(map(quote, tokens), pa.large_string()) for tokens in (self.users, self.items)
+        )
         floats = [column for column in (self.rating, self.timestamp) if column is not None]
-        for row in range(len(self)):
-            yield [users[self.user[row]], items[self.item[row]], *(number(column[row]) for column in floats)]
+        for start in range(0, len(self), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            ids = [users.take(pa.array(self.user[rows])), items.take(pa.array(self.item[rows]))]
+            yield [*ids, *(numbers(column[rows]) for column in floats)]
+
+
+def used(index: np.ndarray) -> np.ndarray:
+    """The different numbers >= 0 in `index`, sorted."""
+    return np.flatnonzero(np.bincount(index)) if len(index) else np.empty(0, dtype=np.int64)
 
 
 def _compact(tokens: list[str], index: np.ndarray) -> tuple[list[str], np.ndarray]:
-    used, index = np.unique(index, return_inverse=True)
-    return [tokens[i] for i in used], index.astype(np.int32)
+    kept = used(index)
+    if len(kept) == len(tokens):
+        return tokens, index
+    place = np.zeros(len(tokens), dtype=np.int32)
+    place[kept] = np.arange(len(kept), dtype=np.int32)
+    return [tokens[i] for i in kept.tolist()], place[index]
 
 
 class Builder:

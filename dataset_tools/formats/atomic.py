@@ -7,6 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from dataset_tools.errors import DataError
 from dataset_tools.files import replacing
 from dataset_tools.formats.text_file import reading
@@ -17,6 +21,8 @@ MISSING = frozenset(
     + ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
 )
 PADDING = "[PAD]"
+EXACT = 1 << 53  # whole numbers beyond it have lost digits as floats
+PLAIN = 1e-3, 1e10  # between these Arrow writes a number as Python does
 LONGEST = 100_000  # characters of a text; Python's csv, and so RecBole's reader, stops at 131,072
 
 csv.field_size_limit(1 << 30)  # feature files in text form have longer fields
@@ -64,6 +70,25 @@ def number(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
+def numbers(values: np.ndarray) -> pa.Array:
+    """What `number` makes of each of the float64 `values` [n]."""
+    size = np.abs(values)
+    whole = (np.trunc(values) == values) & (size <= EXACT) & ~(np.signbit(values) & (values == 0))
+    if whole.all():
+        return pa.array(values.astype(np.int64)).cast(pa.large_string())
+    rest = ~whole
+    if (size[rest] >= PLAIN[0]).all() and (size[rest] < PLAIN[1]).all():
+        texts = pa.array(values[rest]).cast(pa.large_string())
+    else:
+        texts = pa.array(map(number, values[rest].tolist()), pa.large_string())
+    if whole.any():
+        texts = pa.concat_arrays([pa.array(values[whole].astype(np.int64)).cast(pa.large_string()), texts])
+        place = np.empty(len(values), dtype=np.int64)
+        place[whole], place[rest] = np.arange(whole.sum()), np.arange(whole.sum(), len(values))
+        texts = texts.take(pa.array(place))
+    return texts
+
+
 def finite(value: Any) -> float:
     """A number as float64; ValueError for NaN and infinity, which no rating or time may be."""
     try:
@@ -81,6 +106,17 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
         file.write("\t".join(header) + "\n")
         for row in rows:
             file.write("\t".join(row) + "\n")
+
+
+def write_columns(path: Path, header: Sequence[str], portions: Iterable[Sequence[pa.Array]]) -> None:
+    """The same of columns of large_string, which `quote` or `numbers` made."""
+    with replacing(path) as part, open(part, "wb") as file:
+        file.write(("\t".join(header) + "\n").encode())
+        for columns in portions:
+            lines = pc.binary_join_element_wise(*columns, pa.scalar("\t", pa.large_string()))
+            one = pa.LargeListArray.from_arrays(pa.array([0, len(lines)], pa.int64()), lines)
+            file.write(pc.binary_join(one, pa.scalar("\n", pa.large_string()))[0].as_buffer())
+            file.write(b"\n")
 
 
 def read_header(path: Path) -> list[tuple[str, str]]:

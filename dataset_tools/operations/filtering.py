@@ -19,12 +19,7 @@ def merge(interactions: Interactions, how: str = "first") -> tuple[Interactions,
     found = interactions
     if how == "sum" and found.rating is None:
         raise DataError("The interactions have no ratings to add up; name their column.")
-    pair = found.user.astype(np.int64) * max(1, len(found.items)) + found.item
-    if found.part is not None:
-        pair = pair * 3 + found.part
-    time = np.zeros(len(found)) if found.timestamp is None else found.timestamp
-    order = np.lexsort((np.arange(len(found)), time, pair))
-    starts = np.flatnonzero(np.diff(pair[order], prepend=-1))
+    order, starts = _by_pair(found, of_parts=True)
     ends = np.append(starts[1:], len(found)) - 1
     chosen = order[starts if how == "first" else ends[: len(starts)]]
     if how in ("sum", "count"):
@@ -37,9 +32,27 @@ def merge(interactions: Interactions, how: str = "first") -> tuple[Interactions,
 
 def deduplicate(interactions: Interactions) -> tuple[Interactions, int]:
     """The first interaction of every pair of user and item, in their order, and how many were dropped."""
-    key = interactions.user.astype(np.int64) * max(1, len(interactions.items)) + interactions.item
-    _, first = np.unique(key, return_index=True)
-    return interactions.take(np.sort(first)), len(interactions) - len(first)
+    order, starts = _by_pair(replace(interactions, timestamp=None))
+    return interactions.take(np.sort(order[starts])), len(interactions) - len(starts)
+
+
+def _by_pair(interactions: Interactions, of_parts: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The rows pair by pair, those of one by time and then as they stand, and where each pair begins.
+
+    `of_parts`: a pair in two parts of a split is two.
+    """
+    pair = interactions.user.astype(np.int64) * max(1, len(interactions.items)) + interactions.item
+    if of_parts and interactions.part is not None:
+        pair = pair * 3 + interactions.part
+    order = np.argsort(pair)  # not stable, which takes several times as long; what is equal is sorted below
+    ordered = pair[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    sizes = np.diff(np.append(starts, len(pair)))
+    several = np.repeat(sizes > 1, sizes)
+    rows = order[several]
+    time = np.zeros(len(rows)) if interactions.timestamp is None else interactions.timestamp[rows]
+    order[several] = rows[np.lexsort((rows, time, ordered[several]))]
+    return order, starts
 
 
 def at_least(interactions: Interactions, rating: float) -> Interactions:
@@ -51,12 +64,11 @@ def at_least(interactions: Interactions, rating: float) -> Interactions:
 
 def k_core(interactions: Interactions, k: int) -> Interactions:
     """The largest part in which every user and every item has at least k interactions; ids are compacted."""
-    user, item = interactions.user, interactions.item
-    keep = np.ones(len(interactions), dtype=bool)
+    rows, user, item = np.arange(len(interactions)), interactions.user, interactions.item
     while True:
-        users = np.bincount(user[keep], minlength=len(interactions.users))
-        items = np.bincount(item[keep], minlength=len(interactions.items))
-        poor = keep & ((users[user] < k) | (items[item] < k))
-        if not poor.any():
-            return interactions.take(keep).compact()
-        keep &= ~poor
+        users = np.bincount(user, minlength=len(interactions.users))
+        items = np.bincount(item, minlength=len(interactions.items))
+        rich = (users[user] >= k) & (items[item] >= k)
+        if rich.all():
+            return interactions.take(rows).compact()
+        rows, user, item = rows[rich], user[rich], item[rich]

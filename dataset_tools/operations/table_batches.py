@@ -1,26 +1,23 @@
-"""Rows of Parquet as columns: what is asked of a value is asked once of all that are equal.
+"""Rows of a table as columns: what is asked of a value is asked once of all that are equal.
 
 The answers are those of the way row by row (`table_rows`), which takes over where a batch has anything odd.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dataset_tools.dataset.interactions import Builder
 from dataset_tools.formats.atomic import finite, token_problem
-from dataset_tools.formats.tables.cells import cell
+from dataset_tools.formats.tables.cells import OddError, cell
 from dataset_tools.formats.tables.parquet import is_number, is_whole, moments
 from dataset_tools.operations.conditions import Condition
 from dataset_tools.operations.times import seconds
 
 AT_ONCE = 1 << 21  # rows
-
-
-class OddError(ValueError):
-    """A batch that only the way row by row can tell about."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,19 @@ def _ratings(column: pa.Array) -> np.ndarray:
         if not np.isfinite(values).all():
             raise OddError("a number is not finite")
         return values
-    return _each(column, finite)
+    values = _numbers(column)
+    return _each(column, finite) if values is None else values
+
+
+def _numbers(column: pa.Array) -> np.ndarray | None:
+    """Texts that are plain finite numbers as float64 [n], None where there is another."""
+    if not pa.types.is_string(column.type):
+        return None
+    try:
+        values = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    return values if np.isfinite(values).all() else None
 
 
 def _times(column: pa.Array, per_second: float) -> np.ndarray:
@@ -128,6 +137,9 @@ def _times(column: pa.Array, per_second: float) -> np.ndarray:
         return moments(column).cast(pa.int64()).to_numpy(zero_copy_only=False) / 1e6
     if is_number(column.type) and not pa.types.is_boolean(column.type):
         return _ratings(column) / per_second
+    values = None if column.null_count else _numbers(column)
+    if values is not None:
+        return values / per_second
     return _each(column, lambda text: seconds(text, per_second))
 
 
@@ -138,9 +150,3 @@ def _each(column: pa.Array, read: Callable[[str], float]) -> np.ndarray:
         return np.array([read(text) for text in texts], dtype=np.float64)[codes]
     except ValueError as error:
         raise OddError(error) from None
-
-
-def readable(schema: pa.Schema, columns: Sequence[str]) -> bool:
-    """Whether these columns are there, once each, with one value a row."""
-    kinds = [schema.field(name).type for name in columns if schema.names.count(name) == 1]
-    return len(kinds) == len(columns) and not any(map(pa.types.is_nested, kinds))

@@ -7,14 +7,12 @@ from pathlib import Path
 from dataset_tools.dataset.interactions import Builder, Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import finite
-from dataset_tools.formats.tables import parquet
-from dataset_tools.formats.tables.cells import Cell
-from dataset_tools.formats.tables.table_file import TableForm, read_cells
+from dataset_tools.formats.tables.cells import Cell, OddError
+from dataset_tools.formats.tables.table_file import TableForm, read_batches, read_cells
 from dataset_tools.formats.text_file import BadRows, RowError, no_rows
 from dataset_tools.operations.conditions import Condition
-from dataset_tools.operations.table_batches import AT_ONCE, OddError, Plan, add_batch, readable
+from dataset_tools.operations.table_batches import AT_ONCE, Plan, add_batch
 from dataset_tools.operations.times import PER_SECOND, seconds
-from dataset_tools.progress import progress
 
 
 @dataclass(frozen=True)
@@ -102,30 +100,22 @@ class Reader:
         return builder.build()
 
     def _add(self, path: Path, builder: Builder, bad: BadRows, part: int) -> None:
-        """Add a table's interactions: by columns where it is Parquet with nothing odd, else row by row."""
+        """Add a table's interactions: by columns where it has nothing odd, else row by row."""
         mark, left_out = builder.mark(), self.left_out
         try:
-            if self._add_columns(path, builder, part):
-                return
+            self._add_columns(path, builder, part)
         except OddError:
             builder.back(mark)
             self.left_out = left_out
-        for user, item, rating, time in self._good(path, builder, bad):
-            builder.add(user, item, rating, float(len(builder)) if self._order else time, part)
+            for user, item, rating, time in self._good(path, builder, bad):
+                builder.add(user, item, rating, float(len(builder)) if self._order else time, part)
 
-    def _add_columns(self, path: Path, builder: Builder, part: int) -> bool:
-        """Whether the table can be read by columns, and then was; OddError where it turns out odd."""
-        if self._form.header or self._roles.between or not parquet.is_parquet(path):
-            return False
+    def _add_columns(self, path: Path, builder: Builder, part: int) -> None:
+        """Add them by columns; OddError where that cannot be."""
         roles = self._roles
         plan = Plan(roles.user, roles.item, roles.rating, roles.time, self._condition, self._per_second)
-        for one in parquet.parts(path) if path.is_dir() else [path]:
-            file = parquet.open_parquet(one)
-            if not readable(file.schema_arrow, self._columns):
-                return False
-            for batch in progress(parquet.batches(one, file, AT_ONCE, self._columns), one.name):
-                self.left_out += add_batch(batch, plan, builder, self._order, part)
-        return True
+        for batch in read_batches(path, self._columns, AT_ONCE, self._form):
+            self.left_out += add_batch(batch, plan, builder, self._order, part)
 
     def _good(self, path: Path, builder: Builder, bad: BadRows) -> Iterator[tuple[str, str, float, float]]:
         """(user, item, rating, time) of the rows that can be used."""

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from dataset_tools.dataset.folder import DatasetFolder
-from dataset_tools.dataset.interactions import Interactions
+from dataset_tools.dataset.interactions import Interactions, used
 from dataset_tools.errors import DataError
 from dataset_tools.formats.content import plain_suffix
 from dataset_tools.formats.text_file import reading
@@ -49,6 +47,6 @@ def compare(folder: DatasetFolder, found: Interactions, known: Mapping[str, Coun
     """A line that compares the counts with the published ones of this size, where they are known."""
     expected = known.get(size.lower())
     if expected:
-        counts = len(np.unique(found.user)), len(np.unique(found.item)), len(found)
+        counts = len(used(found.user)), len(used(found.item)), len(found)
         verdict = "as published" if counts == expected else "DIFFERENT from what is published"
         folder.remark("{} of {}: {:,} users, {:,} items, {:,} interactions".format(verdict, size, *expected))

@@ -4,14 +4,17 @@ import math
 import re
 from typing import Any
 
-from dataset_tools.formats.atomic import number
+from dataset_tools.formats.atomic import EXACT, number
 
 # what pandas makes of a column of whole numbers with gaps, and Excel of a long number
 _DECIMAL = re.compile(r"-?\d+\.0+")
 _SHORTENED = re.compile(r"-?\d(\.\d+)?[eE]\+\d+")
-EXACT = 1 << 53  # whole numbers beyond it have lost digits as floats
 
 Cell = str | list[str]
+
+
+class OddError(ValueError):
+    """What is read by columns has something that only the way row by row can tell about."""
 
 
 def id_text(value: Any) -> str:

@@ -107,6 +107,12 @@ def batches(path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str])
             yield batch
 
 
+def single(schema: pa.Schema, columns: Sequence[str]) -> bool:
+    """Whether these columns are there, once each, with one value a row."""
+    kinds = [schema.field(name).type for name in columns if schema.names.count(name) == 1]
+    return len(kinds) == len(columns) and not any(map(pa.types.is_nested, kinds))
+
+
 def moments(column: pa.Array) -> pa.Array:
     """Moments without their zone, which is UTC then, and to the microsecond; anything else as it is."""
     if not pa.types.is_timestamp(column.type):

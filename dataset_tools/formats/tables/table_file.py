@@ -1,13 +1,15 @@
-"""Plain tables, CSV, TSV, Parquet or JSON lines, read row by row as text."""
+"""Tables in CSV, TSV, Parquet or JSON lines, read row by row as text, or by columns where they are plain."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from dataset_tools.errors import DataError
 from dataset_tools.formats import content
-from dataset_tools.formats.tables import json_lines, parquet
-from dataset_tools.formats.tables.cells import Cell, check_id
+from dataset_tools.formats.tables import json_lines, parquet, text_batches
+from dataset_tools.formats.tables.cells import Cell, OddError, check_id
 from dataset_tools.formats.text_file import BadRows, csv_rows, reading
 from dataset_tools.progress import progress
 
@@ -70,6 +72,45 @@ def read_cells(
         yield from progress(json_lines.rows(path, columns, form.ids, form.lists, bad), path.name, unit="row")
     else:
         yield from _text(path, columns, form.separator or _separator(path, suffix), bad, strict, form)
+
+
+def read_batches(
+    path: Path, columns: Sequence[str], rows: int, form: TableForm = PLAIN
+) -> Iterator[pa.RecordBatch]:
+    """The named columns, one value a row, in portions of Parquet of `rows`; those of text files hold texts.
+
+    Raises OddError, perhaps after some portions, where the table has to be read row by row: JSON, lists, text
+    that is not plain, and whatever `read_cells` refuses.
+    """
+    if form.joined or not path.exists() or not (path.is_dir() or path.stat().st_size):
+        raise OddError("several values in a field, or no table")
+    if parquet.is_parquet(path):
+        if form.header:
+            raise OddError("--columns beside names")
+        for part in parquet.parts(path) if path.is_dir() else [path]:
+            file = parquet.open_parquet(part)
+            if not parquet.single(file.schema_arrow, columns):
+                raise OddError("a column of lists, or none")
+            yield from progress(parquet.batches(part, file, rows, columns), part.name)
+        return
+    suffix = content.plain_suffix(path)
+    if suffix in JSON:
+        raise OddError("JSON")
+    separator = form.separator or _separator(path, suffix)
+    line, first = next(csv_rows(path, separator, True, _odd), (1, []))
+    header = list(form.header) or first
+    several_lines = any("\n" in name or "\r" in name for name in first)
+    if line > 1 or several_lines or any(header.count(column) != 1 for column in columns):
+        raise OddError("a header to be looked at")
+    places = [header.index(column) for column in columns]
+    for batch in progress(
+        text_batches.batches(path, places, len(header), separator, first == header), path.name
+    ):
+        yield batch.rename_columns(columns)
+
+
+def _odd(path: Path, line: int, reason: object) -> None:
+    raise OddError(reason)
 
 
 def _refuse_header(path: Path, form: TableForm) -> None:

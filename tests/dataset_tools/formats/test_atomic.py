@@ -8,14 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import (
     MISSING,
     check_tokens,
     number,
+    numbers,
     quote,
     read_header,
     read_table,
+    write_columns,
     write_table,
 )
 from tests.support.tokens import acceptable, tokens
@@ -65,3 +68,34 @@ def test_a_short_row_names_its_line(tmp_path):
     (tmp_path / "x.item").write_text(f"item_id:token\ttitle:token\na\tb\n{ascii_letters}\n")
     with pytest.raises(DataError, match="x.item, line 3: 1 fields where the header has 2"):
         list(read_table(tmp_path / "x.item", ["item_id"]))
+
+
+def test_numbers_by_columns_are_those_one_by_one():
+    generator = np.random.default_rng(0)
+    sizes = np.exp(generator.uniform(np.log(1e-3), np.log(1e10), 2000))
+    special = [0.0, -0.0, 1e16, 2.0**53, 2.0**53 + 2, -3.0, 1e300, 5e-324, 1e-5, 0.001, 1e10 - 0.5]
+    for values in (np.round(sizes, 3), -sizes, np.floor(sizes), np.array(special), np.array([0.5, 1.0])):
+        assert numbers(values).to_pylist() == [number(value) for value in values]
+
+
+def test_columns_are_written_as_rows_are(tmp_path):
+    users = ['a"b', "tab\there", "ü", "x"]
+    found = Interactions(
+        users,
+        ["i", "k"],
+        np.array([3, 0, 1, 2, 0]),
+        np.array([0, 1, 0, 1, 0]),
+        np.arange(5) / 2,
+        np.arange(5.0),
+    )
+    rows = [
+        [quote(users[user]), found.items[item], number(rating), number(time)]
+        for user, item, rating, time in zip(
+            found.user, found.item, found.rating, found.timestamp, strict=True
+        )
+    ]
+    write_table(tmp_path / "rows", found.header(), rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dataset_tools.dataset.interactions.AT_ONCE", 2)
+        write_columns(tmp_path / "columns", found.header(), found.columns_of_text())
+    assert (tmp_path / "columns").read_bytes() == (tmp_path / "rows").read_bytes()

@@ -1,14 +1,21 @@
-"""Parquet read by columns gives what the way row by row gives, mistakes included."""
+"""Tables read by columns gives what the way row by row gives, mistakes included."""
 
+import codecs
 import datetime
+import gzip
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dataset_tools.dataset.interactions import Builder
 from dataset_tools.errors import DataError
+from dataset_tools.formats.tables import text_batches
+from dataset_tools.formats.tables.cells import OddError
 from dataset_tools.formats.text_file import BadRows
 from dataset_tools.operations import table_batches, table_rows
 from dataset_tools.operations.conditions import Condition
@@ -46,11 +53,54 @@ TABLES = {
 CONDITIONS = [None, "kind = 'a' or rating > 1", "kind = 1 and time >= 10", "user != 3"]
 
 
-def outcome(path, condition, skip, order):
+LINES = "".join(f"u{n},{m},{m / 2},{n},ab\n" for n, m in zip(USER, ITEM, strict=True))
+HEAD = "user,item,rating,time,kind\n"
+TEXTS = {
+    "plain": LINES,
+    "no line end at the end": LINES[:-1],
+    "of Windows": LINES.replace("\n", "\r\n"),
+    "of old Macs": LINES.replace("\n", "\r"),
+    "blank lines": LINES.replace("\n", "\n\n"),
+    "a line of a space": LINES + " \n" + LINES,
+    "a mark of the byte order": "\ufeff" + LINES,
+    "beyond ASCII": LINES.replace("u3", "ü 木"),
+    "quotes": LINES.replace("u3", '"u3"'),
+    "a quote inside": LINES.replace("u3", 'u"3'),
+    "text beside a quote": LINES.replace("u3", '"u"3'),
+    "a quote without end": LINES + '"a,1,2,3,4\n' + LINES,
+    "a row too short": LINES + "a,b\n" + LINES,
+    "a row too long": LINES + "a,1,2,3,4,5\n",
+    "the header again": LINES + HEAD,
+    "other text": LINES.encode().replace(b"u3", b"\xe9"),
+    "other text beside": LINES.encode().replace(b"ab", b"\xe9"),
+    "half a character at the end": LINES.encode()[:-2] + b"\xe6\x9c",
+    "a zero byte": LINES.replace("u3", "u\0"),
+    "a control character": LINES.replace("u3", "u\x01"),
+    "numbers as people write them": LINES.replace(",1.0,", ", +1_0.0 ,").replace(",2.0,", ",2e0,"),
+    "no number": LINES.replace(",1.0,", ",good,"),
+    "nothing for a number": LINES.replace(",1.0,", ",,"),
+    "infinity": LINES.replace(",1.0,", ",1e400,"),
+    "nan": LINES.replace(",1.0,", ",nan,"),
+    "hexadecimal": LINES.replace(",1.0,", ",0x1p3,"),
+    "dates and numbers": LINES.replace(",3,ab", ",2020-01-03,ab"),
+    "an id with a point": LINES.replace("u3", "12.0"),
+    "a shortened id": LINES.replace("u3", "1.2E+11"),
+    "an id that RecBole cannot read": LINES.replace("u3", "NA"),
+    "no id": LINES.replace("u3", ""),
+    "a space for an id": LINES.replace("u3", " "),
+    "spaces around": LINES.replace(",", " , "),
+    "nothing": "",
+    "cut off": gzip.compress(LINES.encode())[:-9],
+    "packed": gzip.compress(LINES.encode()),
+}
+
+
+def outcome(path, condition, skip, order, header=()):
     roles = table_rows.roles((), "user", "item", "rating", None if order else "time")
     reader = table_rows.Reader(
-        roles, time_unit="ms", order_is_time=order, condition=Condition(condition) if condition else None
-    )
+        roles, header, time_unit="ms", order_is_time=order,
+        condition=Condition(condition) if condition else None,
+    )  # fmt: skip
     bad = BadRows(skip)
     try:
         found = reader.read([path], ["known"], bad)
@@ -60,23 +110,72 @@ def outcome(path, condition, skip, order):
     return found.users, found.items, [column.tolist() for column in columns], reader.left_out, bad.skipped
 
 
+def row_by_row(*_):
+    raise OddError("asked for")
+
+
+SETTINGS = [(condition, skip, order) for condition in CONDITIONS for skip in (0, 1) for order in (0, 1)]
+
+
 @pytest.mark.parametrize("kind", TABLES)
 def test_both_ways_agree(tmp_path, monkeypatch, kind):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({**PLAIN, **TABLES[kind]}), path)
     monkeypatch.setattr(table_rows, "AT_ONCE", 7)
-    settings = [
-        (condition, skip, order) for condition in CONDITIONS for skip in (False, True) for order in (0, 1)
-    ]
-    by_columns = [outcome(path, *setting) for setting in settings]
-    monkeypatch.setattr(table_rows.Reader, "_add_columns", lambda *_: False)
-    assert by_columns == [outcome(path, *setting) for setting in settings]
+    by_columns = [outcome(path, *setting) for setting in SETTINGS]
+    monkeypatch.setattr(table_rows.Reader, "_add_columns", row_by_row)
+    assert by_columns == [outcome(path, *setting) for setting in SETTINGS]
 
 
-def test_a_plain_table_is_read_by_columns_alone(tmp_path, monkeypatch):
-    pq.write_table(pa.table(PLAIN), tmp_path / "t.parquet")
+@pytest.mark.parametrize("header", [(), HEAD.strip().split(",")], ids=["names in the file", "names given"])
+@pytest.mark.parametrize("kind", TEXTS)
+def test_both_ways_agree_about_text(tmp_path, monkeypatch, kind, header):
+    text = TEXTS[kind] if isinstance(TEXTS[kind], bytes) else TEXTS[kind].encode()
+    settings = [("kind = 'ab' and rating > 1", True, False), *SETTINGS[:4]]
+    for head in (HEAD, "") if header else (HEAD,):
+        if head and text[:2] == b"\x1f\x8b":
+            text = gzip.compress(HEAD.encode()) + text
+        elif head:
+            mark = codecs.BOM_UTF8 if text.startswith(codecs.BOM_UTF8) else b""
+            text = mark + HEAD.encode() + text.removeprefix(mark)
+        (tmp_path / "t.csv").write_bytes(text)
+        monkeypatch.setattr(text_batches, "BLOCK", 100)
+        by_columns = [outcome(tmp_path / "t.csv", *setting, header) for setting in settings]
+        with monkeypatch.context() as patch:
+            patch.setattr(table_rows.Reader, "_add_columns", row_by_row)
+            assert by_columns == [outcome(tmp_path / "t.csv", *setting, header) for setting in settings]
+
+
+@pytest.mark.parametrize("head", ['"user",item,rating,time,kind\n', 'user,item,rating,time,"a\nb"\n'])
+def test_both_ways_agree_about_a_quoted_header(tmp_path, monkeypatch, head):
+    (tmp_path / "t.csv").write_text(head + LINES)
+    by_columns = outcome(tmp_path / "t.csv", None, False, False)
+    monkeypatch.setattr(table_rows.Reader, "_add_columns", row_by_row)
+    assert len(by_columns[0]) > 1 and by_columns == outcome(tmp_path / "t.csv", None, False, False)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text(alphabet='ab1,.\n\r"e- \tü', max_size=60), st.booleans())
+def test_both_ways_agree_about_any_text(tmp_path, text, skip):
+    (tmp_path / "t.csv").write_text("user,item,rating,time\nu,i,1,2\n" + text, newline="")
+    by_columns = outcome(tmp_path / "t.csv", None, skip, False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table_rows.Reader, "_add_columns", row_by_row)
+        assert by_columns == outcome(tmp_path / "t.csv", None, skip, False)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "tsv"])
+def test_a_plain_table_is_read_by_columns_alone(tmp_path, monkeypatch, ending, packed):
+    path = tmp_path / f"t.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.table(PLAIN), path)
+    else:
+        sep = "," if ending == "csv" else "\t"
+        text = pd.DataFrame(PLAIN).to_csv(index=False, sep=sep).replace("kind", '"kind"').encode()
+        path.write_bytes(gzip.compress(text) if packed else text)
     monkeypatch.setattr(table_rows.Reader, "_good", None)
-    assert len(outcome(tmp_path / "t.parquet", "kind = 'a'", False, False)[2][0]) == N // 2
+    assert len(outcome(path, "kind = 'a'", False, False)[2][0]) == N // 2
 
 
 def test_what_was_added_since_a_mark_is_forgotten():

@@ -24,6 +24,7 @@ ROWS = {
     **{model: (model, {}) for model in ("ItemKNN", "BPR", "NGCF", "LightGCN", "SGL")},
     **{model: (model, {}) for model in ("VBPR", "MMGCN", "GRCN", "BM3", "LATTICE", "FREEDOM", "MICRO")},
     **{model: (model, {}) for model in (*NEWER, "EASEKNN", "ContentKNN")},
+    "MICRO, vectors alone": ("MICRO", {"walk_weight": 0.0}),
     "MICRO by BPR": ("MICRO", CENTRE),
     **{
         f"backbone, {adjacency}": ("MICRO", {**PLAIN, "adjacency": adjacency})

@@ -31,8 +31,17 @@ MMREC = {**SHORT, "learning_rate": 1e-3, "train_batch_size": 2048, "edge_dropout
 SETTINGS = {
     "MICRO": [
         {},
-        *one_by_one(
-            score_tau=[0.15, 0.25], item_bias=[False], history_weight=[0.0], relative_weight_decay=[0.3]
+        *(
+            {"walk_weight": 0.0, **change}
+            for change in (
+                {},
+                *one_by_one(
+                    score_tau=[0.15, 0.25],
+                    item_bias=[False],
+                    history_weight=[0.0],
+                    relative_weight_decay=[0.3],
+                ),
+            )
         ),
     ],
     "FREEDOM": [
@@ -64,7 +73,7 @@ METRICS = ("recbole R@20", "recbole N@20", "paper R@20", "paper N@20")
 
 
 def settings_of(name: str, model: str, most: int | None = None) -> list[dict]:
-    """What is tried of a model on a set, in this order; the closed forms have weights of single modalities."""
+    """What is tried of a model on a set, in order; the closed forms have weights of single modalities."""
     found = SETTINGS[model]
     return (found[name] if isinstance(found, dict) else found)[:most]
 

@@ -26,10 +26,12 @@ SETS = {"baby": "micro", "lfm2k": "mmrec", "microlens": "micro", "ml-100k": ""}
 MMREC = {"learning_rate": 1e-3, "train_batch_size": 2048, "edge_dropout": 0.8, "reg_weight": 1e-3}
 ROWS = {
     "MICRO": ("MICRO", {}),
-    "MICRO, own items left out": ("MICRO", {"history_weight": 0.0}),
-    "MICRO, no bias of the items": ("MICRO", {"item_bias": False}),
-    "MICRO, the paper's attention": ("MICRO", {"support_power": 0.0}),
     "MICRO, text alone": ("MICRO", {"modalities": ["textual"]}),
+    "MICRO, vectors alone": ("MICRO", {"walk_weight": 0.0}),
+    "vectors alone, own items left out": ("MICRO", {"walk_weight": 0.0, "history_weight": 0.0}),
+    "vectors alone, no bias of the items": ("MICRO", {"walk_weight": 0.0, "item_bias": False}),
+    "vectors alone, the paper's attention": ("MICRO", {"walk_weight": 0.0, "support_power": 0.0}),
+    "vectors alone, text alone": ("MICRO", {"walk_weight": 0.0, "modalities": ["textual"]}),
     "MICRO by BPR, tuned on Baby": ("MICRO", {"preset": "bpr"}),
     "EASEKNN": ("EASEKNN", {}),
     "EASE": ("EASEKNN", {"knn_weight": 0.0, "modality_weights": {}}),

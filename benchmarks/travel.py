@@ -27,6 +27,7 @@ MMREC = {"learning_rate": 1e-3, "train_batch_size": 2048, "edge_dropout": 0.8, "
 ROWS = {
     "MICRO": ("MICRO", {}),
     "MICRO, text alone": ("MICRO", {"modalities": ["textual"]}),
+    "MICRO, text alone (MiniLM)": ("MICRO", {"modalities": ["all-MiniLM-L6-v2"]}),
     "MICRO, vectors alone": ("MICRO", {"walk_weight": 0.0}),
     "vectors alone, own items left out": ("MICRO", {"walk_weight": 0.0, "history_weight": 0.0}),
     "vectors alone, no bias of the items": ("MICRO", {"walk_weight": 0.0, "item_bias": False}),

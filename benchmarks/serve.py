@@ -42,9 +42,11 @@ def random_folder(folder: Path) -> Path:
     from recbole_micro.inference.export.folder import write_json, write_vectors
     from recbole_micro.inference.export.formats import Vectors
     from recbole_micro.inference.export.reasons import write_reasons
+    from recbole_micro.inference.export.walk import write_walk
     from recbole_micro.models.score_parts import LinearParts, View
-    from recbole_micro.nn.graph import normalize
+    from recbole_micro.nn.graph import histories, normalize
     from recbole_micro.nn.knn import knn
+    from recbole_micro.nn.walk import COLLABORATIVE, Walk, co_interacted
     from recbole_micro_server import layout
 
     folder.mkdir()
@@ -65,9 +67,18 @@ def random_folder(folder: Path) -> Path:
     graphs = {m: normalize(knn(torch.randn(ITEMS + 1, 32), 10), "symmetric") for m in ("visual", "textual")}
     views = {m: View(padded, weight, graph, 2) for m, graph in graphs.items()}
     people = torch.cat([torch.zeros(1, WIDTH), torch.from_numpy(user)])
+    whose, has = (torch.from_numpy(draw.integers(1, n + 1, INTERACTIONS)) for n in (USERS, ITEMS))
+    own = histories(whose, has, USERS + 1, ITEMS + 1)
+    walk = Walk(own, {COLLABORATIVE: co_interacted(own, 20), **graphs}, 0.8)
     write_reasons(LinearParts(people, padded, views, dict.fromkeys(views, weight)), folder / layout.REASONS)
     manifest = {"format": layout.FORMAT, "model": "random", "dataset": "random", "users": USERS}
-    manifest |= {"items": ITEMS, "modalities": list(views), "neighbours": ["trained"], "why": ""}
+    manifest |= {
+        "walk": write_walk(walk, folder),
+        "items": ITEMS,
+        "modalities": list(views),
+        "neighbours": ["trained"],
+        "why": "",
+    }
     write_json(folder / layout.MANIFEST, manifest | {"versions": {"recbole_micro": "-"}})
     return folder
 

@@ -34,32 +34,28 @@ class Walk:
 
     def scores(self, user: int) -> np.ndarray:
         """What is added to the user's score of every item, [n_items]."""
-        own = self.own.row(user)[0]
-        if not len(own):
-            return np.zeros(self.n_items)
-        columns, values = (np.concatenate(part) for part in zip(*map(self.near.row, own), strict=True))
-        found = np.bincount(columns, values, len(self.graphs) * self.n_items)
-        reached = dict(zip(self.graphs, found.reshape(-1, self.n_items) / len(own), strict=True))
+        _, columns, values = self.handed(user)
+        found = np.bincount(columns, values, len(self.graphs) * self.n_items).reshape(-1, self.n_items)
+        reached = dict(zip(self.graphs, found, strict=True))
         together = reached.pop(COLLABORATIVE, np.zeros(1))
         return self.weight * (np.sqrt(together) + np.sqrt(sum(reached.values(), np.zeros(self.n_items))))
 
     def shares(self, user: int, item: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By graph, from which of the user's own items what is added to this one comes, and how much."""
-        own = self.own.row(user)[0]
-        found = {}
-        for number, name in enumerate(self.graphs):
-            amounts = np.array([self.handed(int(j), item + number * self.n_items) for j in own])
-            found[name] = own[amounts > 0], amounts[amounts > 0] / max(1, len(own))
-        features = sum(float(amounts.sum()) for name, (_, amounts) in found.items() if name != COLLABORATIVE)
-        totals = {
-            name: float(found[name][1].sum()) if name == COLLABORATIVE else features for name in self.graphs
-        }
-        return {
-            name: (items, self.weight * amounts / np.sqrt(totals[name]) if len(items) else amounts)
-            for name, (items, amounts) in found.items()
-        }
+        own, columns, values = self.handed(user)
+        reached = columns % self.n_items == item
+        own, graph, values = own[reached], columns[reached] // self.n_items, values[reached]
+        by_users = np.array([name == COLLABORATIVE for name in self.graphs])[graph]
+        shares = np.zeros(len(values))
+        for part in (by_users, ~by_users):
+            shares[part] = self.weight * values[part] / np.sqrt(values[part].sum() or 1.0)
+        return {name: (own[graph == g], shares[graph == g]) for g, name in enumerate(self.graphs)}
 
-    def handed(self, own: int, column: int) -> float:
-        """What an item hands to a column of `near`."""
-        columns, values = self.near.row(own)
-        return float(values[columns == column].sum())
+    def handed(self, user: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the user's own items hand out: which item, to which column of `near`, how likely, [n] each."""
+        own = self.own.row(user)[0]
+        rows = [self.near.row(item) for item in own]
+        counts = [len(columns) for columns, _ in rows]
+        columns = np.concatenate([np.zeros(0, dtype=np.int64), *(columns for columns, _ in rows)])
+        values = np.concatenate([np.zeros(0), *(values for _, values in rows)])
+        return np.repeat(own, counts), columns.astype(np.int64), values / max(1, len(own))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from recbole_micro.data.cold_items import trained_items
 from recbole_micro.data.features import Modality
 from recbole_micro.models.base import ItemGraphRecommender, search_options
-from recbole_micro.models.memory import Sizes
+from recbole_micro.models.memory import FLOAT, Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View, WithWalk
 from recbole_micro.nn import losses
 from recbole_micro.nn.graph import Graph, histories, take_rows
@@ -74,8 +74,11 @@ class MICRO(ItemGraphRecommender):
         sizes_of = {**super().graph_sizes(config, sizes), "own items": own}
         if config["cf_model"] == "LightGCN" and config["adjacency"] != "mean_self_loop":
             sizes_of["user-item graph"] += 2 * own  # its halves beside it (`Backbone.for_users`)
-        if config["walk_weight"]:  # every modality's graph, their sum, and the collaborative one
-            sizes_of["walk"] = own + (len(sizes.chosen(config)) + 2) * sizes.item_graph(config["walk_k"])
+        if config[
+            "walk_weight"
+        ]:  # rows of every modality's graph and of the collaborative one, and of the sums
+            rows = (len(sizes.chosen(config)) + 1) * sizes.n_items * min(config["walk_k"], sizes.n_items)
+            sizes_of["walk"] = 2 * rows * 2 * FLOAT + sizes.n_interactions * FLOAT
         return sizes_of
 
     @classmethod

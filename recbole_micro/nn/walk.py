@@ -1,7 +1,9 @@
 """One step from the items that a user has to their neighbours, beside what the vectors say."""
 
+import operator
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, reduce
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -17,6 +19,14 @@ COLLABORATIVE = "collaborative"  # the name of the graph of items that have user
 _FEW = 20.0  # what a cosine of users in common is shrunk by: as many pairs as make it half of itself
 _PAIRS_AT_ONCE = 1 << 23  # of items that some user has both of
 _SCORES_AT_ONCE = 1 << 24
+
+
+class Rows(NamedTuple):
+    """A graph of the items by its rows alone, a third of what `Graph` takes: crow [n_items + 1], col, val."""
+
+    crow: Tensor
+    col: Tensor
+    val: Tensor
 
 
 class Walk(HoldsTensors):
@@ -39,21 +49,17 @@ class Walk(HoldsTensors):
         super().__init__()
         self.weight = weight
         self.own = normalize(own, "mean")
-        self.graphs: dict[str, Graph] = {}
+        features = [name for name in nearest if name != COLLABORATIVE]
+        # The graphs that a root is taken of together: the collaborative one, and those of the features.
+        self.parts = [names for names in ([COLLABORATIVE] * (COLLABORATIVE in nearest), features) if names]
+        self.graphs: dict[str, Rows] = {}
         self.handed: dict[str, Tensor] = {}  # by name, what a modality's graph hands out, [n_items]
-        self.steps: list[Graph] = []
-        for names in self.parts(list(nearest)):
-            whole = mix([nearest[name] for name in names], [1.0] * len(names))
-            sums = column_sums(whole)
-            self.steps.append(handing_out(whole, sums))
-            self.graphs |= {name: handing_out(nearest[name], sums) for name in names}
-            self.handed |= dict.fromkeys(names, sums)
-
-    @staticmethod
-    def parts(names: list[str]) -> list[list[str]]:
-        """The graphs that a root is taken of together: the collaborative one, and those of the features."""
-        features = [name for name in names if name != COLLABORATIVE]
-        return [part for part in ([COLLABORATIVE] * (COLLABORATIVE in names), features) if part]
+        for names in self.parts:
+            sums = torch.stack([column_sums(nearest[name]) for name in names]).sum(0)
+            for name in names:
+                graph = nearest[name]
+                value = graph.val / sums.clamp(min=1e-12)[graph.col.long()]
+                self.graphs[name], self.handed[name] = Rows(graph.crow, graph.col, value), sums
 
     def add(self, scores: Tensor, users: Tensor) -> Tensor:
         """`scores` [n, n_items] of these `users` [n] with w added; in place but for half precision."""
@@ -63,9 +69,9 @@ class Walk(HoldsTensors):
             for step in self.steps:
                 scores += self.weight * propagate(step, own).sqrt_().T
             return scores
-        row_of, values = self.matrices[0][users.numpy()], scores.numpy()
+        has, values = self.matrices[0][users.numpy()], scores.numpy()
         for step in self.matrices[1:]:
-            reached = row_of @ step
+            reached = has @ step
             row = np.repeat(np.arange(len(values)), np.diff(reached.indptr))
             values[row, reached.indices] += self.weight * np.sqrt(reached.data)
         return scores
@@ -98,7 +104,7 @@ class Walk(HoldsTensors):
         """By name, from which of the user's own items [n] this pair's w comes, and their shares in it [n]."""
         own = self.own.col[row_of(self.own, user)].long()
         found: dict[str, tuple[Tensor, Tensor]] = {}
-        for names in self.parts(list(self.graphs)):
+        for names in self.parts:
             reached = {}
             for name in names:
                 graph = self.graphs[name]
@@ -114,13 +120,23 @@ class Walk(HoldsTensors):
     @cached_property
     def matrices(self) -> list[scipy.sparse.csr_matrix]:
         """N by users, and every step by the items that it leaves, for the CPU."""
-        leaving = [
-            as_scipy(step.t_crow, step.t_col, step.val[step.t_edge], step.shape) for step in self.steps
+        shape = (self.own.shape[1],) * 2
+        steps = [[as_scipy(*self.graphs[name], shape) for name in names] for names in self.parts]
+        return [
+            as_scipy(self.own.crow, self.own.col, self.own.val, self.own.shape),
+            *(reduce(operator.add, graphs).T.tocsr() for graphs in steps),
         ]
-        return [as_scipy(self.own.crow, self.own.col, self.own.val, self.own.shape), *leaving]
+
+    @cached_property
+    def steps(self) -> list[Graph]:
+        """Every step as one graph, for CUDA."""
+        n_items = self.own.shape[1]
+        steps = [[Graph(*self.graphs[name], n_items) for name in names] for names in self.parts]
+        return [mix(graphs, [1.0] * len(graphs)) for graphs in steps]
 
     def _apply(self, fn, recurse=True):
-        vars(self).pop("matrices", None)
+        for made in ("matrices", "steps"):
+            vars(self).pop(made, None)
         return super()._apply(fn, recurse)
 
 
@@ -152,7 +168,7 @@ def co_interacted(own: Graph, k: int) -> Graph:
     return Graph.from_sorted(edges[0], edges[1], edges[2], (own.shape[1],) * 2)
 
 
-def row_of(graph: Graph, row: int) -> slice:
+def row_of(graph: Graph | Rows, row: int) -> slice:
     """Where the edges of a row are."""
     return slice(int(graph.crow[row]), int(graph.crow[row + 1]))
 
@@ -160,11 +176,6 @@ def row_of(graph: Graph, row: int) -> slice:
 def column_sums(graph: Graph) -> Tensor:
     """The sum of the weights of every column, [n_cols]."""
     return graph.val.new_zeros(graph.shape[1]).index_add(0, graph.col.long(), graph.val)
-
-
-def handing_out(graph: Graph, sums: Tensor) -> Graph:
-    """The graph with the weights of every column divided by its entry of `sums` [n_cols]."""
-    return graph.with_values(graph.val / sums.clamp(min=1e-12)[graph.col.long()])
 
 
 def as_scipy(crow: Tensor, col: Tensor, val: Tensor, shape: tuple[int, ...]) -> scipy.sparse.csr_matrix:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recbole_micro.nn import walk as walk_module
-from recbole_micro.nn.graph import Graph, histories
+from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.walk import COLLABORATIVE, Walk, co_interacted
 
 N_USERS, N_ITEMS, WEIGHT = 9, 12, 0.7
@@ -83,6 +83,13 @@ def test_scores_and_pairs_are_those_of_the_definition(pairs, near, walk, monkeyp
     assert found.tolist() == pytest.approx(
         [expected(pairs, near, u, i) for u, i in zip(users.tolist(), items.tolist(), strict=True)]
     )
+
+
+def test_dense_products_as_on_a_gpu_give_the_same(walk):
+    users = torch.tensor([3, 1, 8])
+    own = take_rows(walk.own, users).to_dense().T
+    expected = sum(WEIGHT * (step.to_dense() @ own).sqrt().T for step in walk.steps)
+    assert torch.allclose(walk.add(torch.zeros(3, N_ITEMS, dtype=torch.float64), users), expected)
 
 
 def test_shares_sum_to_what_is_added(pairs, near, walk):

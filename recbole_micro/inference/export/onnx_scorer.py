@@ -80,7 +80,7 @@ def with_walk(scorer: Scorer, scores: str, walk: Walk) -> str:
     """
     from onnx import numpy_helper
 
-    own = matrix(walk.own)[1:, 1:]
+    own = matrix(walk.own, walk.own.shape)[1:, 1:]
     n_items, count = own.shape[1], np.diff(own.indptr)
     items = scorer.node("Gather", scorer.constant(padded(own, n_items)[0]), "user", axis=0)
     rows = scorer.node("Shape", "user")
@@ -92,8 +92,9 @@ def with_walk(scorer: Scorer, scores: str, walk: Walk) -> str:
     # weight sqrt(sum / n) = sqrt(weight^2 / n sum)
     factor = (walk.weight**2 / np.maximum(count, 1)).astype(np.float32)[:, None]
     factor = scorer.node("Gather", scorer.constant(factor), "user", axis=0)
-    for step in walk.steps:
-        near, values = padded(matrix(step)[1:, 1:], n_items)
+    for names in walk.parts:
+        graphs = [matrix(walk.graphs[name], (n_items + 1,) * 2) for name in names]
+        near, values = padded(sum(graphs[1:], graphs[0])[1:, 1:], n_items)
         found = scorer.node("Gather", marked, scorer.constant(near.reshape(-1)), axis=1)
         found = scorer.node("Reshape", found, scorer.constant(np.array([-1, *near.shape])))
         found = scorer.node("Mul", found, scorer.constant(values))

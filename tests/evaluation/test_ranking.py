@@ -10,6 +10,7 @@ from recbole_micro.evaluation import ranking as ranking_module
 from recbole_micro.training.experiment import build
 from tests.support import cold, world
 from tests.support.cold import QUICK, loaders, options
+from tests.support.scores import whole
 
 
 def by_hand(trainer, parts, part: int, ranking: str, masked: list[int], k: int = 5) -> float:
@@ -28,11 +29,11 @@ def by_hand(trainer, parts, part: int, ranking: str, masked: list[int], k: int =
         asked = {"all": True, "warm": on_warm, "warm_all": on_warm}.get(ranking, item in cold)
         if asked:
             positives.setdefault(user, set()).add(item)
-    user_vectors, item_vectors = trainer.model.eval().embeddings()
+    scores_of = whole(trainer.model)
     values = []
     for user, liked in positives.items():
         hidden = {i for other in masked for u, i in known[other] if u == user} - liked
-        scores = (user_vectors[user] @ item_vectors.T).tolist()
+        scores = scores_of[user].tolist()
         ranked = sorted(candidates - hidden, key=lambda i: -scores[i])[:k]
         values.append(len(liked & set(ranked)) / len(liked))
     return float(np.mean(values))

@@ -13,6 +13,7 @@ from recbole_micro.data.features import Modality
 from recbole_micro.errors import UserError
 from recbole_micro.inference.recommend import NewItems, read_new_items, recommend
 from recbole_micro.models.new_items import encode_new_items, nearest_known
+from tests.support.scores import whole
 from tests.support.tiny import QUICK, WIDTHS
 
 
@@ -42,10 +43,8 @@ def interactions(source) -> set[tuple[str, str]]:
 def scores(source) -> pd.DataFrame:
     """Users x items with original ids."""
     _, model, dataset, *_ = source
-    user, item = model.eval().embeddings()
     names = (dataset.field2id_token[field][1:] for field in ("user_id", "item_id"))
-    whole = model.walk.add((user @ item.T).detach(), torch.arange(len(user)))  # MICRO's, held in test_walk.py
-    return pd.DataFrame(whole[1:, 1:].numpy(), *names)
+    return pd.DataFrame(whole(model)[1:, 1:].numpy(), *names)
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])

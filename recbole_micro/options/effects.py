@@ -104,8 +104,8 @@ def check_fixed_split(given: Mapping[str, Any], final: Mapping[str, Any]) -> Non
         raise UserError(
             f"{' and '.join(asked)} would change nothing: {name} has a fixed split ({parts}), "
             "which RecBole reads as it is.  Leave the option out, or put the parts together with "
-            f"{tool(f'split {name} --how none --to-name {name}-whole', final['data_path'])} and give the option "
-            f"for {name}-whole."
+            f"{tool(f'split {name} --how none --to-name {name}-whole', final['data_path'])} and give the "
+            f"option for {name}-whole."
         )
 
 

@@ -24,11 +24,14 @@ OLD_NAMES = {
     "split_ratio": "eval_args={split: {RS: [0.8, 0.1, 0.1]}}",
     "leave_one_num": "eval_args={split: {LS: valid_and_test}}",
     "group_by_user": "eval_args={group_by: user}",
-    **dict.fromkeys(("min_user_inter_num", "max_user_inter_num"), "user_inter_num_interval=[5,inf)"),
-    **dict.fromkeys(("min_item_inter_num", "max_item_inter_num"), "item_inter_num_interval=[5,inf)"),
-    **dict.fromkeys(
-        ("lowest_val", "highest_val", "equal_val", "not_equal_val"), "val_interval={rating: '[3,inf)'}"
-    ),
+    "min_user_inter_num": "user_inter_num_interval=[5,inf)",
+    "max_user_inter_num": "user_inter_num_interval=[0,100]",
+    "min_item_inter_num": "item_inter_num_interval=[5,inf)",
+    "max_item_inter_num": "item_inter_num_interval=[0,100]",
+    "lowest_val": "val_interval={rating: '[3,inf)'}",
+    "highest_val": "val_interval={rating: '[0,3]'}",
+    "equal_val": "val_interval={rating: '[3,3]'}",
+    "not_equal_val": "val_interval={rating: '[0,3);(3,inf)'}",
     **dict.fromkeys(
         ("neg_sampling", "training_neg_sample_num"),
         "train_neg_sample_args={distribution: uniform, sample_num: 1}",
@@ -100,8 +103,9 @@ def check_fixed_split(given: Mapping[str, Any], final: Mapping[str, Any]) -> Non
         parts = ", ".join(f"{name}.{part}.inter" for part in final["benchmark_filename"])
         raise UserError(
             f"{' and '.join(asked)} would change nothing: {name} has a fixed split ({parts}), "
-            "which RecBole reads as it is.  Leave the option out, or split anew with "
-            f"{tool(f'split {name} --how ratio --to-name {name}-new', final['data_path'])}."
+            "which RecBole reads as it is.  Leave the option out, or put the parts together with "
+            f"{tool(f'split {name} --how none --to-name {name}-whole', final['data_path'])} and give the "
+            f"option for {name}-whole."
         )
 
 

@@ -133,9 +133,14 @@ def test_the_option_that_is_advised_helps(here, case):
         assert made(here, **given | more).dataset.inter_num
 
 
-def test_a_fixed_split_is_split_anew_as_advised(here):
-    follow(refused(here, "BPR", "fixed", rm_dup_inter="first"))
-    assert made(here, "BPR", "fixed-new").train_data
+def test_the_parts_of_a_fixed_split_are_put_together_as_advised(here):
+    options = {"user_inter_num_interval": "[4,inf)", "val_interval": {"rating": "[3,inf)"}}
+    options["load_col"] = {"inter": ["user_id", "item_id", "rating"]}
+    said = refused(here, "BPR", "fixed", **options)
+    assert said.endswith("and give the option for fixed-whole.")
+    follow(said.removesuffix(" and give the option for fixed-whole."))
+    whole, kept = (made(here, "BPR", "fixed-whole", **more).dataset for more in ({}, options))
+    assert 0 < kept.inter_num < whole.inter_num and kept.inter_feat["rating"].min() >= 3
 
 
 def test_cold_items_are_withheld_as_advised(here):

@@ -67,7 +67,16 @@ def weights(name: str, *values: float) -> dict:
 
 EASE = {"knn_weight": 0.0, "modality_weights": {}}
 EASEKNN = {
-    "baby": [{}, *EASES, EASE, *one_by_one(reg_weight=[3000.0], knn_k=[10])],
+    "baby": [
+        *({}, *EASES, EASE, *one_by_one(reg_weight=[3000.0], knn_k=[10])),
+        *({"reg_weight": 1000.0, **one} for one in one_by_one(knn_k=[10, 50], knn_weight=[0.3, 0.5])),
+        *(
+            {"reg_weight": 1000.0, **weights("baby", *one)}
+            for one in ((0.4, 0.0), (0.4, 0.1), (0.4, 0.2), (0.5, 0.1))
+        ),
+        {"reg_weight": 1000.0, "knn_k": 50, **weights("baby", 0.5, 0.1)},
+        *({"reg_weight": reg, "knn_weight": 0.5} for reg in (2000.0, 3000.0)),
+    ],
     "lfm2k": [
         *({}, *EASES, EASE, *one_by_one(reg_weight=[30.0, 3000.0], knn_k=[10])),
         *(weights("lfm2k", *one) for one in ((0.4, 0.0, 0.0), (0.0, 0.4, 0.0), (0.0, 0.0, 0.4))),

@@ -114,20 +114,18 @@ def train(file: Path, name: str, jobs: list[Job], given, test: bool) -> None:
 
 
 def show() -> None:
-    """Print a table for each data set, best on validation first."""
+    """Print a table for each data set, best on validation first; without seeds, what is not trained yet."""
     runs, trials = kept(RUNS), kept(TRIALS)
-    for name in SETS if len(runs) else ():
+    for name in SETS if len(trials) else ():
         lines = []
-        for model, rows in runs[runs["set"] == name].groupby("row"):
-            chosen = rows[rows["settings"] == text_of(best_settings(name, model))]
-            if not len(chosen):
-                continue  # another setting has become the best, and is not trained yet
-            wide = [interval(chosen[metric].astype(float)) for metric in METRICS]
-            tried = trials[(trials["set"] == name) & (trials["row"] == model)]
+        for model, tried in trials[trials["set"] == name].groupby("row"):
             best = tried["valid R@20"].astype(float).max()
+            key = {"set": name, "row": model, "settings": text_of(best_settings(name, model))}
+            chosen = runs[(runs[list(key)] == pd.Series(key)).all(axis=1)]
+            wide = [interval(chosen[metric].astype(float)) if len(chosen) else "" for metric in METRICS]
             lines.append((best, (model, len(tried), f"{best:.4f}", len(chosen), *wide)))
-        lines.sort(key=lambda line: -line[0])
         if lines:
+            lines.sort(key=lambda line: -line[0])
             head = ("model", "settings tried", "valid R@20, best", "seeds", *METRICS)
             print(f"\n{name}\n\n{markdown(head, [line for _, line in lines])}")
 

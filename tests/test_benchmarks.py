@@ -59,7 +59,7 @@ def test_options_that_the_page_of_results_names_exist():
 
 
 @pytest.mark.parametrize(
-    "script", ["baby_table.py", "baby_trials.py", "baby_ablations.py", "set_table.py", "travel.py"]
+    "script", ["baby_table.py", "baby_trials.py", "baby_ablations.py", "set_table.py", "travel.py", "walk.py"]
 )
 def test_the_page_of_results_has_the_tables_of_what_is_there(script):
     tables = re.findall(r"(?:^\|.*\n)+", output_of(script, "--show"), re.MULTILINE)
@@ -109,7 +109,12 @@ def test_babys_settings_are_the_best_of_their_trials(monkeypatch):
             best["relative_weight_decay"] = best.get("relative_weight_decay", 0) + pairs * best.pop(
                 "weight_decay", 0
             )
-        for option in ("epochs", "eval_step", "stopping_step", "modalities"):  # a trial's length, and its data
+        for option in (
+            "epochs",
+            "eval_step",
+            "stopping_step",
+            "modalities",
+        ):  # a trial's length, and its data
             best.pop(option, None)
         for option, value in best.items():
             expected = pytest.approx(value, rel=1e-3) if isinstance(value, float) else value

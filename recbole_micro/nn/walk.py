@@ -16,7 +16,7 @@ from recbole_micro.nn.knn import best_per_row
 from recbole_micro.nn.ops import propagate
 
 COLLABORATIVE = "collaborative"  # the name of the graph of items that have users in common
-_FEW = 20.0  # what a cosine of users in common is shrunk by: as many pairs as make it half of itself
+_FEW = 20.0  # added below the fraction of a cosine, so that few users in common count for little
 _PAIRS_AT_ONCE = 1 << 23  # of items that some user has both of
 _SCORES_AT_ONCE = 1 << 24
 

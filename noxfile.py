@@ -29,7 +29,7 @@ def declared() -> dict:
 
 SETUP = declared()
 EXTRAS = SETUP["EXTRAS"]
-PYTHONS = [*SETUP["PYTHONS"], "3.14"]  # where there is one: its wheels exist, nobody tried them
+PYTHONS = SETUP["PYTHONS"]
 VERSIONS = {"oldest": "lowest-direct", "newest": "highest"}
 OTHER_RECBOLE = ["1.2.1"]  # known to the table of mends, but not what setup.py takes
 WITH_PIP = ["--seed"]  # a test builds a wheel with it

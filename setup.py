@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")  # those of noxfile.py
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")  # those of noxfile.py
 
 CORE = [
     "recbole==1.2.0",  # the framework; 1.2.1 works too, but pins a Ray that NumPy 2 and Python 3.12 break
@@ -33,7 +33,7 @@ EXTRAS = {
     "ray": ["ray[tune]>=2.50"],  # parallel tuning
     "faiss": ["faiss-cpu>=1.8"],  # RecBole's NCL, kNN graphs of very many items
     "encoders": [  # texts and images to vectors
-        "wordllama>=0.3",
+        'wordllama>=0.3; python_version < "3.14"',  # it has no wheel for a newer one
         "sentence-transformers>=3.0",
         "transformers>=4.40",
         "pillow>=10",

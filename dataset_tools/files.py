@@ -1,23 +1,28 @@
 """Files that are written whole or not at all, and files and folders that one process writes at a time.
 
 What is relied on, also in a folder that several machines share: a rename replaces a file at once, and `flock`
-tells processes apart (NFS since version 4, and 3 with its lock service).  Where a file system has no locks,
-or the folder of a lock cannot be written, nothing is locked; files are whole there as well.
+tells processes apart (NFS since version 4, and 3 with its lock service; GlusterFS; not SSHFS, whose locks are
+one machine's).  Where a file system has no locks, or the folder of a lock cannot be written, nothing is
+locked; files are whole there as well.
 """
 
 import errno
 import os
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 if sys.platform != "win32":
     import fcntl
 
+Content = TypeVar("Content")
 PARTIAL = ".partial"  # the end of the name of a file that is not whole yet
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REPLACED = getattr(errno, "ESTALE", None)  # the file's place is another one's, by another machine
+TRIES = 20
 UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EROFS, errno.EBADF)
 
 
@@ -56,10 +61,27 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text)
 
 
+def whole(read: Callable[[], Content]) -> Content:
+    """What `read()` returns, which opens and reads a file that others may replace meanwhile.
+
+    On one machine it goes on with the file that it has opened.  In a folder that several machines share that
+    file is gone once another one puts a new file in its place: then the new one is read.
+    """
+    for _ in range(TRIES):
+        try:
+            return read()
+        except OSError as error:
+            if error.errno != REPLACED:
+                raise
+    return read()
+
+
 def sentence(error: OSError) -> str:
     """What the system refused, where, and what to do about it."""
     where = f"{error.filename}: " if error.filename else ""
     what = error.strerror or " ".join(str(error).split())
+    if error.errno == REPLACED:
+        return f"{where}{what}; another machine has replaced it meanwhile: start again."
     full = error.errno in FULL or "No space left" in what or "File too large" in what
     advice = "free some space, or choose another folder" if full else "check the path and its permissions"
     return f"{where}{what}; what was there before is unchanged: {advice}."
@@ -85,32 +107,45 @@ def _locked(lock: Path, what: object, wait: bool, shared: bool) -> int | None:
     if sys.platform == "win32":
         return None
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    told = ""
     while True:
-        try:
-            file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            if error.errno in UNLOCKABLE:
-                return None
-            raise
-        try:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, how | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    raise
-                print(f"Another process is writing {what}: waiting for it.", file=sys.stderr, flush=True)
-                fcntl.flock(file, how)
-            # Who had it before has removed the file, and perhaps a third one has made it again.
-            if lock.exists() and os.path.samestat(os.stat(lock), os.fstat(file)):
-                return file
-        except OSError as error:
-            os.close(file)
-            if error.errno in UNLOCKABLE:
-                return None
-            raise
-        except BaseException:
-            os.close(file)
-            raise
+                file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+                stack.callback(_close, file)
+                try:
+                    fcntl.flock(file, how | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if not wait:
+                        raise
+                    if not told:
+                        told = f"Another process is writing {what}: waiting for it."
+                        print(told, file=sys.stderr, flush=True)
+                    fcntl.flock(file, how)
+                if _is_in_place(lock, file):
+                    stack.pop_all()
+                    return file
+            except OSError as error:
+                if error.errno in (errno.ENOENT, REPLACED) and lock.parent.exists():
+                    continue
+                if error.errno in UNLOCKABLE:
+                    return None
+                raise
+
+
+def _is_in_place(lock: Path, file: int) -> bool:
+    """Whether an open file still has the name of the lock: who held it has removed it.
+
+    What another machine did may be unknown here for seconds; the answer to a change tells it.
+    """
+    os.utime(file)
+    state = os.fstat(file)
+    return state.st_nlink > 0 and os.path.samestat(os.stat(lock), state)
+
+
+def _close(file: int) -> None:
+    """Close a lock file, which may be gone: then some systems say so."""
+    with suppress(OSError):
         os.close(file)
 
 
@@ -122,4 +157,4 @@ def _let_go(lock: Path, file: int) -> None:
     except OSError:
         pass  # another one shares it, and removes it
     finally:
-        os.close(file)
+        _close(file)

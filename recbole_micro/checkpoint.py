@@ -22,7 +22,7 @@ import scipy.sparse as sp
 import torch
 from torch.nn import Module
 
-from dataset_tools.files import replacing
+from dataset_tools.files import REPLACED, replacing, whole
 from recbole_micro.errors import UserError
 
 if TYPE_CHECKING:  # this module is imported before RecBole is mended
@@ -225,18 +225,32 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: str | torch.devi
     """
     if not os.path.isfile(path):
         raise UserError(f"There is no checkpoint {path}: give the path of a .pth file that training wrote.")
-    with open(path, "rb") as file:
-        if file.read(len(ARCHIVE)) != ARCHIVE:
-            raise UserError(
-                f"The file {path} is not a checkpoint that recbole_micro wrote, or an empty or damaged one: "
-                "give another .pth file, or train the model again."
-            )
+
+    def read() -> Any:
+        with open(path, "rb") as file:
+            return _plain_content(file, path, map_location)
+
+    checkpoint = whole(read)
+    if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= checkpoint.keys():
+        raise UserError(f"The file {path} is not a checkpoint: it has no config and state_dict.")
+    checkpoint["other_parameter"] = unpack(checkpoint.get("other_parameter"))
+    return checkpoint
+
+
+def _plain_content(file: IO[bytes], path: str | os.PathLike[str], map_location: str | torch.device) -> Any:
+    """What an open file holds, `path` for the sentences: the file may have another one's place by now."""
+    if file.read(len(ARCHIVE)) != ARCHIVE:
+        raise UserError(
+            f"The file {path} is not a checkpoint that recbole_micro wrote, or an empty or damaged one: "
+            "give another .pth file, or train the model again."
+        )
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()  # PyTorch does not look at the checksums that it writes
         if damaged:
             raise zipfile.BadZipFile(f"a wrong checksum of {damaged}")
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        file.seek(0)
+        return torch.load(file, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f"The checkpoint {path} holds Python objects, which could run code when opened: "
@@ -245,12 +259,10 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: str | torch.devi
     except MemoryError:
         raise
     except Exception as error:  # zipfile and PyTorch have many kinds
+        if isinstance(error, OSError) and error.errno == REPLACED:
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
         raise UserError(f"The checkpoint {path} is damaged ({reason}): train the model again.") from None
-    if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= checkpoint.keys():
-        raise UserError(f"The file {path} is not a checkpoint: it has no config and state_dict.")
-    checkpoint["other_parameter"] = unpack(checkpoint.get("other_parameter"))
-    return checkpoint
 
 
 def restore(model: "AbstractRecommender", checkpoint: Mapping[str, Any]) -> None:

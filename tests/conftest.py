@@ -1,8 +1,10 @@
 """What every test shares: one thread, a working directory outside the checkout, small data sets."""
 
 import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it runs in the background:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests interrupt processes, which inherit it
@@ -75,6 +77,22 @@ def evaluated(monkeypatch):
 
     monkeypatch.setattr(PluginTrainer, "evaluate", watch)
     return parts
+
+
+@pytest.fixture
+def places(tmp_path):
+    """Two paths of one empty folder, for two processes: those of two machines with `SHARED_FOLDERS`.
+
+    `SHARED_FOLDERS=/mnt/one:/mnt/two` names two mounts of one network folder; else both paths are the same.
+    """
+    mounts = os.environ.get("SHARED_FOLDERS")
+    if not mounts:
+        yield tmp_path, tmp_path
+        return
+    one, two = (Path(mount, tmp_path.name) for mount in mounts.split(":"))
+    one.mkdir()
+    yield one, two
+    shutil.rmtree(one)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from dataset_tools.dataset import provenance
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.dataset.reading import Dataset
-from dataset_tools.files import write_text
+from dataset_tools.files import whole, write_text
 from recbole_micro import checkpoint
 from recbole_micro.data import dataset as datasets
 from recbole_micro.errors import UserError
@@ -40,22 +39,25 @@ print(json.dumps([result["checkpoint"], result["test_result"]]))
 
 
 @pytest.mark.slow
-def test_two_runs_of_the_same_second_share_no_file(given, tmp_path):
-    asked = [json.dumps({**given, "epochs": 4, "seed": seed}) for seed in (1, 2)]
+def test_two_runs_of_the_same_second_share_no_file(given, places):
+    asked = [json.dumps({**given, "epochs": 4, "seed": seed, "checkpoint_dir": "saved"}) for seed in (1, 2)]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    runs = [start("-c", TRAINING, options, cwd=tmp_path, **pipes) for options in asked]
+    runs = [
+        start("-c", TRAINING, options, cwd=place, **pipes)
+        for options, place in zip(asked, places, strict=True)
+    ]
     ended = [run.communicate(timeout=300) for run in runs]
     assert [run.returncode for run in runs] == [0, 0], ended
     files, results = zip(*(json.loads(out.splitlines()[-1]) for out, _ in ended), strict=True)
     assert len(set(files)) == 2
     for file, seed in zip(files, (1, 2), strict=True):
         for path in (file, checkpoint.last_file(file)):
-            assert checkpoint.load_checkpoint(tmp_path / path)["config"]["seed"] == seed
-    logs = [path.read_text() for path in (tmp_path / "log" / "BPR").iterdir()]
+            assert checkpoint.load_checkpoint(places[0] / path)["config"]["seed"] == seed
+    logs = [path.read_text() for path in (places[0] / "log" / "BPR").iterdir()]
     assert len(logs) == 2
     for log in logs:
         assert log.count("test result") == 1 and sum(f"seed = {seed}" in log for seed in (1, 2)) == 1
-    assert len(list((tmp_path / "log_tensorboard").iterdir())) == 2 and results[0] and results[1]
+    assert len(list((places[0] / "log_tensorboard").iterdir())) == 2 and results[0] and results[1]
 
 
 SPLITTING = """
@@ -65,28 +67,31 @@ sys.exit(main(["split", "tiny", "--data-path", sys.argv[1], *sys.argv[2:]]))
 """
 
 
-def split_twice(folder, *more):
-    runs = [start("-c", SPLITTING, folder, *more, "--seed", seed, stderr=subprocess.PIPE) for seed in "12"]
+def split_twice(folders, *more):
+    runs = [
+        start("-c", SPLITTING, folder, *more, "--seed", seed, stderr=subprocess.PIPE)
+        for seed, folder in enumerate(folders)
+    ]
     errors = [run.communicate(timeout=300)[1] for run in runs]
     return [run.returncode for run in runs], errors
 
 
-def test_of_two_splits_into_a_new_data_set_one_is_told(tmp_path):
-    tiny.write_tiny(tmp_path)
-    codes, errors = split_twice(tmp_path, "--to-name", "other")
+def test_of_two_splits_into_a_new_data_set_one_is_told(places):
+    tiny.write_tiny(places[0])
+    codes, errors = split_twice(places, "--to-name", "other")
     assert sorted(codes) == [0, 2] and "is there already" in "".join(errors)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "tiny"]
+    assert sorted(path.name for path in places[0].iterdir()) == ["other", "tiny"]
 
 
-def test_two_splits_in_place_follow_each_other(tmp_path):
-    tiny.write_tiny(tmp_path)
-    before = len(Dataset("tiny", tmp_path).interactions)
-    codes, errors = split_twice(tmp_path, "--force")
+def test_two_splits_in_place_follow_each_other(places):
+    tiny.write_tiny(places[0])
+    before = len(Dataset("tiny", places[0]).interactions)
+    codes, errors = split_twice(places, "--force")
     assert codes == [0, 0], errors
-    found = Dataset("tiny", tmp_path)
+    found = Dataset("tiny", places[0])
     assert len(found.interactions) == before and found.interactions.part is not None
     assert sorted(found.modalities) == ["textual", "visual"]
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    assert [path.name for path in places[0].iterdir()] == ["tiny"]
 
 
 ENCODING = """
@@ -100,24 +105,24 @@ sys.exit(main(["features", *more, "--force", "--key", "values", "--ids-key", "id
 """
 
 
-def test_features_and_splits_at_a_time_are_all_kept(tmp_path):
+def test_features_and_splits_at_a_time_are_all_kept(places, tmp_path):
     """A split in place takes the features along; those written meanwhile would be lost with the folder."""
-    tiny.write_tiny(tmp_path)
+    tiny.write_tiny(places[0])
     given = [("audio", 1), ("video", 2), ("audio", 3)]
     runs = []
-    for modality, value in given:
-        words = tmp_path, modality, tmp_path.parent / f"{value}.npz", value
+    for number, (modality, value) in enumerate(given):
+        words = places[number % 2], modality, tmp_path.parent / f"{value}.npz", value
         runs.append(start("-c", ENCODING, *words, stderr=subprocess.PIPE))
-    runs.append(start("-c", SPLITTING, tmp_path, "--force", stderr=subprocess.PIPE))
+    runs.append(start("-c", SPLITTING, places[1], "--force", stderr=subprocess.PIPE))
     ended = [run.communicate(timeout=300)[1] for run in runs]
     assert [run.returncode for run in runs] == [0] * 4, ended
-    found = Dataset("tiny", tmp_path)
+    found = Dataset("tiny", places[0])
     assert sorted(found.modalities) == ["audio", "textual", "video", "visual"]
     values = found.matrix("audio")[0]
     assert (values == values[0, 0]).all() and values[0, 0] in (1, 3) and (found.matrix("video")[0] == 2).all()
-    commands = [step["command"] for step in provenance.read_steps(tmp_path / "tiny", "tiny")]
+    commands = [step["command"] for step in provenance.read_steps(places[0] / "tiny", "tiny")]
     assert sorted(commands) == ["features"] * 3 + ["split tiny"]
-    assert not [path.name for path in (tmp_path / "tiny").iterdir() if path.name.startswith(".")]
+    assert not [path.name for path in (places[0] / "tiny").iterdir() if path.name.startswith(".")]
 
 
 def replace(folder, once):
@@ -137,13 +142,13 @@ def make(folder, kind):
         target.write_features("visual", tokens, np.full((n, 3), float(n), dtype=np.float32))
 
 
-def test_a_reader_sees_one_data_set_or_is_told(given, tmp_path):
-    make(tmp_path, "a")
+def test_a_reader_sees_one_data_set_or_is_told(given, places):
+    make(places[0], "a")
     seen, told, once = set(), 0, WARM.Event()
-    with working(replace, tmp_path, once):
+    with working(replace, places[0], once):
         assert once.wait(SECONDS)
         for _ in range(12):
-            options = {**given, "data_path": str(tmp_path), "modalities": ["visual"]}
+            options = {**given, "data_path": str(places[1]), "modalities": ["visual"]}
             try:
                 model = build(Config("VBPR", "made", config_dict=options), trainer=False).model
             except UserError as error:
@@ -175,17 +180,18 @@ def hold(folder, inside):
         time.sleep(SECONDS)
 
 
-def test_a_study_s_folder_is_one_process_s(given, tmp_path):
+def test_a_study_s_folder_is_one_process_s(given, places):
     inside = WARM.Event()
-    with working(hold, tmp_path / "out", inside):
+    with working(hold, places[0] / "out", inside):
         assert inside.wait(SECONDS)
+        out = places[1] / "out"
         options = {**given, "model": "BPR", "dataset": "tiny"}
         with pytest.raises(UserError, match="Another process is at work in"):
-            study.tune({"choice": {"learning_rate": [0.1, 0.01]}}, options, tmp_path / "out", trials=1)
+            study.tune({"choice": {"learning_rate": [0.1, 0.01]}}, options, out, trials=1)
         with pytest.raises(UserError, match="Another process is at work in"):
-            pool.run_all([Run("BPR", 1, {}, {"dataset": "tiny"})], tmp_path / "out")
-        assert [path.name for path in (tmp_path / "out").iterdir()] == ["lock"]
-    assert pool.run_all([], tmp_path / "out").empty  # nobody's any more
+            pool.run_all([Run("BPR", 1, {}, {"dataset": "tiny"})], out)
+        assert [path.name for path in out.iterdir()] == ["lock"]
+    assert pool.run_all([], out).empty  # nobody's any more
 
 
 def write(out, mark, began):
@@ -196,16 +202,19 @@ def write(out, mark, began):
         began.set()
 
 
-def test_readers_of_files_that_two_write_see_whole_ones(tmp_path):
+def test_readers_of_files_that_two_write_see_whole_ones(places):
     began, marks = [WARM.Event(), WARM.Event()], set()
-    with working(write, tmp_path, 1.0, began[0]) as first, working(write, tmp_path, 2.0, began[1]) as second:
+    with (
+        working(write, places[0], 1.0, began[0]) as first,
+        working(write, places[1], 2.0, began[1]) as second,
+    ):
         assert all(event.wait(SECONDS) for event in began)
         while first.is_alive() or second.is_alive():
-            page = (tmp_path / "report.html").read_text()
-            weight = checkpoint.load_checkpoint(tmp_path / "model.pth")["state_dict"]["weight"]
+            page = whole((places[0] / "report.html").read_text)
+            weight = checkpoint.load_checkpoint(places[0] / "model.pth")["state_dict"]["weight"]
             assert page in (f"<p>{mark}</p>" * 5000 for mark in (1.0, 2.0))
             assert torch.equal(weight, weight[:1].expand_as(weight))
             marks.add(float(weight[0]))
         assert (first.exitcode, second.exitcode) == (0, 0)
     assert marks <= {1.0, 2.0} and marks
-    assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["model.pth", "report.html"]
+    assert sorted(path.name for path in places[0].iterdir()) == ["model.pth", "report.html"]

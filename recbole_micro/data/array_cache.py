@@ -10,6 +10,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,23 @@ class ArrayCache:
 
     def make_room(self, newest: Path) -> None:
         """Remove what killed processes have left, and the files that were not read for longest."""
-        for part in self.folder.glob(f".*{PARTIAL}"):
-            if time.time() - part.stat().st_mtime > LEFTOVER:
+        for part, state in self.states(f".*{PARTIAL}").items():
+            if time.time() - state.st_mtime > LEFTOVER:
                 part.unlink(missing_ok=True)
-        states = {path: path.stat() for path in self.folder.glob("*.npz") if path != newest}
-        left = LIMIT - newest.stat().st_size
+        states = self.states("*.npz")
+        left = LIMIT - states.pop(newest).st_size if newest in states else LIMIT
         for path in sorted(states, key=lambda path: -states[path].st_mtime):
             left -= states[path].st_size
             if left < 0:
                 path.unlink(missing_ok=True)
+
+    def states(self, pattern: str) -> dict[Path, os.stat_result]:
+        """The files that are there and their states; another process may remove one at any time."""
+        found = {}
+        for path in self.folder.glob(pattern):
+            with suppress(FileNotFoundError):
+                found[path] = path.stat()
+        return found
 
 
 def key_of(content: Iterable[np.ndarray], options: Mapping[str, Any]) -> str:

@@ -103,6 +103,13 @@ def test_the_least_recently_read_files_make_room(tmp_path, monkeypatch):
     assert make.times == 5
 
 
+def test_a_file_that_another_process_removes_meanwhile_is_no_matter(tmp_path, monkeypatch, caplog):
+    gone = tmp_path / "gone.npz"
+    gone.symlink_to(tmp_path / "nowhere")  # it is listed, and has no state
+    assert ArrayCache(tmp_path).get("graph", CONTENT, {}, Making())["col"][0] == 1
+    assert "not kept" not in caplog.text and gone.is_symlink()
+
+
 def write(folder, calls, seconds):
     """A process that needs the arrays, and takes its time to make them."""
 
@@ -116,21 +123,21 @@ def write(folder, calls, seconds):
     assert (found["col"] == np.arange(100_000)).all()
 
 
-def test_of_two_processes_one_makes_and_a_killed_one_holds_nothing(tmp_path):
-    folder, calls = tmp_path / ".graphs", tmp_path / "calls"
+def test_of_two_processes_one_makes_and_a_killed_one_holds_nothing(places, tmp_path):
+    folders, calls = [place / ".graphs" for place in places], tmp_path / "calls"
     start = multiprocessing.get_context("fork").Process
-    killed = start(target=write, args=(folder, calls, 60))
+    killed = start(target=write, args=(folders[0], calls, 60))
     killed.start()
-    while not calls.exists():
+    while not calls.exists() or not calls.read_text():
         assert killed.is_alive()
         time.sleep(0.01)
     killed.kill()
     killed.join()
-    both = [start(target=write, args=(folder, calls, 0.3)) for _ in range(2)]
+    both = [start(target=write, args=(folder, calls, 0.3)) for folder in folders]
     for one in both:
         one.start()
     for one in both:
         one.join()
     assert [one.exitcode for one in both] == [0, 0]
     assert calls.read_text().count("made") == 2  # the killed one's, and one of both
-    assert [path.suffix for path in folder.iterdir()] == [".npz"]
+    assert [path.suffix for path in folders[0].iterdir()] == [".npz"]

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and by one process at a time."""
 
+import errno
 import json
 import os
 import signal
@@ -129,11 +130,11 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def test_a_lock_is_one_process_s_at_a_time_and_leaves_no_file(tmp_path):
-    started = [start("-c", HOLDING, tmp_path, 40, stderr=subprocess.PIPE) for _ in range(3)]
+def test_a_lock_is_one_process_s_at_a_time_and_leaves_no_file(places):
+    started = [start("-c", HOLDING, place, 40, stderr=subprocess.PIPE) for place in (*places, places[0])]
     ended = [process.communicate(timeout=300)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0, 0], ended
-    assert list(tmp_path.iterdir()) == []
+    assert list(places[0].iterdir()) == []
 
 
 KILLED = """
@@ -179,6 +180,58 @@ def test_who_waits_is_told(tmp_path, capsys, monkeypatch):
     with files.held(tmp_path / "lock", tmp_path / "toy"):
         pass
     assert f"Another process is writing {tmp_path / 'toy'}: waiting for it." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE])
+def test_a_lock_file_that_goes_away_meanwhile_is_made_again(tmp_path, monkeypatch, number):
+    """Who had it removes it; on another machine that can also be an ESTALE."""
+    usual, calls = os.fstat, []
+
+    def fstat(file):
+        calls.append(file)
+        if len(calls) == 1:
+            (tmp_path / "lock").unlink()
+            raise OSError(number, os.strerror(number))
+        return usual(file)
+
+    monkeypatch.setattr(files.os, "fstat", fstat)
+    with files.held(tmp_path / "lock", "x"):
+        assert (tmp_path / "lock").exists() and len(calls) == 2
+        with pytest.raises(BlockingIOError), files.held(tmp_path / "lock", "x", wait=False):
+            pass
+
+
+def test_a_lock_file_that_another_machine_has_removed_is_known_by_its_links(tmp_path, monkeypatch):
+    """Seen on two mounts of a GlusterFS volume: the name still led to the file, and two were inside."""
+    lock = tmp_path / "lock"
+    with open(lock, "w") as file:
+        assert files._is_in_place(lock, file.fileno())
+        lock.unlink()
+        monkeypatch.setattr(files.os, "stat", lambda path: os.fstat(file.fileno()))  # what is remembered
+        assert not files._is_in_place(lock, file.fileno())
+
+
+def test_a_file_that_another_machine_replaces_while_it_is_read_is_read_again():
+    numbers = [errno.ESTALE, errno.ESTALE, 0, errno.EIO]
+
+    def read():
+        number = numbers.pop(0)
+        if number:
+            raise OSError(number, os.strerror(number))
+        return "new"
+
+    assert files.whole(read) == "new"
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        files.whole(read)
+
+
+def test_a_file_that_is_replaced_all_the_time_is_one_sentence():
+    def read():
+        raise OSError(errno.ESTALE, "Stale file handle", "x")
+
+    with pytest.raises(OSError) as error:
+        files.whole(read)
+    assert files.sentence(error.value).endswith("another machine has replaced it meanwhile: start again.")
 
 
 @pytest.mark.parametrize("number", files.UNLOCKABLE)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from recbole_micro.data.cold_items import trained_items
 from recbole_micro.data.features import Modality
-from recbole_micro.models.base import ItemGraphRecommender, search_options
+from recbole_micro.models.base import ItemGraphRecommender, candidates_of, search_options
 from recbole_micro.models.memory import FLOAT, Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View, WithWalk
 from recbole_micro.nn import losses
@@ -128,8 +128,13 @@ class MICRO(ItemGraphRecommender):
         k = self.walk_k = config["walk_k"]
         nearest = {COLLABORATIVE: co_interacted(own, k)}
         if self.item_view != "none":
+            wide = candidates_of(config) > k  # a search that was made already finds these as well
             for name, share in zip(self.graphs, self.prior.softmax(0).tolist(), strict=True):
-                graph = other_items(self.modalities[name], k, **search_options(config))
+                options = {
+                    **search_options(config),
+                    "candidates": self.graphs[name].candidates if wide else None,
+                }
+                graph = other_items(self.modalities[name], k, **options)
                 nearest[name] = graph.with_values(share * graph.val)
         return Walk(own, nearest, config["walk_weight"] * self.scoring.tau)
 

@@ -25,7 +25,7 @@ CORE = [
     "requests>=2.30",  # downloads in dataset_tools, and what pooch loads through; with urllib3 2
     "kmeans-pytorch>=0.3",  # RecBole 1.2.0 imports it with every general model, undeclared
     "psutil>=5.9",  # RecBole 1.2.0 reads the machine's state after training, undeclared
-    "packaging>=24",  # the doctor compares versions with what is asked for
+    "packaging>=24.2",  # the doctor compares versions; of this one on setuptools (distutils) works with it
     'setuptools; python_version >= "3.12"',  # thop, which RecBole needs, imports distutils
 ]
 

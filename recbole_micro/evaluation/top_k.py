@@ -1,4 +1,4 @@
-"""The places of each user's largest scores: those that `torch.topk` finds, on the CPU in half its time."""
+"""The places of the largest scores of each user: `torch.topk`, on the CPU in half its time."""
 
 import torch
 from torch import Tensor

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from recbole_micro.data.cold_items import trained_items
 from recbole_micro.data.features import Modality
@@ -16,6 +15,7 @@ from recbole_micro.models.base import ItemGraphRecommender, candidates_of, searc
 from recbole_micro.models.memory import FLOAT, Sizes
 from recbole_micro.models.score_parts import LinearParts, ScoreParts, View, WithWalk
 from recbole_micro.nn import losses
+from recbole_micro.nn.dense_ops import attend, normalize
 from recbole_micro.nn.graph import Graph, histories, take_rows
 from recbole_micro.nn.item_graph import ModalityGraph, supported_share
 from recbole_micro.nn.knn import other_items
@@ -179,11 +179,8 @@ class MICRO(ItemGraphRecommender):
         `present` [n, n_modalities] says which modalities they have: the softmax runs over those, and an item
         with none gets h = 0.  Its logits begin at `prior`.
         """
-        stacked = torch.stack(list(views.values()), 1)  # [n, n_modalities, d]
-        weight = self.attention(stacked).squeeze(-1).float() + self.prior
-        weight = weight.masked_fill(~present, -1e9)
-        alpha = weight.softmax(1) * present
-        return (alpha[..., None] * stacked).sum(1), alpha
+        first, _, second = self.attention
+        return attend([*views.values()], first.weight, first.bias, second.weight, self.prior, present)
 
     def present(self) -> Tensor:
         """Which modalities each item has, [n_items, n_modalities]."""
@@ -200,7 +197,7 @@ class MICRO(ItemGraphRecommender):
         user, item = self.backbone()
         item = self.without_cold(item)
         if self.item_view != "none":
-            item = item + F.normalize(self.fuse(self.modality_views(), self.present())[0], dim=-1)
+            item = item + normalize(self.fuse(self.modality_views(), self.present())[0])
         return user, item
 
     def shared_items(self) -> Tensor:
@@ -250,18 +247,20 @@ class MICRO(ItemGraphRecommender):
             if rows is not None:
                 views, present = {m: view[rows] for m, view in views.items()}, present[rows]
             fused, _ = self.fuse(views, present)
-            vectors = vectors + F.normalize(fused, dim=-1)
+            vectors = vectors + normalize(fused)
             if self.beta:
                 inside = self.anchors(step)
                 contrasted = [view[inside] for view in views.values()]
                 contrast = self.beta * self.contrast(contrasted, fused[inside], present[inside])
-        batch = user, vectors[step.positives], vectors[step.others]
+        sizes = [len(step.positives), len(step.others)]
+        compared = vectors.index_select(0, torch.cat([step.positives, step.others]))
+        batch = user, *compared.split(sizes)
         if self.scoring.history_weight:
             asked = self.scoring.weight[positives, None] * batch[1]  # left out of the question
             user = self.scoring.with_history(user, step.total_of_own(vectors) - asked)
-        user, vectors = self.scoring.user_end(user), self.scoring.item_end(vectors, rows)
         known = known_pairs(self.scoring.histories, users, others) if self.softmax else None
-        ranking = self.ranking_loss(user, vectors[step.positives], vectors[step.others], known)
+        ends = self.scoring.item_end(compared, torch.cat([positives, others])).split(sizes)
+        ranking = self.ranking_loss(self.scoring.user_end(user), *ends, known)
         return ranking, contrast, self.l2_loss((users, positives, others), batch)
 
     def reads_most(self, users: Tensor) -> bool:
@@ -336,13 +335,13 @@ class MICRO(ItemGraphRecommender):
         directions, mean over an item's modalities, mean over items; `official`: anchors h^m only, mean over
         items, sum over modalities.
         """
-        fused = F.normalize(fused.float(), dim=-1)
+        fused = normalize(fused.float())
         complete = self.complete or bool(present.all())
         fused_within = losses.within(fused, self.tau) if complete else None
         total, share = fused.new_zeros(()), 1 / present.sum(1).clamp(min=1)
         for column, view in enumerate(views):
             who = present[:, column]
-            a, b, weight = F.normalize(view.float(), dim=-1), fused, share
+            a, b, weight = normalize(view.float()), fused, share
             if not complete:
                 if not bool(who.any()):
                     continue

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 NORMALIZATIONS = ("symmetric", "mean", "mean_self_loop")
@@ -21,9 +23,18 @@ class Graph:
     def __init__(self, crow: Tensor, col: Tensor, val: Tensor, n_cols: int):
         self.crow, self.col, self.val = crow.int(), col.int(), val
         self.shape = (len(crow) - 1, n_cols)
-        self.t_edge = torch.sort(self.col, stable=True).indices
-        self.t_col = self.row[self.t_edge]
-        self.t_crow = _row_pointer(torch.bincount(self.col, minlength=n_cols))
+        self.t_crow, self.t_col, self.t_edge = self._transposed()
+
+    def _transposed(self) -> tuple[Tensor, Tensor, Tensor]:
+        """`t_crow`, `t_col`, `t_edge`; on the CPU by counting, in a fraction of a sort's time."""
+        if self.col.is_cuda:
+            edge = torch.sort(self.col, stable=True).indices
+            return _row_pointer(torch.bincount(self.col, minlength=self.shape[1])), self.row[edge], edge
+        edges = np.arange(len(self.col))
+        by_row = csr_matrix((edges, self.col.numpy(), self.crow.numpy()), shape=self.shape)
+        turned = by_row.tocsc()
+        pointer, row, edge = (torch.from_numpy(part) for part in (turned.indptr, turned.indices, turned.data))
+        return pointer.int(), row.int(), edge
 
     @classmethod
     def from_edges(cls, row: Tensor, col: Tensor, val: Tensor, shape: tuple[int, int]) -> "Graph":

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from recbole_micro.nn.dense_ops import normalize
 from recbole_micro.nn.device import HoldsTensors
 from recbole_micro.nn.graph import Graph, edges_of, take_rows
 from recbole_micro.nn.losses import Pairs
@@ -55,7 +55,7 @@ class Scoring(HoldsTensors):
 
     def with_history(self, user: Tensor, total: Tensor) -> Tensor:
         """Users' vectors [n, d] with what their own items add to them; `total` [n, d]: the sum of those."""
-        return user + self.history_weight * F.normalize(total, dim=-1)
+        return user + self.history_weight * normalize(total)
 
     def length(self, vectors: Tensor) -> Tensor:
         """What vectors [n, d] are divided by before they are compared, [n, 1]."""
@@ -63,14 +63,18 @@ class Scoring(HoldsTensors):
             return vectors.new_ones(len(vectors), 1)
         return vectors.norm(dim=-1, keepdim=True).clamp(min=1e-12)  # as F.normalize
 
+    def scaled(self, vectors: Tensor) -> Tensor:
+        """Vectors [n, d] divided by their `length`."""
+        return vectors if self.score == "dot" else normalize(vectors)
+
     def user_end(self, user: Tensor) -> Tensor:
         """[n, D] of users' vectors [n, d]: scores are the dot products of `user_end` and `item_end`."""
-        user = user / self.length(user)
+        user = self.scaled(user)
         return user if self.bias is None else torch.cat([user, user.new_ones(len(user), 1)], 1)
 
     def item_end(self, item: Tensor, items: Tensor | None = None) -> Tensor:
         """[n, D] of items' vectors [n, d]; `items` [n]: which these are, in a training batch; else all."""
-        item = item / self.length(item)
+        item = self.scaled(item)
         if self.bias is None:
             return item
         if items is not None:
@@ -82,7 +86,7 @@ class Scoring(HoldsTensors):
 
     def new_item_end(self, item: Tensor) -> Tensor:
         """[n, D] of the vectors [n, d] of items that training never saw."""
-        item = item / self.length(item)
+        item = self.scaled(item)
         return (
             item if self.bias is None else self.with_bias(item, self.untrained(self.bias).expand(len(item)))
         )

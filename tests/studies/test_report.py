@@ -15,7 +15,7 @@ from matplotlib.image import imread
 
 from recbole_micro.studies import report
 from recbole_micro.studies.details import EPOCHS, ITEMS, USERS
-from recbole_micro.studies.report import figures, groups
+from recbole_micro.studies.report import figures, groups, sections
 from recbole_micro.studies.report import page as pages
 from recbole_micro.studies.results import named_rankings
 from recbole_micro.studies.worker import CONFIG, RESULT
@@ -41,7 +41,7 @@ class Page(HTMLParser):
         if tag == "img":
             self.images.append(values)
         self.outside += [values[name] for name in ("href", "src") if name in values and tag != "img"]
-        if tag not in ("img", "meta"):
+        if tag not in ("img", "meta", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -66,7 +66,8 @@ def test_the_page_is_whole_and_self_contained(study):
 
 def table_of(text: str, heading: str, number: int = 0) -> pd.DataFrame:
     """A table below a heading of the page, its first column as the index."""
-    part = text.partition(f"<h2>{heading}</h2>")[2].split("<table>")[number + 1].partition("</table>")[0]
+    below = text.replace("<wbr>", "").partition(f"<h2>{heading}</h2>")[2]
+    part = below.split("<table>")[number + 1].partition("</table>")[0]
     head, *rows = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr.*?</tr>", part)]
     table = pd.read_csv(io.StringIO(pd.DataFrame(rows, columns=head).to_csv(index=False)))
     return table.set_index(head[0])
@@ -99,6 +100,19 @@ def test_what_is_known_of_users_items_costs_and_settings(study):
     assert "MICRO (knn_k=5) against BPR" in tests.index
     runs = table_of(text, "Runs")
     assert runs.loc["BPR, seed 2", "Recall@5"] == pytest.approx(results["test recall@5"][1], abs=1e-4)
+    assert "state" in runs and "folder" not in runs  # one failed; folders are long, and stand in results.csv
+    whole = report.write(results[results["status"] == "finished"], out, "tiny").read_text()
+    assert "state" not in table_of(whole, "Runs")
+
+
+def test_costs_have_three_digits_and_no_exponent():
+    written = [sections.significant(value) for value in (0, 0.0384, 3.05, 21.0, 115.4, 1234.5)]
+    assert written == ["0.00", "0.0384", "3.05", "21.0", "115", "1,234"]
+
+
+def test_names_of_options_break_at_their_parts():
+    shown = pages.frame(pd.DataFrame({"Option": ["train_<b>"], "MICRO": ["a_b"]}), "{}", "")
+    assert "<th>train_<wbr>&lt;b&gt;</th><td>a_b</td>" in shown
 
 
 def test_a_study_of_an_earlier_version_has_a_page(study):

@@ -11,10 +11,12 @@ STYLE = """
 :root {
   color-scheme: light dark;
   --back: #ffffff; --panel: #f5f6f8; --text: #1d2430; --soft: #566070; --line: #d4d9e0; --mark: #0b6e63;
+  --shade: #1d243040;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --back: #14181e; --panel: #1d232b; --text: #e7eaef; --soft: #a5afbd; --line: #363f4b; --mark: #5fd0c0;
+    --shade: #000000b0;
   }
   figure img { filter: invert(.92) hue-rotate(180deg); }
 }
@@ -27,7 +29,11 @@ h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.
 p { margin: .25rem 0; } a { color: var(--mark); }
 .note, figcaption, caption { color: var(--soft); font-size: .9rem; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .5rem 0; }
-.wide { overflow-x: auto; border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0 1rem; }
+.wide {
+  overflow-x: auto; border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0 1rem;
+  background: linear-gradient(to left, var(--back) 40%, transparent) right / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--shade), transparent) right / 1rem 100% no-repeat; /* there is more */
+}
 table { border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .5rem .6rem; }
 caption span { display: block; position: sticky; left: .6rem; max-width: calc(min(100vw, 76rem) - 3.5rem); }
@@ -85,7 +91,8 @@ def frame(table: pd.DataFrame, digits: str, caption: str, texts: Sequence[str] =
     for values in table.itertuples(index=False, name=None):
         cells = [cell(value, digits) for value in values]
         shown = "".join(f"<td{kind}>{one}</td>" for kind, one in zip(kinds[1:], cells[1:], strict=True))
-        rows.append(f"<tr><th>{cells[0]}</th>{shown}</tr>")
+        first = cells[0].replace("_", "_<wbr>")  # where the name of an option may break
+        rows.append(f"<tr><th>{first}</th>{shown}</tr>")
     return whole_table(caption, head, "".join(rows))
 
 

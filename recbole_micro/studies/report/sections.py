@@ -1,6 +1,7 @@
 """The parts of a study's page: tables for people, each with its heading."""
 
 import html
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,14 +12,26 @@ from recbole_micro.studies.report.groups import Groups
 from recbole_micro.studies.report.page import figure, frame, listing, whole_table
 from recbole_micro.studies.report.settings import differences, provenance
 
+
+def significant(value: float) -> str:
+    """Three digits that mean something, without an exponent."""
+    before = math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:,.{max(0, 2 - before)}f}"
+
+
+def whole(value: float) -> str:
+    """A number of things."""
+    return f"{value:,.0f}"
+
+
 COSTS = {  # column of results -> heading, how it is written
-    "cost epoch s": ("s / epoch", "{:.3g}"),
-    "trained epochs": ("epochs", "{:.0f}"),
-    "cost best epoch": ("best epoch", "{:.0f}"),
-    "cost to best s": ("s to best epoch", "{:.3g}"),
-    "cost memory MiB": ("peak memory, MiB", "{:.0f}"),
-    "cost device memory MiB": ("of the GPU, MiB", "{:.0f}"),
-    "cost energy Wh": ("energy, Wh", "{:.3g}"),
+    "cost epoch s": ("s / epoch", significant),
+    "trained epochs": ("epochs", whole),
+    "cost best epoch": ("best epoch", whole),
+    "cost to best s": ("s to best epoch", significant),
+    "cost memory MiB": ("peak memory, MiB", whole),
+    "cost device memory MiB": ("of the GPU, MiB", whole),
+    "cost energy Wh": ("energy, Wh", significant),
 }
 
 
@@ -45,10 +58,10 @@ def plots_section(figures: list[tuple[Path, str]]) -> str:
 def groups_section(groups: Mapping[str, tuple[str, Groups]]) -> str:
     """A table of users, and one of items, in groups from few training interactions to many."""
     captions = {
-        "users": "{}, mean over users in groups by their number of training interactions; below a group's "
-        "numbers, how many users it has.",
-        "items": "{}, by the items' number of training interactions, in groups of about as many items; below "
-        "a group's numbers, how many test interactions it has.",
+        "users": "{}, mean over users in groups by their number of training interactions; in brackets, how "
+        "many users a group has.",
+        "items": "{}, by the items' number of training interactions, in groups of about as many items; in "
+        "brackets, how many test interactions a group has.",
     }
     titles = {"users": "By activity of users", "items": "By popularity of items"}
     parts = []
@@ -68,7 +81,7 @@ def cost_section(done: pd.DataFrame) -> str:
     means = done.groupby("label", sort=False)[list(known)].mean()
     table = pd.DataFrame({"Model": means.index})
     for name, (heading, form) in known.items():
-        table[heading] = [None if pd.isna(value) else form.format(value) for value in means[name]]
+        table[heading] = [None if pd.isna(value) else form(value) for value in means[name]]
     caption = "Mean over runs. An epoch without its validation; to the best epoch with the validations"
     caption += ". Memory of the whole process, also what RecBole and PyTorch take before they train."
     if "cost energy Wh" in known:
@@ -96,7 +109,7 @@ def significance_section(tests: pd.DataFrame) -> str:
     metrics = tests["metric"].map(result_tables.title)
     table = pd.DataFrame({"Test": tests["best"] + " against " + tests["other"], "metric": metrics})
     table["users"] = tests["users"].map("{:,}".format)
-    table["difference"] = tests["difference"]
+    table["difference"] = tests["difference"].map("{:.4f}".format)
     for name in ("t-test", "Wilcoxon"):
         table[f"p, {name}"] = tests[f"p {name} Holm"]
     caption = "Paired tests over users, two-sided; p after Holm's correction. significance.csv has all of it."
@@ -106,18 +119,19 @@ def significance_section(tests: pd.DataFrame) -> str:
 def runs_section(results: pd.DataFrame, selecting: str) -> str:
     """Every run with its test metrics and the validation metric `selecting`; results.csv has all of it."""
     named = results["label"] + results["seed"].map(", seed {:g}".format, na_action="ignore").fillna("")
-    columns = {"Run": named, "state": results["status"]}
+    finished = (results["status"] == "finished").all()
+    columns = {"Run": named} | ({} if finished else {"state": results["status"]})
     if "trained epochs" in results:
         columns["epochs"] = results["trained epochs"].map("{:g}".format, na_action="ignore")
     if f"valid {selecting}" in results:
         columns[f"validation {result_tables.title(selecting)}"] = results[f"valid {selecting}"]
     tested = [name.removeprefix("test ") for name in results if name.startswith("test ")]
     columns |= {result_tables.title(name): results[f"test {name}"] for name in tested if ":" not in name}
-    columns |= {"error": results["error"], "folder": results["folder"]}
+    columns |= {"error": results["error"]}
     known = {name: column for name, column in columns.items() if column.replace("", None).notna().any()}
-    caption = "One training each, or results that were added; the folder has its log."
-    caption += " results.csv has all of it."
-    return "<h2>Runs</h2>" + frame(pd.DataFrame(known), "{:.4f}", caption, ["error", "folder"])
+    caption = "One training each, or results that were added. results.csv has all of it, and the folder of "
+    caption += "each, where its log is."
+    return "<h2>Runs</h2>" + frame(pd.DataFrame(known), "{:.4f}", caption, ["error"])
 
 
 def about_section(done: pd.DataFrame, out: Path) -> str:

@@ -19,6 +19,7 @@ LAYOUTS: dict[str, str | Converter[Any]] = {  # the converter, or the module tha
     "amazon2023": f"{HERE}.amazon.amazon2023",
     "amazon2023-benchmark": f"{HERE}.amazon.benchmark2023",
     "microlens": f"{HERE}.recipes.microlens",
+    "mmctr": f"{HERE}.recipes.mmctr",
     "pixelrec": f"{HERE}.recipes.pixelrec",
     "ninerec": f"{HERE}.recipes.ninerec",
     "yambda": f"{HERE}.recipes.yambda",
@@ -29,6 +30,7 @@ LAYOUTS: dict[str, str | Converter[Any]] = {  # the converter, or the module tha
     "llmrec": f"{HERE}.recipes.numbered.llmrec",
     "recsys25": f"{HERE}.recipes.numbered.recsys25",
     "mmgcn": f"{HERE}.recipes.numbered.mmgcn",
+    "diffmm": f"{HERE}.recipes.numbered.diffmm",
     "dgmrec": f"{HERE}.recipes.numbered.dgmrec",
     "table": f"{HERE}.plain_tables",
 }

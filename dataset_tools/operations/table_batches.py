@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from dataset_tools.dataset.interactions import Builder
 from dataset_tools.formats.atomic import finite, token_problem
 from dataset_tools.formats.tables.cells import OddError, cell
-from dataset_tools.formats.tables.parquet import is_number, is_whole, moments
+from dataset_tools.formats.tables.parquet import is_number, is_whole, moments, one_by_one
 from dataset_tools.operations.conditions import Condition
 from dataset_tools.operations.times import seconds
 
@@ -38,6 +38,7 @@ def add_batch(batch: pa.RecordBatch, plan: Plan, builder: Builder, order: bool, 
     `order`: rows are in the order of time.  Raises OddError, with nothing added, where rows need a closer
     look.
     """
+    batch = one_by_one(batch, plan.item)
     kept = _chosen(batch, plan)
     left_out = len(batch) - int(kept.sum())
     if left_out:

@@ -73,7 +73,7 @@ class Reader:
         self._per_second = PER_SECOND[time_unit]
         more = condition.columns if condition else []
         self._columns = roles.columns + [column for column in more if column not in roles.columns]
-        nested = [roles.item, *filter(None, (roles.rating, roles.time))]
+        nested = [column for column in self._columns if column != roles.user]
         joined = [roles.item] if roles.between else []
         ids = [roles.user, roles.item]
         self._form = TableForm(header, separator, ids, nested, joined, roles.between or " ")
@@ -142,25 +142,24 @@ class Reader:
         place = {column: number for number, column in enumerate(self._columns)}
         rating, time = (place.get(column or "", 0) for column in (self._roles.rating, self._roles.time))
         for line, cells in read_cells(path, self._columns, bad, strict=True, form=self._form):
-            if self._condition is not None:
-                named = zip(self._columns, cells, strict=True)
-                texts = {column: cell for column, cell in named if isinstance(cell, str)}
-                odd = next((column for column in self._condition.columns if column not in texts), None)
-                if odd is not None:
-                    raise DataError(
-                        f"{path}: --where cannot compare {odd!r}, which holds lists; name another."
-                    )
-                if not self._condition(texts):
-                    self.left_out += 1
-                    continue
-            row = [cells[0], cells[1], cells[rating] if rating else "", cells[time] if time else ""]
+            lists = [
+                column for column, cell in zip(self._columns, cells, strict=True) if isinstance(cell, list)
+            ]
+            if lists and self._roles.item not in lists and not set(lists) <= set(self._roles.columns):
+                raise DataError(
+                    f"{path}: --where cannot compare {lists[0]!r}, which holds lists; name another."
+                )
             try:
-                events = _one_by_one(row)
+                events = _one_by_one(cells)
             except ValueError as error:
                 bad(path, line, error)
                 continue
             for event in events:
-                yield line, event
+                if self._condition is None or self._condition(dict(zip(self._columns, event, strict=True))):
+                    more = [event[place] if place else "" for place in (rating, time)]
+                    yield line, [event[0], event[1], *more]
+                else:
+                    self.left_out += 1
 
 
 def _one_by_one(row: list[Cell]) -> list[list[str]]:

@@ -1,9 +1,10 @@
-"""Yambda, Yandex's music: `flat/50m/{likes,listens,dislikes}.parquet` and vectors of the tracks.
+"""Yambda, Yandex's music: `{flat,sequential}/50m/{likes,listens,dislikes}.parquet`, vectors of the tracks.
 
 https://huggingface.co/datasets/yandex/yambda; Apache-2.0.  1 M users, 9.39 M tracks, of which 7.72 M have
 vectors.  Columns uid, item_id, timestamp (in steps of 5 s), is_organic, of listens also played_ratio_pct,
 which may pass 100.  A like counts until an unlike that comes later; a listen counts from half of the track.
-The official split, by a moment that is one for all users, is not in the files.
+`sequential/` has the same events with one row a user and lists for the other columns.  The official split, by
+a moment that is one for all users, is not in the files.
 """
 
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.features.sources.opening import open_source
+from dataset_tools.formats.tables import parquet
 from dataset_tools.formats.text_file import BadRows
 from dataset_tools.operations import table_rows
 
 UNIT = "5s"
 WHERE = {"likes": None, "dislikes": None, "listens": "played_ratio_pct >= 50"}
 UNDONE = {"likes": "unlikes", "dislikes": "undislikes"}
+COLUMNS = (("item_id", "item_ids"), ("timestamp", "timestamps"))  # of one event, or of a user's
 VECTORS = ("normalized_embed", "embed")
 
 
@@ -51,17 +54,23 @@ class YambdaOptions:
     half: bool = shared.half()
 
 
-@converter("Yambda: flat/SIZE/likes.parquet or listens.parquet, embeddings.parquet", YambdaOptions)
+@converter(
+    "Yambda: flat/ or sequential/SIZE/likes.parquet or listens.parquet, embeddings.parquet", YambdaOptions
+)
 def convert(folder: DatasetFolder, options: YambdaOptions) -> None:
-    """Write the events of one kind with times in seconds, and the tracks' vectors as the modality audio."""
+    """Write the events of one kind with times in seconds, and the tracks' vectors as the modality audio.
+
+    Where the events are there in both forms, `flat` is read.
+    """
     source = files.check_folder(options.source)
     events = files.the_one(_named(source, options.kind, options.size), f"{options.kind}.parquet", source)
     if events is None:
         raise DataError(f"{source} has no {options.kind}.parquet.")
     undone = events.with_name(f"{UNDONE.get(options.kind, '')}.parquet")
     embeddings = files.the_one(_named(source, "embeddings"), "embeddings", source, needed=False)
+    item, time = (_column(events, names) for names in COLUMNS)
     table = TableOptions(
-        interactions=events, user="uid", item="item_id", time="timestamp", time_unit=UNIT,
+        interactions=events, user="uid", item=item, time=time, time_unit=UNIT,
         where=options.where or WHERE[options.kind], core=options.core, split=options.split, seed=options.seed,
         skip_bad=options.skip_bad, half=options.half,
     )  # fmt: skip
@@ -69,7 +78,7 @@ def convert(folder: DatasetFolder, options: YambdaOptions) -> None:
     def choose(found: Interactions) -> Interactions:
         if not undone.is_file():
             return found
-        roles = table_rows.roles((), "uid", "item_id", None, "timestamp")
+        roles = table_rows.roles((), "uid", item, None, time)
         later = table_rows.Reader(roles, time_unit=UNIT).read([undone], [], BadRows(options.skip_bad))
         kept = _still(found, later)
         folder.note(f"events taken back by {undone.name}", int((~kept).sum()))
@@ -89,9 +98,15 @@ def convert(folder: DatasetFolder, options: YambdaOptions) -> None:
 
 
 def _named(source: Path, stem: str, size: str | None = None) -> list[Path]:
-    """The files of this name, one row an event, of one size."""
-    found = [path for path in source.rglob(f"{stem}.parquet") if "sequential" not in path.parts]
-    return sorted(path for path in found if size is None or size.lower() in path.parts)
+    """The files of this name and of one size, those with one row a user only where there is no other."""
+    found = sorted(source.rglob(f"{stem}.parquet"))
+    found = [path for path in found if size is None or size.lower() in path.parts]
+    return [path for path in found if "sequential" not in path.parts] or found
+
+
+def _column(events: Path, names: tuple[str, ...]) -> str:
+    there = parquet.names(events)
+    return next((name for name in names if name in there), names[0])
 
 
 def _still(found: Interactions, undone: Interactions) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Files of Python objects, of which arrays and plain containers are known and nothing else.
+"""Files of Python objects, of which arrays, SciPy's matrices and plain containers are known and nothing else.
 
 Some layouts publish dictionaries and lists of unequal length only so, as `.npy` of objects or `.pkl`.  No
 function that such a file names is called: where it asks for an array, it gets a record of ours that keeps
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.arrays import read_header
@@ -58,6 +59,33 @@ class _Array:
         return values.reshape(self.shape, order=self.order)  # type: ignore[call-overload]
 
 
+class _Sparse:
+    """A sparse matrix: its shape, its values and where they stand."""
+
+    kind = "coo"
+
+    def __setstate__(self, state: dict) -> None:
+        self.state = state
+
+    def __call__(self) -> Any:
+        state = _plain(self.state)
+        if self.kind == "coo":
+            places = state.get("coords") or (state["row"], state["col"])
+            return sparse.coo_matrix((state["data"], tuple(places)), shape=state["_shape"])
+        make = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix}[self.kind]
+        found = make((state["data"], state["indices"], state["indptr"]), shape=state["_shape"])
+        found.check_format(full_check=True)
+        return found
+
+
+class _Csr(_Sparse):
+    kind = "csr"
+
+
+class _Csc(_Sparse):
+    kind = "csc"
+
+
 def _from_buffer(raw: bytes, kind: _Type, shape: tuple, order: str) -> _Array:
     found = _Array()
     found.__setstate__((1, shape, kind, order == "F", bytes(raw)))
@@ -89,6 +117,12 @@ KNOWN: dict[tuple[str, str], object] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+    **{
+        (f"scipy.sparse.{place}{record.kind}", f"{record.kind}_{what}"): record
+        for record in (_Sparse, _Csr, _Csc)
+        for place in ("", "_")
+        for what in ("matrix", "array")
+    },
     **{(module, "set"): set for module in ("builtins", "__builtin__")},
     **{(module, "frozenset"): frozenset for module in ("builtins", "__builtin__")},
     **{(module, "list"): list for module in ("builtins", "__builtin__")},
@@ -125,7 +159,7 @@ def read_objects(path: Path) -> Any:
 
 def _plain(found: Any) -> Any:
     """The same with arrays in the place of their records."""
-    if isinstance(found, _Array):
+    if isinstance(found, (_Array, _Sparse)):
         return found()
     if isinstance(found, dict):
         return {key: _plain(value) for key, value in found.items()}

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats import content
-from dataset_tools.formats.tables.cells import Cell, cell
+from dataset_tools.formats.tables.cells import Cell, OddError, cell
 from dataset_tools.formats.text_file import BadRows
 from dataset_tools.progress import progress
 
@@ -107,10 +108,33 @@ def batches(path: Path, file: pq.ParquetFile, rows: int, columns: Sequence[str])
             yield batch
 
 
-def single(schema: pa.Schema, columns: Sequence[str]) -> bool:
-    """Whether these columns are there, once each, with one value a row."""
-    kinds = [schema.field(name).type for name in columns if schema.names.count(name) == 1]
+def readable(schema: pa.Schema, columns: Sequence[str], lists: Collection[str]) -> bool:
+    """Whether these columns are there, once each, with one value a row or, those among `lists`, a list."""
+    kinds = [
+        kind.value_type if is_list(kind := schema.field(name).type) and name in lists else kind
+        for name in columns
+        if schema.names.count(name) == 1
+    ]
     return len(kinds) == len(columns) and not any(map(pa.types.is_nested, kinds))
+
+
+def one_by_one(batch: pa.RecordBatch, item: str) -> pa.RecordBatch:
+    """One row for each value of the lists, where the column `item` holds some.
+
+    Raises OddError for lists of unequal length, and where only others hold some.
+    """
+    lists = [field.name for field in batch.schema if is_list(field.type)]
+    if not lists:
+        return batch
+    lengths = [pc.list_value_length(batch.column(name)) for name in lists]
+    if item not in lists or any(one.null_count or not one.equals(lengths[0]) for one in lengths):
+        raise OddError("lists of unequal length")
+    rows = pc.list_parent_indices(batch.column(item))
+    columns = {
+        name: batch.column(name).flatten() if name in lists else batch.column(name).take(rows)
+        for name in batch.schema.names
+    }
+    return pa.record_batch(columns)
 
 
 def moments(column: pa.Array) -> pa.Array:

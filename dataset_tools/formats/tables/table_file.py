@@ -77,10 +77,10 @@ def read_cells(
 def read_batches(
     path: Path, columns: Sequence[str], rows: int, form: TableForm = PLAIN
 ) -> Iterator[pa.RecordBatch]:
-    """The named columns, one value a row, in portions of Parquet of `rows`; those of text files hold texts.
+    """The named columns in portions, of Parquet of `rows`; those of text files hold texts.
 
-    Raises OddError, perhaps after some portions, where the table has to be read row by row: JSON, lists, text
-    that is not plain, and whatever `read_cells` refuses.
+    Raises OddError, perhaps after some portions, where the table has to be read row by row: JSON, text that
+    is not plain, and whatever `read_cells` refuses.
     """
     if form.joined or not path.exists() or not (path.is_dir() or path.stat().st_size):
         raise OddError("several values in a field, or no table")
@@ -89,8 +89,8 @@ def read_batches(
             raise OddError("--columns beside names")
         for part in parquet.parts(path) if path.is_dir() else [path]:
             file = parquet.open_parquet(part)
-            if not parquet.single(file.schema_arrow, columns):
-                raise OddError("a column of lists, or none")
+            if not parquet.readable(file.schema_arrow, columns, form.lists):
+                raise OddError("a column of several values, or none")
             yield from progress(parquet.batches(part, file, rows, columns), part.name)
         return
     suffix = content.plain_suffix(path)

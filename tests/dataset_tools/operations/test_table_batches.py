@@ -49,6 +49,22 @@ TABLES = {
     "moments for ratings": {"rating": pa.array(MOMENTS, pa.timestamp("us"))},
     "days for ratings": {"rating": DAYS},
     "lists": {"item": [[int(n), 99] for n in ITEM], "rating": [[1.0, 2.0]] * N, "time": [[1, 2]] * N},
+    "lists to be compared": {
+        "item": [[int(n)] * n for n in ITEM],
+        "rating": [[m / 2 for m in range(n)] for n in ITEM],
+        "time": [[20] * n for n in ITEM],
+        "kind": [["a", "b", "1"] * 2 for n in ITEM],
+    },
+    "lists all to be compared": {
+        "item": [[int(n)] * n for n in ITEM],
+        "rating": [[m / 2 for m in range(n)] for n in ITEM],
+        "time": [[20] * n for n in ITEM],
+        "kind": [["a", "b", "1"][n % 3 :][:1] * n for n in ITEM],
+    },
+    "lists beside one item": {"kind": [["a"]] * N},
+    "times beside one item": {"time": [[1, 2]] * N},
+    "no list": {"item": [None, *([int(n)] for n in ITEM[1:])]},
+    "a gap in a list": {"item": [[1, None], *([int(n)] for n in ITEM[1:])], "rating": 2.0 * np.arange(N)},
 }
 CONDITIONS = [None, "kind = 'a' or rating > 1", "kind = 1 and time >= 10", "user != 3"]
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import Matrices, not_read, numbering, write_all
+from dataset_tools.converters.numbered_items import Matrices, not_read, numbering
 from dataset_tools.converters.recipes import files
+from dataset_tools.converters.recipes.numbered import pairs
 from dataset_tools.dataset.folder import DatasetFolder
-from dataset_tools.dataset.interactions import Builder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.archives import Torch, load_tensors
 from dataset_tools.formats.matrices.arrays import NpyFile
@@ -51,26 +51,16 @@ def convert(folder: DatasetFolder, options: MmgcnOptions) -> None:
     source = files.check_folder(options.source)
     paths = [_part(source, names) for names in PARTS]
     with folder:
-        pairs = [_pairs(path) for path in paths]
+        parts = [_pairs(path) for path in paths]
         found = _matrices(source)
-        both = np.concatenate(pairs)
+        both = np.concatenate(parts)
         rows = found.rows
         users = options.users or _users(source, both, rows)
         _check(source, both, users, rows)
-        _compare_dictionary(source / USER_ITEMS, pairs[0])
+        _compare_dictionary(source / USER_ITEMS, parts[0])
         items = numbering(None, frozenset((both[:, 1] - users).tolist()), rows)
-        builder = Builder(part=True)
-        for token in items.tokens:
-            builder.add_item(token)
-        for part, one in enumerate(pairs):
-            for user, item in one.tolist():
-                builder.add(str(user), items.tokens[items.place[item - users]], part=part)
-        interactions = builder.build()
-        folder.write_interactions(interactions)
-        folder.write_items(items.tokens, in_order_of=items.in_order_of)
-        folder.write_users([str(user) for user in range(users)])
         names = [str(_modality(path)) for path in found.files]
-        write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions)
+        pairs.write(folder, [part - [0, users] for part in parts], users, items, found, names, options)
         known = COUNTS.get(source.resolve().name.lower())
         if known:
             verdict = (

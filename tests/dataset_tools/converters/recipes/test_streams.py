@@ -1,11 +1,13 @@
 """Yambda, VK-LSVD, H&M and MovieLens in the layouts of their authors."""
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_tools.converters.recipes import grouplens, hm, vk_lsvd, yambda
+from dataset_tools.converters.recipes import grouplens, hm, mmctr, vk_lsvd, yambda
 from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
@@ -78,6 +80,23 @@ def test_yambda_s_likes_count_until_a_later_unlike(source):
     )
     yambda.convert(source, "y", "d", column="embed", size="50m")
     assert Dataset("y", "d").matrix("audio")[0][0].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize("names", [("item_id", "timestamp"), ("item_ids", "timestamps")])
+def test_yambda_s_events_with_one_row_a_user(source, names):
+    write_yambda(source)
+    for kind in ("likes", "unlikes", "listens"):
+        frame = pq.read_table(source / "flat" / "50m" / f"{kind}.parquet").to_pandas()
+        lists = frame.groupby("uid").agg(list).reset_index()
+        renamed = dict(zip(("item_id", "timestamp"), names, strict=True))
+        lists.rename(columns=renamed).to_parquet(source / "sequential" / "50m" / f"{kind}.parquet")
+    for kind in ("likes", "listens"):
+        yambda.convert(source, f"flat-{kind}", "d", kind=kind)
+    shutil.rmtree(source / "flat")
+    for kind in ("likes", "listens"):
+        yambda.convert(source, f"lists-{kind}", "d", kind=kind)
+        assert rows(f"lists-{kind}") == rows(f"flat-{kind}")
+    assert summary("lists-likes")["notes"] == {"events taken back by unlikes.parquet": 1}
 
 
 def test_yambda_s_listens_count_from_half_of_the_track(source):
@@ -213,3 +232,52 @@ def test_newer_movielens_are_csv(source):
     (source / "ratings.csv").unlink()
     with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat"):
         grouplens.convert(source, "y", "d")
+
+
+def write_mmctr(source, whole=True):
+    """Users 1 to 3; item 0 fills histories up; the labels of test.parquet are not published."""
+    x1 = source / "MicroLens_1M_x1"
+
+    def part(name, users, items, histories, **label):
+        more = {} if whole else {"item_seq": pa.array(histories, pa.list_(pa.int64()))}
+        levels = {"likes_level": [1] * len(users), "views_level": [2] * len(users)}
+        parquet(x1 / f"{name}.parquet", user_id=users, item_id=items, **more, **levels, **label)
+
+    part("train", [1, 1, 2], [5, 6, 5], [[0, 0, 7], [0, 0, 7], [0, 8, 9]], label=[1, 0, 1])
+    part("valid", [2, 1], [6, 7], [[0, 8, 9], [0, 0, 7]], label=[1, 0])
+    part("test", [3], [5], [[0, 0, 6]])
+    items = [0, 5, 6, 7, 8, 9]
+    vectors = [[float(n), 1.0] for n in items]
+    parquet(x1 / "item_info.parquet", item_id=items, item_tags=[[1, 0]] * 6, item_emb_d128=vectors)
+    bert = pa.array([[float(n)] for n in items], pa.list_(pa.float32()))
+    parquet(source / "item_emb.parquet", item_id=items, txt_emb_BERT=bert, img_emb_CLIPRN50=vectors)
+    parquet(source / "item_feature.parquet", item_id=items, item_title=[f"T{n}" for n in items])
+    (source / "item_images.rar").write_bytes(b"Rar!")
+    if whole:
+        parquet(source / "item_seq.parquet", user_id=[1, 2, 3], item_seq=[[0, 7], [8, 9], [0, 6]])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_mmctr_s_histories_come_before_its_clicks(source, whole):
+    write_mmctr(source, whole)
+    mmctr.convert(source, "x", "d", unchecked=True)
+    assert [row[:2] for row in rows()] == [
+        ("1", "7"), ("2", "8"), ("2", "9"), ("3", "6"), ("1", "5"), ("2", "5"), ("2", "6"),
+    ]  # fmt: skip
+    assert [row[2] for row in rows()] == sorted(row[2] for row in rows())
+    dataset = Dataset("x", "d")
+    assert dataset.modalities == ["content", "textual", "visual"]
+    assert dataset.matrix("content")[0].tolist() == [[n, 1] for n in (5, 6, 7, 8, 9)]
+    assert dataset.matrix("textual")[0].ravel().tolist() == [5, 6, 7, 8, 9]
+    assert dataset.titles()["7"] == "T7"
+    assert any("item_images.rar" in line for line in summary()["remarks"])
+    mmctr.convert(source, "y", "d", clicks_only=True, unchecked=True)
+    assert [row[:2] for row in rows("y")] == [("1", "5"), ("2", "5"), ("2", "6")]
+
+
+def test_mmctr_without_its_parts_is_refused(source, tmp_path):
+    write_mmctr(source)
+    (source / "MicroLens_1M_x1" / "valid.parquet").unlink()
+    with pytest.raises(DataError, match="in has no train.parquet and valid.parquet"):
+        mmctr.convert(source, "x", "d")
+    assert nothing(tmp_path)

@@ -7,6 +7,7 @@ import pickletools
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.plain_objects import read_objects
@@ -28,6 +29,37 @@ def test_arrays_and_containers_of_every_protocol(tmp_path, protocol):
     for key in ("5", "columns", "texts"):
         np.testing.assert_array_equal(found[key], content[key])
     assert found[7] == [1.5, (None, True)] and found["set"] == {3, 4} and found["default"] == {1: [2]}
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("kind", ["coo_matrix", "csr_matrix", "csc_matrix", "coo_array", "csr_array"])
+def test_sparse_matrices(tmp_path, kind, protocol):
+    dense = np.array([[0, 2.5, 0], [1, 0, 0]], dtype="f4")
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(getattr(sparse, kind)(dense), protocol))
+    np.testing.assert_array_equal(read_objects(tmp_path / "x.pkl").toarray(), dense)
+
+
+def test_sparse_matrices_of_older_scipy_and_broken_ones(tmp_path):
+    def save(kind, **state):
+        matrix = kind((2, 3))
+        matrix.__dict__.clear()
+        matrix.__dict__.update(state)
+        content = pickle.dumps(matrix, 2)
+        (tmp_path / "x.pkl").write_bytes(content.replace(b"scipy.sparse._coo", b"scipy.sparse.coo"))
+        return read_objects(tmp_path / "x.pkl")
+
+    one, two = np.array([1]), np.array([2])
+    assert save(sparse.coo_matrix, _shape=(2, 3), row=one, col=two, data=one).toarray()[1, 2] == 1
+    broken = [
+        (sparse.coo_matrix, dict(_shape=(2, 2), row=one, col=two, data=one)),
+        (sparse.coo_matrix, dict(_shape=(2, 2), row=-one, col=one, data=one)),
+        (sparse.coo_matrix, dict(_shape=(2, 2), row=one, data=one)),
+        (sparse.csr_matrix, dict(_shape=(2, 2), indices=two, indptr=np.array([0, 1, 1]), data=one)),
+        (sparse.csr_matrix, dict(_shape=(2, 3), indices=two, indptr=np.array([0, 9, 1]), data=one)),
+    ]
+    for kind, state in broken:
+        with pytest.raises(DataError, match=r"x.pkl is damaged or no file of objects"):
+            save(kind, **state)
 
 
 def test_numpy_s_files_of_objects(tmp_path):

@@ -6,8 +6,9 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
-from dataset_tools.converters.recipes.numbered import dgmrec, llmrec, mmgcn, mmssl, recsys25
+from dataset_tools.converters.recipes.numbered import dgmrec, diffmm, llmrec, mmgcn, mmssl, recsys25
 from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
@@ -119,6 +120,57 @@ def test_mmgcn_s_tensors_and_its_indices_of_words(source):
     mmgcn.convert(source, "x", "d")
     assert Dataset("x", "d").matrix("visual")[0][3].tolist() == [6, 7]
     assert "feat_t.pt is not read: it holds indices of items and words, no vectors" in summary()["remarks"]
+
+
+def write_diffmm(source, kind=sparse.coo_matrix):
+    for (part, users), name in zip(PARTS.items(), ("trn", "val", "tst"), strict=True):
+        dense = np.zeros((3, 4), dtype="f4")
+        for user, items in users.items():
+            dense[int(user), items] = 1
+        matrix = kind(dense)
+        if part == "train" and kind is sparse.coo_matrix:  # a stored 0 is no pair, a pair stored twice is one
+            more = ([2, 0], [3, 0])
+            matrix = kind(
+                (np.r_[matrix.data, 0, 1], (np.r_[matrix.row, more[0]], np.r_[matrix.col, more[1]])), (3, 4)
+            )
+        (source / f"{name}Mat.pkl").write_bytes(pickle.dumps(matrix))
+    for number, name in enumerate(("image", "audio", "text")):
+        np.save(source / f"{name}_feat.npy", np.arange(8, dtype="f4").reshape(4, 2) + number)
+
+
+@pytest.mark.parametrize("kind", [sparse.coo_matrix, sparse.csr_matrix])
+def test_diffmm_s_matrices(source, kind):
+    write_diffmm(source, kind)
+    diffmm.convert(source, "x", "d")
+    assert triples() == [("0", "0", 0), ("0", "1", 0), ("1", "2", 0), ("0", "2", 1), ("1", "3", 2)]
+    dataset = Dataset("x", "d")
+    assert (dataset.items, dataset.users) == (["0", "1", "2", "3"], ["0", "1", "2"])
+    assert dataset.modalities == ["acoustic", "textual", "visual"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda source: (source / "valMat.pkl").unlink(), "has no valMat.pkl"),
+        (lambda source: (source / "trnMat.pkl").write_bytes(pickle.dumps(Harmful())), "holds more than"),
+        (lambda source: (source / "trnMat.pkl").write_bytes(pickle.dumps([1])), "holds no sparse matrix"),
+        (
+            lambda source: (source / "tstMat.pkl").write_bytes(pickle.dumps(sparse.coo_matrix((3, 5)))),
+            r"are matrices of \(3, 4\), \(3, 4\) and \(3, 5\)",
+        ),
+        (lambda source: np.save(source / "text_feat.npy", np.ones((5, 2))), "5 rows"),
+        (
+            lambda source: (source / "image_feat.npy").rename(source / "image_feat.npy.zip"),
+            "image_feat.npy.zip is a zip archive; unpack it",
+        ),
+    ],
+)
+def test_what_diffmm_never_wrote_is_refused(source, tmp_path, spoil, message):
+    write_diffmm(source)
+    spoil(source)
+    with pytest.raises(DataError, match=message):
+        diffmm.convert(source, "x", "d")
+    assert nothing(tmp_path) and not (tmp_path / "harm").exists()
 
 
 class Harmful:

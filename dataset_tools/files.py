@@ -9,6 +9,7 @@ locked; files are whole there as well.
 import errno
 import os
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,7 +23,7 @@ Content = TypeVar("Content")
 PARTIAL = ".partial"  # the end of the name of a file that is not whole yet
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REPLACED = getattr(errno, "ESTALE", None)  # the file's place is another one's, by another machine
-TRIES = 20
+PAUSES = (0, 0.01, 0.1, 0.5, 1, 2)  # seconds; a name may lead to what is gone for a second or more
 UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EROFS, errno.EBADF)
 
 
@@ -67,12 +68,13 @@ def whole(read: Callable[[], Content]) -> Content:
     On one machine it goes on with the file that it has opened.  In a folder that several machines share that
     file is gone once another one puts a new file in its place: then the new one is read.
     """
-    for _ in range(TRIES):
+    for pause in PAUSES:
         try:
             return read()
         except OSError as error:
             if error.errno != REPLACED:
                 raise
+        time.sleep(pause)
     return read()
 
 

@@ -225,10 +225,11 @@ def test_a_file_that_another_machine_replaces_while_it_is_read_is_read_again():
         files.whole(read)
 
 
-def test_a_file_that_is_replaced_all_the_time_is_one_sentence():
+def test_a_file_that_is_replaced_all_the_time_is_one_sentence(monkeypatch):
     def read():
         raise OSError(errno.ESTALE, "Stale file handle", "x")
 
+    monkeypatch.setattr(files, "PAUSES", (0, 0))
     with pytest.raises(OSError) as error:
         files.whole(read)
     assert files.sentence(error.value).endswith("another machine has replaced it meanwhile: start again.")

@@ -64,7 +64,7 @@ METRICS = ("recbole R@20", "recbole N@20", "paper R@20", "paper N@20")
 
 
 def settings_of(name: str, model: str, most: int | None = None) -> list[dict]:
-    """What is tried of a model on a set, in this order; the closed forms have weights of single modalities."""
+    """What is tried of a model on a set, in this order; of the closed forms, its modalities' weights."""
     found = SETTINGS[model]
     return (found[name] if isinstance(found, dict) else found)[:most]
 

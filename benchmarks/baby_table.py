@@ -52,13 +52,8 @@ def table() -> tuple[str, str]:
         cost = (f"{line['epochs']:.0f}", "", "", "", "")
         if pd.notna(line[COST[0]]):
             best = line["best epoch"] * line[COST[0]] / 60
-            cost = (
-                cost[0],
-                f"{line[COST[0]]:.1f}",
-                f"{best:.1f}",
-                f"{line[COST[1]]:.0f}",
-                f"{ratio[row]:.2f}",
-            )
+            seconds, memory = line[list(COST)]
+            cost = (cost[0], f"{seconds:.1f}", f"{best:.1f}", f"{memory:.0f}", f"{ratio[row]:.2f}")
         mark = "*" if row[0] in NO_EVIDENCE else ""
         lines.append((rank, row[0] + mark, seeds[row], *values, *cost))
     head = ("rank", "model", "seeds", *metrics, "epochs", COST[0], TO_BEST, COST[1], f"x {BASE}")

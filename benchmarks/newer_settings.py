@@ -1,4 +1,4 @@
-"""The settings tried of the newer models and of the closed forms, on Baby and on other data sets."""
+"""The settings tried of the models of 2023 to 2025 and of the closed forms, on Baby and other data sets."""
 
 import itertools
 

@@ -36,10 +36,7 @@ SETTINGS = {
             for change in (
                 {},
                 *one_by_one(
-                    score_tau=[0.15, 0.25],
-                    item_bias=[False],
-                    history_weight=[0.0],
-                    relative_weight_decay=[0.3],
+                    score_tau=[0.15, 0.25], item_bias=[False], history_weight=[0.0], relative_weight_decay=[0.3]
                 ),
             )
         ),
@@ -73,7 +70,7 @@ METRICS = ("recbole R@20", "recbole N@20", "paper R@20", "paper N@20")
 
 
 def settings_of(name: str, model: str, most: int | None = None) -> list[dict]:
-    """What is tried of a model on a set, in order; the closed forms have weights of single modalities."""
+    """What is tried of a model on a set, in this order; of the closed forms, its modalities' weights."""
     found = SETTINGS[model]
     return (found[name] if isinstance(found, dict) else found)[:most]
 

@@ -109,12 +109,7 @@ def test_babys_settings_are_the_best_of_their_trials(monkeypatch):
             best["relative_weight_decay"] = best.get("relative_weight_decay", 0) + pairs * best.pop(
                 "weight_decay", 0
             )
-        for option in (
-            "epochs",
-            "eval_step",
-            "stopping_step",
-            "modalities",
-        ):  # a trial's length, and its data
+        for option in ("epochs", "eval_step", "stopping_step", "modalities"):  # a trial's length and its data
             best.pop(option, None)
         for option, value in best.items():
             expected = pytest.approx(value, rel=1e-3) if isinstance(value, float) else value

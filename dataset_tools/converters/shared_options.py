@@ -61,6 +61,11 @@ def image(recorded: bool = True) -> Any:
     return option(None, "column of image names or addresses", recorded=recorded, type=column, metavar="C")
 
 
+def passed_on(options: Any) -> dict[str, Any]:
+    """Of a recipe's options those that mean the same for the table that it reads."""
+    return {name: getattr(options, name) for name in ("core", "split", "seed", "skip_bad", "half")}
+
+
 def commas(text: str) -> list[str]:
     """The names in `a,b,c`."""
     return from_system(text).split(",") if text else []

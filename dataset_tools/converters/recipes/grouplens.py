@@ -56,9 +56,9 @@ def convert(folder: DatasetFolder, options: MovieLensOptions) -> None:
     user, item, rating, time = DAT if old else ("userId", "movieId", "rating", "timestamp")
     table = TableOptions(
         interactions=ratings, columns=DAT if old else (), separator="::" if old else "", user=user, item=item,
-        rating=rating, time=time, min_rating=options.min_rating, core=options.core,
-        text_encoder=options.text or "tfidf", split=options.split, seed=options.seed,
-        skip_bad=options.skip_bad, half=options.half,
+        rating=rating, time=time, min_rating=options.min_rating,
+        text_encoder=options.text or "tfidf",
+        **shared.passed_on(options),
     )  # fmt: skip
 
     def about(items: Sequence[str]) -> dict[str, list[str]]:

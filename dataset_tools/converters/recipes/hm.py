@@ -54,8 +54,8 @@ def convert(folder: DatasetFolder, options: HmOptions) -> None:
     table = TableOptions(
         interactions=rows, user="customer_id", item="article_id", time="t_dat", events=options.events,
         items=articles, title="prod_name" if articles else None, texts=texts,
-        text_encoder=options.text or "tfidf", core=options.core, split=options.split, seed=options.seed,
-        skip_bad=options.skip_bad, half=options.half,
+        text_encoder=options.text or "tfidf",
+        **shared.passed_on(options),
     )  # fmt: skip
 
     def choose(found: Interactions) -> Interactions:

@@ -109,17 +109,13 @@ def _table(options: MicroLensOptions, pairs: Path, titles: Path | None) -> Table
         time=None if by_lines else "timestamp",
         time_unit="s" if by_lines else "ms",
         order_is_time=by_lines,
-        core=options.core,
         items=titles,
         item_columns=("item", "title") if titles and not headed else (),
         item_key=key,
         title="title" if titles else None,
         texts=("title",) if titles and options.text else (),
         text_encoder=options.text or "tfidf",
-        split=options.split,
-        seed=options.seed,
-        skip_bad=options.skip_bad,
-        half=options.half,
+        **shared.passed_on(options),
     )
 
 

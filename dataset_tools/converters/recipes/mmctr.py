@@ -60,9 +60,9 @@ def convert(folder: DatasetFolder, options: MmctrOptions) -> None:
     about, histories = _find(source, "item_feature"), _histories(source, options.clicks_only)
     title = next((name for name in TITLES if about and name in parquet.names(about)), None)
     table = TableOptions(
-        interactions=train, user=USER, item=ITEM, where=CLICKED, order_is_time=True, core=options.core,
-        items=about if title else None, title=title, split=options.split, seed=options.seed,
-        skip_bad=options.skip_bad, half=options.half,
+        interactions=train, user=USER, item=ITEM, where=CLICKED, order_is_time=True,
+        items=about if title else None, title=title,
+        **shared.passed_on(options),
     )  # fmt: skip
 
     def events(path: Path, item: str, where: str) -> Interactions:

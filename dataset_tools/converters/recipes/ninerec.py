@@ -55,8 +55,8 @@ def convert(folder: DatasetFolder, options: NineRecOptions) -> None:
     table = TableOptions(
         interactions=pairs, columns=columns, time_unit=unit, items=items, item_columns=about, item_key="item",
         title="title" if items else None, texts=["title"] if items and options.text else [],
-        text_encoder=options.text or "tfidf", core=options.core, split=options.split, seed=options.seed,
-        skip_bad=options.skip_bad, half=options.half,
+        text_encoder=options.text or "tfidf",
+        **shared.passed_on(options),
     )  # fmt: skip
 
     def more(found: Interactions) -> list[Path]:

@@ -57,8 +57,7 @@ def convert(folder: DatasetFolder, options: PixelRecOptions) -> None:
     table = TableOptions(
         interactions=pairs, user="user_id", item="item_id", time="timestamp", time_unit=unit, items=items,
         title="title" if items else None, texts=texts, text_encoder=options.text or "tfidf",
-        core=options.core, split=options.split, seed=options.seed, skip_bad=options.skip_bad,
-        half=options.half,
+        **shared.passed_on(options),
     )  # fmt: skip
 
     def more(found: Interactions) -> list[Path]:

@@ -62,8 +62,8 @@ def convert(folder: DatasetFolder, options: VkLsvdOptions) -> None:
     table = TableOptions(
         interactions=None if fixed else weeks, train=parts[0] if fixed else None,
         valid=parts[1] if fixed else None, test=parts[2] if fixed else None,
-        user="user_id", item="item_id", order_is_time=True, core=options.core, split=options.split,
-        seed=options.seed, skip_bad=options.skip_bad, half=options.half,
+        user="user_id", item="item_id", order_is_time=True,
+        **shared.passed_on(options),
     )  # fmt: skip
 
     def more(found: Interactions) -> list[Path]:

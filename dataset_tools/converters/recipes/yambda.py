@@ -71,8 +71,8 @@ def convert(folder: DatasetFolder, options: YambdaOptions) -> None:
     item, time = (_column(events, names) for names in COLUMNS)
     table = TableOptions(
         interactions=events, user="uid", item=item, time=time, time_unit=UNIT,
-        where=options.where or WHERE[options.kind], core=options.core, split=options.split, seed=options.seed,
-        skip_bad=options.skip_bad, half=options.half,
+        where=options.where or WHERE[options.kind],
+        **shared.passed_on(options),
     )  # fmt: skip
 
     def choose(found: Interactions) -> Interactions:

@@ -31,7 +31,10 @@ class NpyFolder:
     def __init__(self, path: Path):
         self.path, self._files = path, sorted(path.glob("*.npy"))
         if not self._files:
-            raise DataError(f"The folder {path} has no .npy files.")
+            raise DataError(
+                f"The folder {path} has no .npy files; make features of the pictures in and below it "
+                f"with python -m dataset_tools encode --image ENCODER --images {path}."
+            )
         self.width = len(_vector(self._files[0]))
 
     def blocks(self) -> Iterator[Block]:

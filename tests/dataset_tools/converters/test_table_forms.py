@@ -16,18 +16,10 @@ from dataset_tools.converters import plain_tables
 from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from tests.support.converted import rows, summary
 
 ROWS = [("u1", "007", 10), ("u1", "b", 20), ("u2", "b", 30)]
 TEXT = "".join(f"{user},{item},{time}\n" for user, item, time in ROWS)
-
-
-def rows(folder="data", name="toy"):
-    found = Dataset(name, folder).interactions
-    users, items = (
-        [names[n] for n in column] for names, column in ((found.users, found.user), (found.items, found.item))
-    )
-    floats = [column for column in (found.rating, found.timestamp, found.part) if column is not None]
-    return [tuple(row) for row in zip(users, items, *(column.tolist() for column in floats), strict=True)]
 
 
 def run(*args, name="toy"):
@@ -72,31 +64,31 @@ def test_files_with_and_without_a_header_compressed_or_not(here, name, header):
     (here / name).write_bytes(PACKED[name](("user,item,time\n" * header + TEXT).encode()))
     roles = "--user user --item item --time time" if header else "--columns user,item,time"
     assert run("--interactions", name, roles) == 0
-    assert rows() == [("u1", "007", 10.0), ("u1", "b", 20.0), ("u2", "b", 30.0)]
+    assert rows("toy", "data") == [("u1", "007", 10.0), ("u1", "b", 20.0), ("u2", "b", 30.0)]
 
 
 def test_columns_of_a_headerless_file_may_have_any_names_and_a_header_after_all_is_passed_over(here):
     (here / "f.csv").write_text(TEXT)
     assert run("--interactions f.csv --columns who,what,when --user who --item what") == 0
-    assert rows() == [("u1", "007"), ("u1", "b"), ("u2", "b")]
+    assert rows("toy", "data") == [("u1", "007"), ("u1", "b"), ("u2", "b")]
     (here / "f.csv").write_text("user,item,time\n" + TEXT)
     assert run("--interactions f.csv --columns user,item,time") == 0
-    assert len(rows()) == 3
+    assert len(rows("toy", "data")) == 3
 
 
 def test_a_separator_of_several_characters(here):
     (here / "ratings.dat").write_text("1::10::5::978300760\n1::20::3::978302109\n")
     assert run("--interactions ratings.dat --separator :: --columns user,item,rating,time") == 0
-    assert rows() == [("1", "10", 5.0, 978300760.0), ("1", "20", 3.0, 978302109.0)]
+    assert rows("toy", "data") == [("1", "10", 5.0, 978300760.0), ("1", "20", 3.0, 978302109.0)]
 
 
 def test_lines_of_a_user_and_many_items(here):
     (here / "f.tsv").write_text("u1\t3 1 2\nu2\t1 \n")
     assert run("--interactions f.tsv --columns user,items --user user --item items --order-is-time") == 0
-    assert rows() == [("u1", "3", 0.0), ("u1", "1", 1.0), ("u1", "2", 2.0), ("u2", "1", 3.0)]
+    assert rows("toy", "data") == [("u1", "3", 0.0), ("u1", "1", 1.0), ("u1", "2", 2.0), ("u2", "1", 3.0)]
     (here / "g.csv").write_text("who,what\nu1,3|1\n")
     assert run("--interactions g.csv --user who --item what --list-separator '|'") == 0
-    assert rows() == [("u1", "3"), ("u1", "1")]
+    assert rows("toy", "data") == [("u1", "3"), ("u1", "1")]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
@@ -107,7 +99,7 @@ def test_lists_of_items_and_times_side_by_side(here, kind):
     else:
         table.to_json("f.jsonl", orient="records", lines=True)
     assert run(f"--interactions f.{kind} --user uid --item item_id --time timestamp") == 0
-    assert rows() == [("1", "7", 5.0), ("1", "8", 10.0), ("2", "7", 15.0)]
+    assert rows("toy", "data") == [("1", "7", 5.0), ("1", "8", 10.0), ("2", "7", 15.0)]
 
 
 def test_json_lines(here):
@@ -116,7 +108,7 @@ def test_json_lines(here):
     with pytest.raises(DataError, match="f.jsonl.gz, line 3: the item id '' cannot be used"):
         plain_tables.convert("f.jsonl.gz", "toy", "data", user="u", item="i")
     assert run("--interactions f.jsonl.gz --user u --item i --skip-bad") == 0
-    assert rows() == [("a", "12"), ("b", "13")]
+    assert rows("toy", "data") == [("a", "12"), ("b", "13")]
     with pytest.raises(DataError, match="f.jsonl.gz has no column 'x'; its first row has u, i, n"):
         plain_tables.convert("f.jsonl.gz", "new", "data", user="u", item="x", skip_bad=True)
     with pytest.raises(DataError, match="f.jsonl.gz, line 1: a dict stands where one value was expected"):
@@ -128,13 +120,13 @@ def test_a_folder_of_parquet_files_in_the_order_of_their_numbers(here):
         (here / "train" / f"week_{week}").mkdir(parents=True)
         pd.DataFrame({"user_id": [1], "item_id": [week]}).to_parquet(f"train/week_{week}/part-0.parquet")
     assert run("--interactions train --user user_id --item item_id --order-is-time") == 0
-    assert rows() == [("1", "2", 0.0), ("1", "10", 1.0)]
+    assert rows("toy", "data") == [("1", "2", 0.0), ("1", "10", 1.0)]
     (record,) = read_steps(here / "data" / "toy", "toy")[-1]["sources"]
     assert (record["file"], record["files"]) == ("train/", 2)
     (here / "train" / "notes.csv").touch()
     (here / "train" / "_SUCCESS").touch()
     assert run("--interactions train --user user_id --item item_id --order-is-time") == 0
-    remarks = read_steps(here / "data" / "toy", "toy")[-1]["summary"]["remarks"]
+    remarks = summary("toy", "data")["remarks"]
     assert remarks == ["not read, being no Parquet: notes.csv"]
     (here / "empty").mkdir()
     with pytest.raises(DataError, match="The folder empty has no .parquet files"):
@@ -153,11 +145,11 @@ def test_a_split_that_is_there_stays_as_it_is(here):
     assert (
         run(parts, "--user user_id --item parent_asin --rating rating --time timestamp --time-unit ms") == 0
     )
-    assert rows() == [
+    assert rows("toy", "data") == [
         ("A", "B1", 5.0, 1588687728.923, 0), ("A", "B2", 4.0, 1588687728.924, 0),
         ("A", "B3", 1.0, 1588687728.925, 1), ("A", "B1", 2.0, 1588687728.926, 2),
     ]  # fmt: skip
-    notes = read_steps(here / "data" / "toy", "toy")[-1]["summary"]["notes"]
+    notes = summary("toy", "data")["notes"]
     assert notes == {"pairs of user and item are in several parts, kept as in the source": 1}
 
 
@@ -194,7 +186,7 @@ def test_half_a_split_is_refused(here, options, message):
 def test_times_become_seconds(here, text, unit, seconds):
     (here / "f.csv").write_text(f"a,b,{text}\n")
     assert run("--interactions f.csv --columns user,item,time --time-unit", unit) == 0
-    assert rows() == [("a", "b", seconds)]
+    assert rows("toy", "data") == [("a", "b", seconds)]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -205,14 +197,14 @@ def test_moments_of_parquet_become_seconds_in_utc(here, unit, zone):
     )
     pq.write_table(pa.table({"user": ["a"], "item": ["b"], "time": moment}), "f.parquet")
     assert run("--interactions f.parquet --user user --item item --time time --time-unit ms") == 0
-    assert rows() == [("a", "b", 1588687728.0)]
+    assert rows("toy", "data") == [("a", "b", 1588687728.0)]
 
 
 def test_times_that_are_no_seconds_are_remarked(here, capsys):
     (here / "f.csv").write_text("a,b,1588687728923\n")
     assert run("--interactions f.csv --columns user,item,time") == 0
     assert "the times in time are no seconds" in capsys.readouterr().out
-    assert rows() == [("a", "b", 1588687728923.0)]
+    assert rows("toy", "data") == [("a", "b", 1588687728923.0)]
 
 
 EVENTS = "a,x,1,30\na,x,2,10\na,x,5,20\nb,x,4,1\n"
@@ -230,14 +222,14 @@ EVENTS = "a,x,1,30\na,x,2,10\na,x,5,20\nb,x,4,1\n"
 def test_several_events_of_a_pair(here, how, expected):
     (here / "f.csv").write_text(EVENTS)
     assert run("--interactions f.csv --columns user,item,rating,time --events", how) == 0
-    assert rows() == expected
+    assert rows("toy", "data") == expected
 
 
 def test_events_are_counted_without_ratings_and_a_least_number_chooses(here):
     (here / "f.csv").write_text(EVENTS)
     columns = "--interactions f.csv --columns user,item,stars,when --time when --events"
     assert run(columns, "count --min-rating 2") == 0
-    assert rows() == [("a", "x", 3.0, 30.0)]
+    assert rows("toy", "data") == [("a", "x", 3.0, 30.0)]
     assert run(columns, "sum") == 2
 
 
@@ -253,10 +245,10 @@ def test_where_chooses_rows(here, capsys):
     frame.to_parquet("f.parquet")
     arguments = "--interactions f.parquet --user uid --item item_id --where"
     assert run(arguments, "'played >= 50'") == 0
-    assert rows() == [("2", "2"), ("4", "4")]
+    assert rows("toy", "data") == [("2", "2"), ("4", "4")]
     assert "2 rows left out by --where" in capsys.readouterr().out
     assert run(arguments, "'like = true and not (played > 49 or uid in (3, 5))'") == 0
-    assert rows() == [("1", "1")]
+    assert rows("toy", "data") == [("1", "1")]
     assert run(arguments, "'played > 1000'") == 2
     assert "f.parquet has no row with played > 1000; loosen --where" in capsys.readouterr().err
     assert run(arguments, "'plaid > 1'") == 2
@@ -281,7 +273,7 @@ def test_ids_that_something_has_changed_are_refused(here, kind, values, message)
     frame.to_parquet("f.parquet") if kind == "parquet" else frame.to_csv("f.csv", index=False)
     if message is None:
         plain_tables.convert(f"f.{kind}", "toy", "data", user="user", item="item")
-        assert rows() == [("a", "1"), ("b", "2")]
+        assert rows("toy", "data") == [("a", "1"), ("b", "2")]
         return
     with pytest.raises(DataError, match=message) as error:
         plain_tables.convert(f"f.{kind}", "toy", "data", user="user", item="item")
@@ -292,7 +284,7 @@ def test_ids_that_something_has_changed_are_refused(here, kind, values, message)
 def test_whole_numbers_and_categories_of_parquet_are_ids(here, values):
     pd.DataFrame({"user": ["a", "b"], "item": values}).to_parquet("f.parquet")
     plain_tables.convert("f.parquet", "toy", "data", user="user", item="item")
-    assert rows() == [("a", "12"), ("b", "13")]
+    assert rows("toy", "data") == [("a", "12"), ("b", "13")]
 
 
 def test_items_without_a_header_and_with_a_key_of_their_own(here):

@@ -11,6 +11,7 @@ from dataset_tools.converters.recipes import microlens
 from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from tests.support.converted import nothing
 
 ITEMS = 130
 FEATURES = "MicroLens-100k_image_features_CLIPRN50"
@@ -137,10 +138,6 @@ def test_mmrec_s_features_are_joined_by_its_list_or_refused(source):
     np.testing.assert_array_equal(
         values[dataset.items.index(str(order[5] + 1))], np.load(source / "image_feat.npy")[5]
     )
-
-
-def nothing(here):
-    return not (here / "d").exists() or list((here / "d").iterdir()) == []
 
 
 def test_a_permuted_file_is_refused_by_what_is_co_interacted(source, tmp_path):

@@ -7,9 +7,9 @@ import pytest
 
 from dataset_tools.converters.amazon import benchmark2023
 from dataset_tools.converters.recipes import ninerec, pixelrec
-from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from tests.support.converted import rows, summary
 
 
 @pytest.fixture(autouse=True)
@@ -17,17 +17,6 @@ def source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     return tmp_path / "in"
-
-
-def rows(name="x"):
-    found = Dataset(name, "d").interactions
-    columns = [column for column in (found.rating, found.timestamp, found.part) if column is not None]
-    ids = ([found.users[n] for n in found.user], [found.items[n] for n in found.item])
-    return [tuple(row) for row in zip(*ids, *(column.tolist() for column in columns), strict=True)]
-
-
-def remarks(name="x"):
-    return read_steps(Dataset(name, "d").folder, name)[-1]["summary"]["remarks"]
 
 
 def write_pixel(source):
@@ -48,7 +37,7 @@ def test_pixelrec_has_the_item_first(source):
     dataset = Dataset("x", "d")
     assert dataset.titles() == {"i0": "Red, hat", "i5": "Shoe"}
     assert list(dataset.texts(["text"])) == ["Red, hat hats a red hat", "Shoe"]
-    assert remarks() == [
+    assert summary()["remarks"] == [
         "not read, as the layout has no use for it: cover/",
         "DIFFERENT from what is published of Pixel50K: 50,000 users, 82,865 items, 989,494 interactions",
     ]
@@ -75,7 +64,7 @@ def test_ninerec_s_columns_are_told_by_the_prefix(source, text):
     ninerec.convert(source, "x", "d")
     assert rows() == [("u1", "v3", 1.6e9), ("u2", "v4", 1.6e9 + 1)]
     assert Dataset("x", "d").titles() == {"v3": "English words", "v4": "Others", "v9": "None here"}
-    assert remarks() == ["not read, as the layout has no use for it: Bili_2M_behaviour.tsv"]
+    assert summary()["remarks"] == ["not read, as the layout has no use for it: Bili_2M_behaviour.tsv"]
     ninerec.convert(source, "x", "d", language="chinese", force=True)
     assert Dataset("x", "d").titles()["v3"] == "中文"
 

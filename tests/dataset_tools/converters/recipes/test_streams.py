@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_tools.converters.recipes import grouplens, hm, mmctr, vk_lsvd, yambda
-from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from tests.support.converted import nothing, rows, summary
 
 
 @pytest.fixture(autouse=True)
@@ -20,24 +20,9 @@ def source(tmp_path, monkeypatch):
     return tmp_path / "in"
 
 
-def rows(name="x"):
-    found = Dataset(name, "d").interactions
-    columns = [column for column in (found.rating, found.timestamp, found.part) if column is not None]
-    ids = ([found.users[n] for n in found.user], [found.items[n] for n in found.item])
-    return [tuple(row) for row in zip(*ids, *(column.tolist() for column in columns), strict=True)]
-
-
-def summary(name="x"):
-    return read_steps(Dataset(name, "d").folder, name)[-1]["summary"]
-
-
 def parquet(path, **columns):
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
-
-
-def nothing(here):
-    return not (here / "d").exists() or list((here / "d").iterdir()) == []
 
 
 def write_yambda(source):

@@ -279,3 +279,10 @@ def test_a_json_of_one_long_line_is_told_from_json_lines(dataset, nested):
     short = {item: row[:20_000] for item, row in wide.items()}
     text("g.json", json.dumps({item: [row[:2]] if nested else row[:2] for item, row in short.items()}))
     add_features(dataset, "short", "g.json")
+
+
+def test_a_folder_of_pictures_is_named_for_the_encoder(dataset, tmp_path):
+    (tmp_path / "img" / "010").mkdir(parents=True)
+    (tmp_path / "img" / "010" / "0108775015.jpg").touch()
+    with pytest.raises(DataError, match="has no .npy files; make features of the pictures in .* --image ENC"):
+        add_features(dataset, tmp_path / "img", "visual")

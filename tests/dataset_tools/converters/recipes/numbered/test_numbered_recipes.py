@@ -9,9 +9,9 @@ import torch
 from scipy import sparse
 
 from dataset_tools.converters.recipes.numbered import dgmrec, diffmm, llmrec, mmgcn, mmssl, recsys25
-from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
+from tests.support.converted import nothing, rows, summary
 
 PARTS = {"train": {"0": [0, 1], "1": [2]}, "val": {"0": [2]}, "test": {"1": [3]}}
 
@@ -21,20 +21,6 @@ def source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiktok").mkdir()
     return tmp_path / "tiktok"
-
-
-def triples(name="x"):
-    found = Dataset(name, "d").interactions
-    rows = zip(found.user, found.item, found.part, strict=True)
-    return [(found.users[u], found.items[i], int(part)) for u, i, part in rows]
-
-
-def summary(name="x"):
-    return read_steps(Dataset(name, "d").folder, name)[-1]["summary"]
-
-
-def nothing(here):
-    return not (here / "d").exists() or list((here / "d").iterdir()) == []
 
 
 def write_json(source, modalities=("image", "audio", "text")):
@@ -47,13 +33,13 @@ def write_json(source, modalities=("image", "audio", "text")):
 def test_mmssl_s_parts_and_da_mrs_s(source):
     write_json(source)
     mmssl.convert(source, "x", "d")
-    assert triples() == [("0", "0", 0), ("0", "1", 0), ("1", "2", 0), ("0", "2", 1), ("1", "3", 2)]
+    assert rows() == [("0", "0", 0), ("0", "1", 0), ("1", "2", 0), ("0", "2", 1), ("1", "3", 2)]
     assert Dataset("x", "d").modalities == ["acoustic", "textual", "visual"]
     assert summary()["remarks"] == [
         "DIFFERENT from what is published of tiktok: 9,319 users, 6,710 items, 59,541 training interactions"
     ]
     mmssl.convert(source, "y", "d", swapped=True)
-    assert triples("y")[3:] == [("1", "3", 1), ("0", "2", 2)]
+    assert rows("y")[3:] == [("1", "3", 1), ("0", "2", 2)]
 
 
 def test_llmrec_s_titles_are_in_a_file_without_a_header(source):
@@ -101,7 +87,7 @@ def write_mmgcn(source, users=3):
 def test_mmgcn_s_items_are_shifted_by_the_number_of_users(source):
     write_mmgcn(source)
     mmgcn.convert(source, "x", "d")
-    assert triples() == [
+    assert rows() == [
         ("0", "0", 0), ("0", "1", 0), ("1", "2", 0), ("2", "3", 0),
         ("0", "2", 1), ("1", "0", 1), ("1", "3", 1), ("0", "3", 2), ("2", "0", 2),
     ]  # fmt: skip
@@ -142,7 +128,7 @@ def write_diffmm(source, kind=sparse.coo_matrix):
 def test_diffmm_s_matrices(source, kind):
     write_diffmm(source, kind)
     diffmm.convert(source, "x", "d")
-    assert triples() == [("0", "0", 0), ("0", "1", 0), ("1", "2", 0), ("0", "2", 1), ("1", "3", 2)]
+    assert rows() == [("0", "0", 0), ("0", "1", 0), ("1", "2", 0), ("0", "2", 1), ("1", "3", 2)]
     dataset = Dataset("x", "d")
     assert (dataset.items, dataset.users) == (["0", "1", "2", "3"], ["0", "1", "2"])
     assert dataset.modalities == ["acoustic", "textual", "visual"]
@@ -204,7 +190,7 @@ def test_a_number_of_users_that_the_files_leave_open_is_asked_for(source):
     with pytest.raises(DataError, match="which may be 3 to 5 here; say it with --users"):
         mmgcn.convert(source, "x", "d")
     mmgcn.convert(source, "x", "d", users=5)
-    assert triples()[0] == ("0", "0", 0) and len(Dataset("x", "d").users) == 5
+    assert rows()[0] == ("0", "0", 0) and len(Dataset("x", "d").users) == 5
 
 
 def write_mmrec(source, items=6):

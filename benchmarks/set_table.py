@@ -36,7 +36,10 @@ SETTINGS = {
             for change in (
                 {},
                 *one_by_one(
-                    score_tau=[0.15, 0.25], item_bias=[False], history_weight=[0.0], relative_weight_decay=[0.3]
+                    score_tau=[0.15, 0.25],
+                    item_bias=[False],
+                    history_weight=[0.0],
+                    relative_weight_decay=[0.3],
                 ),
             )
         ),

@@ -58,7 +58,7 @@ def test_options_that_the_page_of_results_names_exist():
         assert all(option in known for option in re.findall(r"--[\w-]+", options)), (script, options)
 
 
-@pytest.mark.parametrize("script", ["baby_table.py", "baby_trials.py", "baby_ablations.py"])
+@pytest.mark.parametrize("script", ["baby_table.py", "baby_trials.py", "baby_ablations.py", "peers.py"])
 def test_the_page_of_results_has_the_table_of_what_is_there(script):
     table = "\n".join(line for line in output_of(script, "--show").splitlines() if line.startswith("|"))
     assert table and table in RESULTS

@@ -58,9 +58,10 @@ def test_options_that_the_page_of_results_names_exist():
         assert all(option in known for option in re.findall(r"--[\w-]+", options)), (script, options)
 
 
-@pytest.mark.parametrize(
-    "script", ["baby_table.py", "baby_trials.py", "baby_ablations.py", "set_table.py", "travel.py", "walk.py"]
-)
+TABLES = "baby_table baby_trials baby_ablations set_table travel walk peers subsamples"
+
+
+@pytest.mark.parametrize("script", [f"{name}.py" for name in TABLES.split()])
 def test_the_page_of_results_has_the_tables_of_what_is_there(script):
     tables = re.findall(r"(?:^\|.*\n)+", output_of(script, "--show"), re.MULTILINE)
     assert tables and all(table in RESULTS for table in tables)

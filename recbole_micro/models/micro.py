@@ -259,8 +259,8 @@ class MICRO(ItemGraphRecommender):
             asked = self.scoring.weight[positives, None] * batch[1]  # left out of the question
             user = self.scoring.with_history(user, step.total_of_own(vectors) - asked)
         known = known_pairs(self.scoring.histories, users, others) if self.softmax else None
-        ends = self.scoring.item_end(compared, torch.cat([positives, others])).split(sizes)
-        ranking = self.ranking_loss(self.scoring.user_end(user), *ends, known)
+        positive, other = self.scoring.item_end(compared, torch.cat([positives, others])).split(sizes)
+        ranking = self.ranking_loss(self.scoring.user_end(user), positive, other, known)
         return ranking, contrast, self.l2_loss((users, positives, others), batch)
 
     def reads_most(self, users: Tensor) -> bool:

@@ -73,8 +73,9 @@ def attend(
 ) -> tuple[Tensor, Tensor]:
     """The sum h [n, d] of the `views` [n, d] by attention, and the attention alpha [n, n_views].
 
-    No gradient flows to alpha = softmax over the views that are `present` [n, n_views] of prior + q . tanh(W h + b); `weight` W
-    [e, d], `bias` b [e], `query` q [1, e], `prior` [n_views].  A row without views gets h = 0.
+    alpha, to which no gradient flows, is the softmax over the views that are `present` [n, n_views] of
+    prior + q . tanh(W h + b); `weight` W [e, d], `bias` b [e], `query` q [1, e], `prior` [n_views].  A row
+    without views gets h = 0.
     """
     with torch.autocast(weight.device.type, enabled=False):
         given = [view.to(weight.dtype) for view in views]

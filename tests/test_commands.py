@@ -1,15 +1,18 @@
-"""Every command of the README and of docs/ runs as it stands, or is marked here as one that cannot.
+"""Every command of the README, docs/ and `--help` runs as it stands, or is marked here as one that cannot.
 
 The commands of a block run in their order in a folder of their own, where the data sets and files that the
 pages name are tiny (`tests.support.reader`).  A command that stands in several blocks runs once.
 """
 
+import contextlib
+import io
 import re
 import shlex
 import subprocess
 
 import pytest
 
+from dataset_tools.commands import command_line
 from recbole_micro import cli
 from recbole_micro.evaluation import metrics
 from recbole_micro.options import defaults, user_models
@@ -30,6 +33,7 @@ NOT_HERE = {
     r"^torchrun|--nproc": "several processes: tests/test_distributed.py starts them, with few epochs",
     r"RAY_AUTH|^ray start|--address=auto": "a cluster",
 }
+MODULE = ("python -m dataset_tools", "recbole-micro data")  # are the same
 SERVES = "serve"
 READY = "http://127.0.0.1:"
 
@@ -49,6 +53,24 @@ def commands() -> dict[str, list[list[str]]]:
 
 
 COMMANDS = commands()
+HELP = "--help"
+
+
+def examples() -> list[list[str]]:
+    """The examples at the end of each command's help that stand on no page, a block each."""
+    made = [["data", module.__name__.rpartition(".")[2]] for module in command_line.COMMANDS]
+    named = {"add_features": "features", "export_dataset": "export", "inspect_dataset": "inspect"}
+    asked = [[name] for name in cli.COMMANDS] + [[name, named.get(part, part)] for name, part in made]
+    known = {command.replace(*MODULE) for page in COMMANDS.values() for block in page for command in block}
+    found: dict[str, None] = {}
+    for words in asked:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            assert cli.main([*words, HELP]) == 0
+        example = said.getvalue().partition("Example:")[2]
+        lines = re.findall(r"recbole-micro .*(?:\n(?!\s*recbole-micro).+)*", example)
+        assert lines, words
+        found |= dict.fromkeys(" ".join(line.split()) for line in lines)
+    return [[command] for command in found if command not in known]
 
 
 def reason(command: str) -> str | None:
@@ -119,10 +141,11 @@ def served(words: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", COMMANDS)
+@pytest.mark.parametrize("page", [*COMMANDS, HELP])
 def test_the_commands_of_a_page_run(page, tmp_path, monkeypatch, capfd, registries):
     monkeypatch.setitem(defaults.plugin_defaults("overall.yaml"), "epochs", 2)  # of those that name none
-    asked = [[command for command in block if reason(command) is None] for block in COMMANDS[page]]
+    blocks = examples() if page == HELP else COMMANDS[page]
+    asked = [[command for command in block if reason(command) is None] for block in blocks]
     if not any(asked):
         pytest.skip("all of them are marked")
     for number, block in enumerate(filter(None, asked)):

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
         commands,
         "features",
         "add a modality's features from a file to a data set",
-        "--input image_feat.npy --row-order --modality visual --name baby",
+        "--input path/to/baby/image_feat.npy --row-order --modality pictures --name baby",
     )
     command.add_argument("--input", metavar="F", help="the matrix, in any of the known formats")
     command.add_argument("--npy", dest="input", help=argparse.SUPPRESS)  # the option's name of old

@@ -38,7 +38,7 @@ def make(folder: Path, commands: str) -> None:
     write_table(folder)
     if "prepare ml-100k" not in commands:
         write_data_set(folder / "dataset", "ml-100k", ("textual", "genre"))
-    if "--name baby" not in commands:
+    if not re.search("convert .*--name baby", commands):
         write_data_set(folder / "dataset", "baby", ("textual", "visual"))
     for name in ("path/to/baby", "data/baby"):
         write_published(folder / name)

@@ -23,6 +23,7 @@ Content = TypeVar("Content")
 PARTIAL = ".partial"  # the end of the name of a file that is not whole yet
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REPLACED = getattr(errno, "ESTALE", None)  # the file's place is another one's, by another machine
+GONE = (errno.ENOENT, REPLACED)  # GlusterFS says the one or the other
 PAUSES = (0, 0.01, 0.1, 0.5, 1, 2)  # seconds; a name may lead to what is gone for a second or more
 UNLOCKABLE = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EROFS, errno.EBADF)
 
@@ -63,7 +64,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def whole(read: Callable[[], Content]) -> Content:
-    """What `read()` returns, which opens and reads a file that others may replace meanwhile.
+    """What `read()` returns, which opens and reads a file that is there and that others may replace.
 
     On one machine it goes on with the file that it has opened.  In a folder that several machines share that
     file is gone once another one puts a new file in its place: then the new one is read.
@@ -72,7 +73,7 @@ def whole(read: Callable[[], Content]) -> Content:
         try:
             return read()
         except OSError as error:
-            if error.errno != REPLACED:
+            if error.errno not in GONE:
                 raise
         time.sleep(pause)
     return read()
@@ -128,7 +129,7 @@ def _locked(lock: Path, what: object, wait: bool, shared: bool) -> int | None:
                     stack.pop_all()
                     return file
             except OSError as error:
-                if error.errno in (errno.ENOENT, REPLACED) and lock.parent.exists():
+                if error.errno in GONE and lock.parent.exists():
                     continue
                 if error.errno in UNLOCKABLE:
                     return None

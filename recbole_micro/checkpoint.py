@@ -22,7 +22,7 @@ import scipy.sparse as sp
 import torch
 from torch.nn import Module
 
-from dataset_tools.files import REPLACED, replacing, whole
+from dataset_tools.files import GONE, replacing, whole
 from recbole_micro.errors import UserError
 
 if TYPE_CHECKING:  # this module is imported before RecBole is mended
@@ -259,7 +259,7 @@ def _plain_content(file: IO[bytes], path: str | os.PathLike[str], map_location: 
     except MemoryError:
         raise
     except Exception as error:  # zipfile and PyTorch have many kinds
-        if isinstance(error, OSError) and error.errno == REPLACED:
+        if isinstance(error, OSError) and error.errno in GONE:
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0]
         raise UserError(f"The checkpoint {path} is damaged ({reason}): train the model again.") from None

@@ -212,7 +212,7 @@ def test_a_lock_file_that_another_machine_has_removed_is_known_by_its_links(tmp_
 
 
 def test_a_file_that_another_machine_replaces_while_it_is_read_is_read_again():
-    numbers = [errno.ESTALE, errno.ESTALE, 0, errno.EIO]
+    numbers = [errno.ESTALE, errno.ENOENT, 0, errno.EIO]
 
     def read():
         number = numbers.pop(0)

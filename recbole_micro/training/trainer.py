@@ -100,7 +100,7 @@ class PluginTrainer(RecBoleTrainer):
         if isinstance(self, TraditionalTrainer):  # validated, and so saved, after its only epoch
             self.eval_step = min(self.eval_step, 1)
         if config["device"].type == "cpu":
-            keep_freed_memory()
+            keep_freed_memory(max((part.nbytes for part in self.model.parameters()), default=0))
 
     def _build_optimizer(self, **kwargs):
         """Adam in one pass over its tensors: the same steps up to rounding, a sixth of the time on a CPU."""

@@ -64,9 +64,10 @@ def times(seconds: np.ndarray | None) -> str:
 
 
 def _ticks(top: int) -> list[int]:
-    step = 10 ** int(np.log10(top)) if top >= 1 else 1
-    step = step if top >= 2 * step else max(1, step // 2)
-    return [*range(0, top + 1, step)][:7]
+    """At most seven round numbers from 0 to `top`, one step of which would pass it."""
+    whole = 10 ** int(np.log10(top))
+    step = next(step for step in (whole // 5, whole // 2, whole, 2 * whole) if step and top // step <= 6)
+    return [*range(0, top + 1, step)]
 
 
 def _scaled(value: np.ndarray | float, low: float, high: float, start: float, end: float) -> np.ndarray:

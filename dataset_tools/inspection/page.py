@@ -68,7 +68,7 @@ h4 { font-size: .85rem; color: var(--soft); margin: .7rem 0 .2rem; overflow-wrap
 .name { overflow-wrap: anywhere; min-width: 0; } .value { font-variant-numeric: tabular-nums; }
 @media (max-width: 30rem) { body { padding: .5rem; } section, .warning { padding: .8rem; margin: .6rem 0; }
   table { font-size: .85rem; } th, td { padding: .3rem .25rem; white-space: normal; }
-  .bar { min-width: 2.5rem; } th:first-child, td:first-child { overflow-wrap: anywhere; } }
+  .bar { min-width: 1rem; } th:first-child, td:first-child { overflow-wrap: anywhere; min-width: 4.8rem; } }
 """
 
 

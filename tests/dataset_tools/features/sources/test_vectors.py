@@ -285,4 +285,4 @@ def test_a_folder_of_pictures_is_named_for_the_encoder(dataset, tmp_path):
     (tmp_path / "img" / "010").mkdir(parents=True)
     (tmp_path / "img" / "010" / "0108775015.jpg").touch()
     with pytest.raises(DataError, match="has no .npy files; make features of the pictures in .* --image ENC"):
-        add_features(dataset, tmp_path / "img", "visual")
+        add_features(dataset, "visual", tmp_path / "img")

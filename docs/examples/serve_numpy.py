@@ -19,7 +19,7 @@ if walk := json.loads((folder / "manifest.json").read_text(encoding="utf-8")).ge
     mine, shape = items_of[own[row] : own[row + 1]], (len(walk["graphs"]), len(scores))
     places = np.concatenate([np.arange(0), *(np.arange(starts[j], starts[j + 1]) for j in mine)])
     found = np.bincount(near[places], handed[places], shape[0] * shape[1]).reshape(shape) / max(1, len(mine))
-    scores += walk["weight"] * (np.sqrt(found[0]) + np.sqrt(found[1:].sum(0)))
+    scores = scores + walk["weight"] * (np.sqrt(found[0]) + np.sqrt(found[1:].sum(0)))
 start, end = np.load(folder / "seen_starts.npy", mmap_mode="r")[row : row + 2]
 scores[np.load(folder / "seen_items.npy", mmap_mode="r")[start:end]] = -np.inf
 for place in np.argsort(-scores, kind="stable")[:k]:

@@ -45,6 +45,15 @@ INSIDE = {
 }
 
 
+# RecBole's models that can start from files: which options name them, and when they are read.
+STARTS = {
+    "ConvNCF": (("pre_model_path",), "train_method", ("after_pretrain",)),
+    "NeuMF": (("mf_pretrain_path", "mlp_pretrain_path"), "use_pretrain", (True,)),
+    "RaCT": (("pre_model_path",), "train_stage", ("critic_pretrain", "finetune")),
+    "S3Rec": (("pre_model_path",), "train_stage", ("finetune",)),
+}
+
+
 def instead(name: str) -> str | None:
     """What to write instead of a name that RecBole had once, or that is a key of another option."""
     if name in OLD_NAMES:
@@ -66,6 +75,7 @@ def check_effects(given: Mapping[str, Any], final: Mapping[str, Any], model: typ
         check_fixed_split(given, final)
     if given.get("threshold"):
         check_threshold(final, model)
+    check_start(given, final)
     check_bigger(given, final)
     check_cold(given, final)
     check_missing(given, final, model)
@@ -106,6 +116,17 @@ def check_fixed_split(given: Mapping[str, Any], final: Mapping[str, Any]) -> Non
             "which RecBole reads as it is.  Leave the option out, or put the parts together with "
             f"{tool(f'split {name} --how none --to-name {name}-whole', final['data_path'])} and give the "
             f"option for {name}-whole."
+        )
+
+
+def check_start(given: Mapping[str, Any], final: Mapping[str, Any]) -> None:
+    """A file to start from is read in one way of training, and not in the others."""
+    files, switch, reading = STARTS.get(final["model"], ((), "", ()))
+    asked = [name for name in files if given.get(name)]
+    if asked and final[switch] not in reading:
+        raise UserError(
+            f"{' and '.join(asked)} would change nothing: {final['model']} reads it with "
+            f"{switch}={reading[-1]}.  Set that too, or leave the file out."
         )
 
 

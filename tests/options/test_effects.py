@@ -88,6 +88,15 @@ def test_a_loss_without_negatives_takes_none(folder):
     assert make(folder, "BM3", train_neg_sample_args=None)["train_neg_sample_args"]["distribution"] == "none"
 
 
+def test_a_file_to_start_from_is_read_or_refused(folder):
+    asked = {"pre_model_path": "saved/BPR.pth"}
+    with pytest.raises(
+        UserError, match="pre_model_path would change nothing: .* train_method=after_pretrain"
+    ):
+        make(folder, "ConvNCF", **asked)
+    assert make(folder, "ConvNCF", **asked, train_method="after_pretrain")["pre_model_path"]
+
+
 @pytest.mark.parametrize("name", [*effects.OLD_NAMES, *effects.INSIDE])
 def test_old_names_and_keys_say_what_to_write(folder, name, capsys):
     with pytest.raises(UserError, match=f"{name}.*: write |is a key of"):

@@ -62,18 +62,19 @@ class Walk(HoldsTensors):
                 self.graphs[name], self.handed[name] = Rows(graph.crow, graph.col, value), sums
 
     def add(self, scores: Tensor, users: Tensor) -> Tensor:
-        """`scores` [n, n_items] of these `users` [n] with w added; in place but for half precision."""
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        """`scores` [n, n_items] of these `users` [n] with w added, in place where they allow it."""
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).contiguous()
         if scores.is_cuda:
             own = take_rows(self.own, users).to_dense().T.contiguous()
             for step in self.steps:
                 scores += self.weight * propagate(step, own).sqrt_().T
             return scores
-        has, values = self.matrices[0][users.numpy()], scores.numpy()
+        has, values = self.matrices[0][users.numpy()], scores.view(-1).numpy()
+        begins = np.arange(len(scores)) * scores.shape[1]
         for step in self.matrices[1:]:
             reached = has @ step
-            row = np.repeat(np.arange(len(values)), np.diff(reached.indptr))
-            values[row, reached.indices] += self.weight * np.sqrt(reached.data)
+            place = np.repeat(begins, np.diff(reached.indptr)) + reached.indices
+            values[place] += self.weight * np.sqrt(reached.data)
         return scores
 
     def of_pairs(self, users: Tensor, items: Tensor) -> Tensor:

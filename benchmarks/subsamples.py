@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from baby_training import Job, add_device, run_job
+from baby_training import Job, run_job
 from support import RESULTS, finished, keep, kept, markdown, parser
-from travel import SETS, prepare
+from travel import SETS, add_arguments, prepare
 
 RUNS = RESULTS / "subsamples.csv"
 SPLIT = [name for name in SETS if SETS[name]]  # ml-100k is split anew by every run
@@ -55,11 +55,8 @@ def halved(name: str, column: str, data_path: Path) -> str:
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--sets", nargs="+", choices=SPLIT, default=SPLIT, metavar="SET")
     arguments.add_argument("--epochs", type=int, default=12, help="of each training (default: %(default)s)")
-    arguments.add_argument("--data-path", type=Path, default=Path("dataset"), metavar="DIR")
-    arguments.add_argument("--show", action="store_true", help="train nothing")
-    add_device(arguments)
+    add_arguments(arguments, SPLIT)
     given = arguments.parse_args()
     for name in [] if given.show else given.sets:
         whole = prepare(name, given.data_path)

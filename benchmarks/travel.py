@@ -13,6 +13,7 @@ benchmarks/results/travel_runs.csv.  A training takes 10 seconds (EASEKNN) to an
 of one CPU thread.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,14 @@ ROWS = {
 METRICS = ("valid R@20", "paper R@20", "paper N@20")
 
 
+def add_arguments(arguments: argparse.ArgumentParser, sets: list[str]) -> None:
+    """Which of these data sets, where they are, on which device, and that nothing is to be trained."""
+    arguments.add_argument("--sets", nargs="+", choices=sets, default=sets, metavar="SET")
+    arguments.add_argument("--data-path", type=Path, default=Path("dataset"), metavar="DIR")
+    arguments.add_argument("--show", action="store_true", help="train nothing")
+    add_device(arguments)
+
+
 def prepare(name: str, data_path: Path) -> str:
     """The name of a converted data set, for which no model has defaults of its own."""
     if not SETS[name]:
@@ -65,11 +74,8 @@ def prepare(name: str, data_path: Path) -> str:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
-    arguments.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
     arguments.add_argument("--seeds", nargs="+", type=int, default=[2020], metavar="SEED")
-    arguments.add_argument("--data-path", type=Path, default=Path("dataset"), metavar="DIR")
-    arguments.add_argument("--show", action="store_true", help="train nothing")
-    add_device(arguments)
+    add_arguments(arguments, list(SETS))
     given = arguments.parse_args()
     for name in [] if given.show else given.sets:
         folder = prepare(name, given.data_path)

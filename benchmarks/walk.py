@@ -11,11 +11,8 @@ Reads ../shared/data and converts it once into --data-path; rows are kept in ben
 Takes eight minutes of one CPU thread, most of it for MicroLens and Baby.
 """
 
-from pathlib import Path
-
-from baby_training import add_device
 from support import RESULTS, call, finished, keep, kept, markdown, parser
-from travel import SETS, prepare
+from travel import SETS, add_arguments, prepare
 
 RUNS = RESULTS / "walk.csv"
 BOTH, USERS, FEATURES = "both", "users in common", "features"
@@ -53,11 +50,8 @@ def measure(dataset: str, options: dict) -> list[dict]:
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
     arguments.add_argument("--epochs", type=int, default=8, help="of each training (default: %(default)s)")
-    arguments.add_argument("--data-path", type=Path, default=Path("dataset"), metavar="DIR")
-    arguments.add_argument("--show", action="store_true", help="train nothing")
-    add_device(arguments)
+    add_arguments(arguments, list(SETS))
     given = arguments.parse_args()
     for name in [] if given.show else given.sets:
         known = {"set": name, "epochs": given.epochs}

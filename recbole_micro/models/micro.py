@@ -21,7 +21,7 @@ from recbole_micro.nn.item_graph import ModalityGraph, supported_share
 from recbole_micro.nn.knn import other_items
 from recbole_micro.nn.ops import propagate
 from recbole_micro.nn.scoring import Scoring, known_pairs, places_in, rows_of
-from recbole_micro.nn.walk import COLLABORATIVE, Walk, co_interacted
+from recbole_micro.nn.walk import COLLABORATIVE, MOST_KEPT, Walk, co_interacted
 
 
 class Step(NamedTuple):
@@ -74,11 +74,12 @@ class MICRO(ItemGraphRecommender):
         sizes_of = {**super().graph_sizes(config, sizes), "own items": own}
         if config["cf_model"] == "LightGCN" and config["adjacency"] != "mean_self_loop":
             sizes_of["user-item graph"] += 2 * own  # its halves beside it (`Backbone.for_users`)
-        if config[
-            "walk_weight"
-        ]:  # rows of every modality's graph and of the collaborative one, and of the sums
-            rows = (len(sizes.chosen(config)) + 1) * sizes.n_items * min(config["walk_k"], sizes.n_items)
-            sizes_of["walk"] = 2 * rows * 2 * FLOAT + sizes.n_interactions * FLOAT
+        if config["walk_weight"]:
+            # Rows of every modality's graph and of the collaborative one, and of the sums; what is kept of w.
+            near = (len(sizes.chosen(config)) + 1) * min(config["walk_k"], sizes.n_items)
+            kept = sizes.n_interactions * near
+            sizes_of["walk"] = 2 * sizes.n_items * near * 2 * FLOAT + sizes.n_interactions * FLOAT
+            sizes_of["walk"] += kept * 2 * FLOAT if kept <= MOST_KEPT else 0
         return sizes_of
 
     @classmethod

@@ -17,6 +17,7 @@ from recbole_micro.nn.ops import propagate
 
 COLLABORATIVE = "collaborative"  # the name of the graph of items that have users in common
 _FEW = 20.0  # added below the fraction of a cosine, so that few users in common count for little
+MOST_KEPT = 1 << 25  # numbers of w that are kept for the next evaluation
 _PAIRS_AT_ONCE = 1 << 23  # of items that some user has both of
 _SCORES_AT_ONCE = 1 << 24
 
@@ -48,6 +49,7 @@ class Walk(HoldsTensors):
     def __init__(self, own: Graph, nearest: Mapping[str, Graph], weight: float):
         super().__init__()
         self.weight = weight
+        self.n_asked = 0  # users whose scores w was added to, on the CPU
         self.own = normalize(own, "mean")
         features = [name for name in nearest if name != COLLABORATIVE]
         # The graphs that a root is taken of together: the collaborative one, and those of the features.
@@ -69,13 +71,27 @@ class Walk(HoldsTensors):
             for step in self.steps:
                 scores += self.weight * propagate(step, own).sqrt_().T
             return scores
-        has, values = self.matrices[0][users.numpy()], scores.view(-1).numpy()
-        begins = np.arange(len(scores)) * scores.shape[1]
-        for step in self.matrices[1:]:
-            reached = has @ step
-            place = np.repeat(begins, np.diff(reached.indptr)) + reached.indices
-            values[place] += self.weight * np.sqrt(reached.data)
+        values, begins = scores.view(-1).numpy(), np.arange(len(scores)) * scores.shape[1]
+        for added in self.of_users(users.numpy()):
+            place = np.repeat(begins, np.diff(added.indptr)) + added.indices
+            values[place] += added.data
         return scores
+
+    def of_users(self, users: np.ndarray) -> list[scipy.sparse.csr_matrix]:
+        """The two parts of w of these `users` [n], [n, n_items] each, on the CPU.
+
+        Whoever asks for more rows than there are users asks again: all rows are kept from then on.
+        """
+        own, *steps = self.matrices
+        self.n_asked += len(users)
+        if self.n_asked > own.shape[0] and self.most_reached <= MOST_KEPT:
+            return [whole[users] for whole in self.whole]
+        return [self.rooted(own[users] @ step) for step in steps]
+
+    def rooted(self, reached: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+        """w of probabilities, which are overwritten."""
+        reached.data = self.weight * np.sqrt(reached.data)
+        return reached
 
     def of_pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """w of pairs of a user and an item, [n]."""
@@ -129,6 +145,19 @@ class Walk(HoldsTensors):
         ]
 
     @cached_property
+    def most_reached(self) -> int:
+        """At least as many as the numbers of w of all users."""
+        own, *steps = self.matrices
+        counts = np.bincount(own.indices, minlength=own.shape[1])
+        return sum(int(counts @ np.diff(step.indptr)) for step in steps)
+
+    @cached_property
+    def whole(self) -> list[scipy.sparse.csr_matrix]:
+        """The two parts of w of all users."""
+        own, *steps = self.matrices
+        return [self.rooted(own @ step) for step in steps]
+
+    @cached_property
     def steps(self) -> list[Graph]:
         """Every step as one graph, for CUDA."""
         n_items = self.own.shape[1]
@@ -136,7 +165,7 @@ class Walk(HoldsTensors):
         return [mix(graphs, [1.0] * len(graphs)) for graphs in steps]
 
     def _apply(self, fn, recurse=True):
-        for made in ("matrices", "steps"):
+        for made in ("matrices", "most_reached", "whole", "steps"):
             vars(self).pop(made, None)
         return super()._apply(fn, recurse)
 

@@ -85,6 +85,18 @@ def test_scores_and_pairs_are_those_of_the_definition(pairs, near, walk, monkeyp
     )
 
 
+@pytest.mark.parametrize("most", [0, 1 << 25])
+def test_another_evaluation_adds_the_same(walk, monkeypatch, most):
+    monkeypatch.setattr(walk_module, "MOST_KEPT", most)
+    users = torch.arange(N_USERS)
+    first, *others = (walk.add(torch.ones(N_USERS, N_ITEMS), users) for _ in range(3))
+    assert all(torch.equal(first, other) for other in others)
+    assert torch.equal(walk.add(torch.ones(2, N_ITEMS), torch.tensor([5, 2])), first[[5, 2]])
+    assert ("whole" in vars(walk)) == bool(most)
+    assert walk.double().add(torch.ones(1, N_ITEMS, dtype=torch.float64), users[:1]).dtype == torch.float64
+    assert walk.most_reached >= sum(part.nnz for part in walk.whole)
+
+
 def test_dense_products_as_on_a_gpu_give_the_same(walk):
     users = torch.tensor([3, 1, 8])
     own = take_rows(walk.own, users).to_dense().T

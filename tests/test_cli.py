@@ -7,6 +7,8 @@ import pytest
 from recbole.trainer import Trainer
 
 from recbole_micro import __version__, cli, options
+from recbole_micro.commands.arguments import config_files, read_arguments
+from recbole_micro.commands.train import launch_options
 from recbole_micro.errors import UserError
 from recbole_micro.options.config import command_line
 from recbole_micro.training import quick_start
@@ -26,7 +28,7 @@ from tests.support.tiny import QUICK, write_tiny
     ],
 )
 def test_forms_of_arguments(argv, given):
-    read = cli.read_arguments(argv)
+    read = read_arguments(argv)
     assert {name: read[name] for name in given} == given
 
 
@@ -47,25 +49,25 @@ def test_forms_of_arguments(argv, given):
 )
 def test_refused_arguments(argv, sentence):
     with pytest.raises(UserError, match=sentence):
-        cli.read_arguments(argv)
+        read_arguments(argv)
 
 
 def test_several_files_of_options(tmp_path):
     spaced = tmp_path / "a b.yaml"
     spaced.write_text("seed: 1\n")
-    assert cli.config_files(str(spaced)) == [str(spaced)]
-    assert cli.config_files("a.yaml b.yaml") == cli.config_files("[a.yaml, b.yaml]") == ["a.yaml", "b.yaml"]
-    assert cli.config_files("") == []
+    assert config_files(str(spaced)) == [str(spaced)]
+    assert config_files("a.yaml b.yaml") == config_files("[a.yaml, b.yaml]") == ["a.yaml", "b.yaml"]
+    assert config_files("") == []
 
 
 def test_launch_options_come_from_files_and_the_command_line(tmp_path):
     file = tmp_path / "launch.yaml"
     file.write_text("nproc: 2\nport: 1234\n")
     given = {"port": "99", "seed": "1"}
-    assert cli.launch_options([str(file)], given) == {"nproc": 2, "port": 99}
+    assert launch_options([str(file)], given) == {"nproc": 2, "port": 99}
     assert given == {"seed": "1"}
     with pytest.raises(UserError, match="nproc is '0'"):
-        cli.launch_options([], {"nproc": "0"})
+        launch_options([], {"nproc": "0"})
 
 
 def test_train_hands_over_what_was_given(tmp_path, monkeypatch):

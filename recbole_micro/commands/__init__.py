@@ -1,1 +1,1 @@
-"""Commands for a trained model: their arguments, their help, what they print and write."""
+"""The subcommands of `recbole-micro`: their arguments, their help, what they print and write."""

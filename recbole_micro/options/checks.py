@@ -29,6 +29,7 @@ CLIPPING = {
 }  # fmt: skip
 LEVELS = ("debug", "info", "warning", "error", "critical")
 LEAVE_OUT = ("valid_and_test", "valid_only", "test_only")
+NOTHING = ("None", "null", "~")  # what stands for no value where text is taken as it is
 # RecBole's options that write or read pickles.
 PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
 
@@ -39,6 +40,8 @@ def check_paths(final: Mapping) -> None:
         value = final.get(name)
         if value is not None and not isinstance(value, (str, os.PathLike)):
             raise UserError(f"Option {name} is {value!r}: give the path of a folder.")
+    if "checkpoint_dir" in final and str(final["checkpoint_dir"]) in NOTHING:
+        raise UserError("Option checkpoint_dir is null: give the path of a folder, or leave it out (saved).")
 
 
 def check_state(state: Any) -> None:

@@ -7,7 +7,9 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from recbole_micro import Config, cli, options, run
+from recbole_micro import Config, options, run
+from recbole_micro.commands.arguments import config_files, read_arguments
+from recbole_micro.commands.train import launch_options
 from recbole_micro.options import effects
 from recbole_micro.options.config import own_command_line
 from recbole_micro.training.experiment import build
@@ -142,13 +144,13 @@ def start(case, rest):
     model, dataset, files = case["model"], case["dataset"], []
     words = {}
     if "words" in case:
-        words = cli.read_arguments([f"--model={model}", f"--dataset={dataset}", *case["words"]])
-        files = cli.config_files(words.pop("config_files", ""))
-        cli.launch_options(files, words)
+        words = read_arguments([f"--model={model}", f"--dataset={dataset}", *case["words"]])
+        files = config_files(words.pop("config_files", ""))
+        launch_options(files, words)
     elif "yaml" in case:
         Path("given.yaml").write_text(case["yaml"], encoding="utf-8", errors="replace")
         files = ["given.yaml"]
-        cli.launch_options(files, {})
+        launch_options(files, {})
     files = ["rest.yaml", *files]
     enough = every.needed(model) if dataset == "tiny" else {}
     Path("rest.yaml").write_text(written(rest | enough), encoding="utf-8")

@@ -117,7 +117,7 @@ def beside(rows: Sequence[Row], runs: Mapping, results: pd.DataFrame) -> pd.Data
 
 
 def reproduce_table(
-    table: int,
+    number: int,
     fixed: Mapping[str, Any],
     seeds: Sequence[int],
     out: Path,
@@ -127,7 +127,7 @@ def reproduce_table(
 ) -> pd.DataFrame:
     """Train what is missing, write `paper.md`, `.csv`, `.html` and the report into `out`; the runs' table.
 
-    `table` is 4, 5 or 6, `literal` as in `rows_of`; `fixed` options hold for all runs, the data set among
+    `number` is 4, 5 or 6, `literal` as in `rows_of`; `fixed` options hold for all runs, the data set among
     them, which `title` names for people; `more` goes to `run_all`.
     """
     title = title or str(fixed["dataset"])
@@ -136,9 +136,9 @@ def reproduce_table(
             raise UserError(
                 f"Leave out {name}: the paper has Recall, Precision and NDCG@20 under protocol paper."
             )
-    rows = rows_of(table, str(fixed["dataset"]), literal)
+    rows = rows_of(number, str(fixed["dataset"]), literal)
     runs = runs_of(rows, seeds, fixed)
-    heading = f"Table {table} on {title}"
+    heading = f"Table {number} on {title}"
     results = run([run for row in runs.values() for run in row], heading, out, **more)
     compared = beside(rows, runs, results)
     caption = (
@@ -155,7 +155,7 @@ def reproduce_table(
 
 
 def reproduce_figure(
-    figure: int,
+    number: int,
     fixed: Mapping[str, Any],
     seeds: Sequence[int],
     out: Path,
@@ -168,14 +168,14 @@ def reproduce_figure(
     The paper prints Figures 3 to 5 without numbers: only ours are drawn.  Arguments as of `reproduce_table`.
     """
     title = title or str(fixed["dataset"])
-    heading = f"Figure {figure} on {title}"
-    if figure == 3:
+    heading = f"Figure {number} on {title}"
+    if number == 3:
         fixed = {**fixed, "dataset": figures.cold_split(fixed["dataset"], fixed["data_path"])}
-    runs = figures.runs_of(figure, seeds, {**PROTOCOL, **fixed}, micro(literal))
+    runs = figures.runs_of(number, seeds, {**PROTOCOL, **fixed}, micro(literal))
     results = run(runs, heading, out, **more)
     note = (
         f"{heading}, mean of {len(seeds)} seed(s).  The paper prints this figure without numbers: only ours "
-        "are drawn.  " + figures.NOTES.get(figure, "") + settings_text(fixed, literal)
+        "are drawn.  " + figures.NOTES.get(number, "") + settings_text(fixed, literal)
     )
     report.write(results, out, title, heading, f"<p>{html.escape(note)}</p>")
     write_text(out / "paper.md", f"{note}\n\n{(out / 'table.md').read_text(encoding='utf-8')}")

@@ -4,9 +4,9 @@
     python benchmarks/modalities.py --show               the table of what is there
 
 Mixes the cosines of the best modality with those of the others, weight by weight, and looks at each item's
-20 nearest by the mix: how many of the pairs some user has both of in training, and the validation Recall@20
-of lists that rank by the similarity to the user's own items (ContentKNN).  Nothing is trained, so this is
-what any model of item graphs gets to work with.  The test sets are not read.
+20 nearest by the mix.  Prints how many of these pairs some user has both of in training, and the validation
+Recall@20 of lists that rank by the similarity to the user's own items (ContentKNN).  Nothing is trained, so
+this is what any model of item graphs gets to work with.  The test sets are not read.
 
 Reads ../shared/data and converts it once into --data-path; rows are kept in
 benchmarks/results/modalities.csv.  Takes five minutes of one CPU thread, most of it for MicroLens.

@@ -29,6 +29,7 @@ ROWS = {
     "MICRO": ("MICRO", {}),
     "MICRO, text alone": ("MICRO", {"modalities": ["textual"]}),
     "MICRO, text alone (MiniLM)": ("MICRO", {"modalities": ["all-MiniLM-L6-v2"]}),
+    "MICRO, text alone (wordllama)": ("MICRO", {"modalities": ["textual_wordllama256"]}),
     "MICRO, vectors alone": ("MICRO", {"walk_weight": 0.0}),
     "vectors alone, own items left out": ("MICRO", {"walk_weight": 0.0, "history_weight": 0.0}),
     "vectors alone, no bias of the items": ("MICRO", {"walk_weight": 0.0, "item_bias": False}),

@@ -58,7 +58,7 @@ def test_options_that_the_page_of_results_names_exist():
         assert all(option in known for option in re.findall(r"--[\w-]+", options)), (script, options)
 
 
-TABLES = "baby_table baby_trials baby_ablations set_table travel walk peers subsamples"
+TABLES = "baby_table baby_trials baby_ablations set_table travel walk peers subsamples modalities"
 
 
 @pytest.mark.parametrize("script", [f"{name}.py" for name in TABLES.split()])

@@ -90,7 +90,7 @@ def test_new_items_are_ranked_too(asked, tmp_path, capsys):
 
 def test_unknown_users_are_counted_and_listed(asked, tmp_path, capsys):
     file, out = tmp_path / "users.txt", tmp_path / "lists.csv"
-    file.write_text("u3\nnobody\nu4\n[PAD]\n")
+    file.write_text("u3\nnobody\nu4\n[PAD]\n\n")
     assert cli.main([*asked, f"--users_file={file}", f"--out={out}", "--topk=2"]) == 0
     assert [row["user_id"] for row in rows(out.read_text())] == ["u3", "u3", "u4", "u4"]
     beside = tmp_path / "lists.csv.unknown.txt"

@@ -79,11 +79,13 @@ def test_what_a_user_had_gets_and_why(browser, address, folders):
 @needs_browser
 def test_hostile_titles_are_shown_as_text(browser, address):
     browser.failures.clear()
-    browser.open(f"{address}#user=u0&item=i0")
+    browser.open(f"{address}#user=u0&item=i0&side=0")
     browser.wait(READY)
     browser.wait("document.getElementById('why-title').textContent.includes('script')")
     assert browser.value("document.title") == "MICRO beside LightGCN on tiny"
     assert browser.value("document.getElementById('why-title').textContent") == f"Why {TITLES[0]}"
+    assert browser.value("document.querySelector('#reasons .note').textContent").startswith("MICRO")
+    assert browser.value("document.getElementById('map-title').textContent") == "Map of the items by MICRO"
     assert browser.value("document.querySelectorAll('img[src=x], b, main script').length") == 0
     everything = browser.value("document.body.textContent")
     assert TITLES[2] in everything

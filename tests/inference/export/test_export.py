@@ -278,6 +278,7 @@ def test_the_command(checkpoints, tmp_path, capsys):
     assert cli.main([*words, "--neighbours=3", "--category=title"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 1 and "recbole-micro serve" in out and "INFO" not in err
+    assert err.count("The scores have a part beside the products of these vectors (walk_weight)") == 1
     served = ExportedModel(tmp_path / "x")
     assert len(served.similar("i4", 10)) == 3 and served.item_details("i4")["category"] == "Title"
     for more, sentence in (

@@ -133,9 +133,17 @@ def test_seen_items_are_kept_on_request(asked, checkpoint, capsys):
     assert len(listed(asked, capsys, "--users=u3", "--seen")) == shop.ITEMS
 
 
-@pytest.mark.parametrize("name", ["mmr", "calibrated"])
-def test_reranking_says_its_price(asked, name, capsys):
-    assert cli.main([*asked, "--topk=3", "--users=u1", f"--rerank={name}", "--hide=train"]) == 0
+@pytest.mark.parametrize(
+    "choice, name",
+    [
+        (["mmr"], "mmr"),
+        (["calibrated"], "calibrated by genre"),
+        (["calibrated", "--categories=title"], "calibrated by title"),
+    ],
+)
+def test_reranking_says_its_price(asked, choice, name, capsys):
+    words = [f"--rerank={choice[0]}", *choice[1:], "--hide=train"]
+    assert cli.main([*asked, "--topk=3", "--users=u1", *words]) == 0
     said = capsys.readouterr()
     assert len(rows(said.out)) == 3
     number = r"\d\.\d{4} to \d\.\d{4} \([+-]\d+\.\d%\)"

@@ -190,3 +190,21 @@ CONTRAST = """(() => {
   }
   return least;
 })()"""
+
+
+def test_a_file_has_the_pictures_of_neighbours_up_to_a_size(folders, monkeypatch):
+    model = ExportedModel(folders["MICRO"])
+    name = f"images/{model.item_details('i0')['picture']}"
+    monkeypatch.setattr(page, "LISTED", 1)
+    monkeypatch.setattr(page, "HAD", 1)
+
+    def shown(user):
+        return {model.history(user)[0]["id"], model.recommend(user, 1)[0]["id"]}
+
+    def near(user):
+        return {one["id"] for item in shown(user) for by in model.kinds for one in model.similar(item, 6, by)}
+
+    user = next(user for user in model.users if "i0" in near(user) - shown(user))
+    assert page.answers(model, [user])[name].startswith("data:image/png;base64,")
+    monkeypatch.setattr(page, "NEIGHBOURS_PICTURES", 0)
+    assert name not in page.answers(model, [user])

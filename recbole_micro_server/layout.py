@@ -72,9 +72,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / MANIFEST)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if found not in FORMATS:
-        raise DataError(
-            f"{folder} has the format {found} where this version reads {FORMAT}: export the model again."
-        )
+        read = " and ".join(map(str, FORMATS))
+        raise DataError(f"{folder} has the format {found}, and this version reads {read}: export it again.")
     return manifest
 
 

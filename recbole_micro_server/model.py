@@ -180,8 +180,9 @@ class ExportedModel:
         }
 
     def find_users(self, text: str, limit: int) -> list[str]:
-        """The first users whose id begins with a text, then those that have it elsewhere."""
+        """The user of this id, then the first whose ids begin with it, then those that have it elsewhere."""
         begins = [user for user in self.users if user.startswith(text)]
+        begins.sort(key=lambda user: user != text)
         if len(begins) < limit and text:
             begins += [user for user in self.users if text in user[1:] and not user.startswith(text)]
         return begins[:limit]

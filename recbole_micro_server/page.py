@@ -20,6 +20,7 @@ LISTED, REASONS, NEAR, HAD, SUGGESTED = 20, 12, 6, 50, 20
 STYLE, SCRIPT = '<link rel="stylesheet" href="page.css">', '<script src="page.js" defer></script>'
 END = "</body>"
 LARGEST_PICTURE = 200 << 10  # bytes of one that goes into a file
+NEIGHBOURS_PICTURES = 16 << 20  # characters of those of items that are neighbours alone
 
 
 @cache
@@ -81,13 +82,23 @@ def answers(model: ExportedModel, users: Sequence[str]) -> dict[str, Any]:
             for item in items:
                 question = f"explain?user={u}&item={encoded(item)}&limit={REASONS}"
                 kept[question] = model.explain(user, item, REASONS)
+    near: list[dict[str, Any]] = []
     for item in shown:
         i = encoded(item)
         kept[f"items/{i}"] = model.item_details(item)
         for by in model.kinds:
-            kept[f"similar?item={i}&k={NEAR}&by={encoded(by)}"] = model.similar(item, NEAR, by)
-    for name in {found["picture"] for found in map(model.item_details, shown) if "picture" in found}:
-        kept[f"images/{name}"] = picture(model, name)
+            found = kept[f"similar?item={i}&k={NEAR}&by={encoded(by)}"] = model.similar(item, NEAR, by)
+            near += found
+    named = [found.get("picture") for found in map(model.item_details, shown)]
+    kept |= {f"images/{name}": picture(model, name) for name in filter(None, named)}
+    left = NEIGHBOURS_PICTURES
+    for name in dict.fromkeys(one["picture"] for one in near if "picture" in one):
+        if f"images/{name}" not in kept:
+            source = picture(model, name)
+            left -= len(source)
+            if left < 0:
+                break
+            kept[f"images/{name}"] = source
     return kept
 
 

@@ -22,6 +22,7 @@ class Walk:
 
     def __init__(self, folder: Path, entry: Mapping[str, Any], n_users: int, n_items: int):
         self.graphs, self.weight = list(entry["graphs"]), float(entry["weight"])
+        self.by_users = np.array([name == COLLABORATIVE for name in self.graphs])
         self.n_items = n_items
         starts = read_array(folder / layout.OWN_STARTS, n_users + 1)
         items = read_array(folder / layout.OWN_ITEMS, int(starts[-1]))
@@ -36,17 +37,15 @@ class Walk:
         """What is added to the user's score of every item, [n_items]."""
         _, columns, values = self.handed(user)
         found = np.bincount(columns, values, len(self.graphs) * self.n_items).reshape(-1, self.n_items)
-        reached = dict(zip(self.graphs, found, strict=True))
-        together = reached.pop(COLLABORATIVE, np.zeros(1))
-        return self.weight * (np.sqrt(together) + np.sqrt(sum(reached.values(), np.zeros(self.n_items))))
+        parts = found[self.by_users], found[~self.by_users]
+        return self.weight * sum(np.sqrt(part.sum(axis=0)) for part in parts)
 
     def shares(self, user: int, item: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By graph, from which of the user's own items what is added to this one comes, and how much."""
         own, columns, values = self.handed(user)
         reached = columns % self.n_items == item
         own, graph, values = own[reached], columns[reached] // self.n_items, values[reached]
-        by_users = np.array([name == COLLABORATIVE for name in self.graphs])[graph]
-        shares = np.zeros(len(values))
+        by_users, shares = self.by_users[graph], np.zeros(len(values))
         for part in (by_users, ~by_users):
             shares[part] = self.weight * values[part] / np.sqrt(values[part].sum() or 1.0)
         return {name: (own[graph == g], shares[graph == g]) for g, name in enumerate(self.graphs)}

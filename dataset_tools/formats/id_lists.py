@@ -9,9 +9,11 @@ MOST = 20_000_000  # a number beyond this is a mistake that would fill the memor
 
 
 def read_list(path: Path) -> list[str]:
-    """One id per line, as it stands there."""
+    """One id per line, as it stands there; empty lines at the end of the file are none."""
     with reading(path) as file:
         ids = [line.rstrip("\r\n") for line in file]
+    while ids and not ids[-1]:
+        ids.pop()
     blank = next((line for line, token in enumerate(ids, 1) if not token), None)
     if not ids or blank:
         raise DataError(f"{path}, line {blank or 1}: an id was expected, one on every line.")

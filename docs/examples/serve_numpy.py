@@ -7,22 +7,18 @@ from pathlib import Path
 import numpy as np
 
 folder, user, k = Path(sys.argv[1]), sys.argv[2], int((sys.argv[3:] or ["20"])[0])
-users = json.loads((folder / "users.json").read_text(encoding="utf-8"))
-items = json.loads((folder / "items.json").read_text(encoding="utf-8"))
+names = "users", "items", "manifest"
+users, items, manifest = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in names)
+array = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
 row = users.index(user)
-scores = np.load(folder / "item_vectors.npy") @ np.load(folder / "user_vectors.npy", mmap_mode="r")[row]
-if walk := json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("walk"):
-    own, items_of, starts, near, handed = (
-        np.load(folder / f"{name}.npy", mmap_mode="r")
-        for name in ("own_starts", "own_items", "walk_starts", "walk_items", "walk_values")
-    )
-    mine, shape = items_of[own[row] : own[row + 1]], (len(walk["graphs"]), len(scores))
-    places = np.concatenate([np.arange(0), *(np.arange(starts[j], starts[j + 1]) for j in mine)])
-    found = np.bincount(near[places], handed[places], shape[0] * shape[1]).reshape(shape) / max(1, len(mine))
+scores = array["item_vectors"] @ array["user_vectors"][row]
+if walk := manifest.get("walk"):  # one step from the user's own items to the items near them
+    own = array["own_items"][slice(*array["own_starts"][row : row + 2])]
+    near = np.hstack([np.arange(0), *(np.arange(*array["walk_starts"][j : j + 2]) for j in own)])
+    size, values = len(walk["graphs"]) * len(scores), array["walk_values"][near] / max(1, len(own))
+    found = np.bincount(array["walk_items"][near], values, size).reshape(-1, len(scores))
     scores = scores + walk["weight"] * (np.sqrt(found[0]) + np.sqrt(found[1:].sum(0)))
-start, end = np.load(folder / "seen_starts.npy", mmap_mode="r")[row : row + 2]
-scores[np.load(folder / "seen_items.npy", mmap_mode="r")[start:end]] = -np.inf
+scores[array["seen_items"][slice(*array["seen_starts"][row : row + 2])]] = -np.inf
 for place in np.argsort(-scores, kind="stable")[:k]:
     if scores[place] > -np.inf:
-        title = items.get("title", items["id"])[place]
-        print(items["id"][place], f"{scores[place]:.6f}", title, sep="\t")
+        print(items["id"][place], f"{scores[place]:.6f}", items.get("title", items["id"])[place], sep="\t")

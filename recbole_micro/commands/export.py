@@ -1,9 +1,12 @@
 """`recbole-micro export`: a checkpoint as a folder that serves."""
 
+import sys
+
 from recbole_micro.commands.arguments import needed, positive, read_own
 from recbole_micro.inference.export.folder import NEIGHBOURS, export
 from recbole_micro.options import user_models
 from recbole_micro.options.values import parse_strings
+from recbole_micro_server.layout import read_manifest
 
 VALUES = ("checkpoint", "to", "format", "neighbours", "images", "category", "data_path", "plugins")
 FLAGS = ("faiss", "onnx", "overwrite")
@@ -17,7 +20,7 @@ score is the dot product of two vectors, which is checked; others are refused.
   --checkpoint=FILE  the .pth file that training wrote
   --to=DIR           the new folder; it appears whole or not at all
   --format=A,B       also the vectors as parquet, npz or safetensors
-  --faiss            also a FAISS index of the items
+  --faiss            also a FAISS index of the items; like these formats without what walk_weight adds
   --onnx             also the scorer as an ONNX graph, checked with onnxruntime
   --neighbours=N     neighbours kept of each item, by each kind of vectors (default: {NEIGHBOURS})
   --images=DIR       copy the items' pictures, named as in the data set's column or by item id
@@ -52,6 +55,11 @@ def main(argv: list[str]) -> int:
         overwrite="overwrite" in own,
         data_path=own.get("data_path"),
     )
+    if {"format", "faiss"} & set(own) and "walk" in read_manifest(folder):
+        print(
+            "The scores have a part beside the products of these vectors (walk_weight): it is in walk_*.npy.",
+            file=sys.stderr,
+        )
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 2**20:.1f} MiB.  Serve it with: recbole-micro serve {folder}")
     return 0

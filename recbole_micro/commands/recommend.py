@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
     for remark in remarks:
         print(remark, file=sys.stderr)
     if rerank is not None:
-        print(price_line(own["rerank"], source, rerank, k), file=sys.stderr)
+        print(price_line(source, rerank, k), file=sys.stderr)
     write(ranker, users, k, out)
     return 0
 
@@ -104,11 +104,11 @@ def reranking(own: Mapping[str, str], source: Loaded) -> Rerank | None:
     return MMR(source, share)
 
 
-def price_line(name: str, source: Loaded, rerank: Rerank, k: int) -> str:
+def price_line(source: Loaded, rerank: Rerank, k: int) -> str:
     """What reranking costs and brings on the test set, in one line."""
     found = price(source, rerank, k)
     if found is None:
-        return f"{name}: the data set has no test interactions, so its price is unknown."
+        return f"{rerank.name}: the data set has no test interactions, so its price is unknown."
     before, after = found
     parts = [
         f"Recall@{k} {change(before.recall, after.recall)}",
@@ -116,7 +116,7 @@ def price_line(name: str, source: Loaded, rerank: Rerank, k: int) -> str:
         f"items in any list {before.coverage:.1%} to {after.coverage:.1%}",
         f"similarity within a list {before.similarity:.3f} to {after.similarity:.3f}",
     ]
-    return f"{name} on the test set: {', '.join(parts)}."
+    return f"{rerank.name} on the test set: {', '.join(parts)}."
 
 
 def change(before: float, after: float) -> str:

@@ -193,7 +193,9 @@ def collect(
         )
     if masked:
         protocol = ranking.protocol
-        remarks.append(f"{masked:,} of the items are masked under protocol {protocol}: they take no part.")
+        remarks.append(
+            f"{masked:,} pairs of user and item are masked under protocol {protocol}: they take no part."
+        )
     if without:
         remarks.append(f"{without:,} of {len(total):,} test users have no item: they count as 0.")
     if not hits:

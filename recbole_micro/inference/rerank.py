@@ -40,8 +40,10 @@ class Rerank:
     """Chooses a list item by item: the next one has the greatest (1 - w) score + w variety.
 
     Scores are scaled to 0..1 among a user's `POOL` best items.  `diversity`: w.  `similarity` is behind the
-    variety of MMR, and is what a list's similarity is measured by.
+    variety of MMR, and is what a list's similarity is measured by.  `name` says what it is for people.
     """
+
+    name: str
 
     def __init__(self, source: tuple, diversity: float):
         _, self.model, self.dataset, *_ = source
@@ -115,6 +117,8 @@ class MMR(Rerank):
     https://doi.org/10.1145/290941.291025
     """
 
+    name = "mmr"
+
     def begin(self, users: np.ndarray, pool: Pool) -> None:
         self.alike = torch.stack([self.similarity(items) for items in pool.items])  # [n_users, P, P]
         self.nearest = torch.zeros(pool.items.shape)
@@ -138,8 +142,10 @@ class Calibrated(Rerank):
         super().__init__(source, diversity)
         _, _, _, train_data, *_ = source
         self.train = train_data._dataset
-        named = column or has_categories(self.dataset)
-        self.categories = categories(self.dataset, column) if named else self.groups()
+        column = column or category_column(self.dataset)
+        self.categories = categories(self.dataset, column) if column else self.groups()
+        by = column or f"{self.categories.shape[1]} groups of items with similar features"
+        self.name = f"calibrated by {by}"
         user = torch.as_tensor(np.asarray(self.train.inter_feat[self.train.uid_field]))
         item = torch.as_tensor(np.asarray(self.train.inter_feat[self.train.iid_field]))
         tastes = torch.zeros(self.dataset.user_num, self.categories.shape[1])
@@ -171,18 +177,18 @@ class Calibrated(Rerank):
         return -(self.taste * ratio.clamp(min=1e-12).log()).sum(2)
 
 
-def has_categories(dataset: Dataset) -> bool:
-    """Whether the data set's `.item` file has a column of categories."""
-    return bool(set(CATEGORIES) & set(ItemColumns(dataset).names))
+def category_column(dataset: Dataset) -> str | None:
+    """The first of `CATEGORIES` among the columns of the data set's `.item` file, if any is."""
+    names = ItemColumns(dataset).names
+    return next((name for name in CATEGORIES if name in names), None)
 
 
-def categories(dataset: Dataset, column: str | None) -> Tensor:
+def categories(dataset: Dataset, column: str) -> Tensor:
     """The categories of every item, which share a weight of 1, [n_items, n_categories].
 
-    `column` of the `.item` file, or the first of `CATEGORIES`; UserError where there is none of that name.
+    `column` of the `.item` file; UserError where there is none of that name.
     """
     table = ItemColumns(dataset)
-    column = column or next(name for name in CATEGORIES if name in table.names)
     if column not in table.names:
         known = ", ".join(table.names) or "none"
         raise UserError(

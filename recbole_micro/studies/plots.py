@@ -18,7 +18,8 @@ WIDTH = 3.5  # inches, a column of a two-column page
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "---", "ooo", "+++")
 MARKERS = "os^DvP*X"
 DASHES = ("-", "--", "-.", ":")
-SHADES = ("#1b4f72", "#d68910", "#7fb3a1", "#c0c0c0", "#884ea0", "#a93226", "#5d6d7e", "#d4b483")
+# At least 3:1 against white, so that they stand out in a report in dark as well, which inverts them.
+SHADES = ("#1b4f72", "#c17a0c", "#2f8f73", "#8c8c8c", "#884ea0", "#a93226", "#5d6d7e", "#a3804a")
 LABEL = 24  # characters of a line of a label
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -90,6 +91,7 @@ def bars(mean: pd.DataFrame, std: pd.DataFrame, groups: Mapping[str, str], xlabe
         axes.set_yticks(position, labels)
         axes.set_ylim(len(mean) - 0.45, -0.55)
         axes.margins(x=0.25)
+        axes.locator_params("x", nbins=5)  # their numbers stand apart, however many digits they have
         axes.set_xlabel(xlabel)
         if len(groups) > 1:
             legend(figure)
@@ -157,10 +159,10 @@ def study(trials: pd.DataFrame, bigger: bool, ylabel: str, path: Path) -> Path:
         finished, pruned = trials["state"] == "finished", trials["state"] == "pruned"
         score = trials["score"].astype(float)
         best = (np.fmax if bigger else np.fmin).accumulate(score.where(finished))
-        style: dict[str, Any] = {"color": "#1b4f72", "markersize": 4, "label": "trial"}
+        style: dict[str, Any] = {"color": SHADES[0], "markersize": 4, "label": "trial"}
         axes.plot(trials["trial"][finished], score[finished], "o", **style)
         if pruned.any():
-            style = {"color": "#d68910", "markersize": 4, "label": "pruned"}
+            style = {"color": SHADES[1], "markersize": 4, "label": "pruned"}
             axes.plot(trials["trial"][pruned], score[pruned], "x", **style)
         axes.step(trials["trial"], best, "--", where="post", color="black", linewidth=1, label="best so far")
         axes.set(xlabel="trial", ylabel=ylabel)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from logging import getLogger
 from pathlib import Path
@@ -96,7 +97,7 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
 
     RecBole's FLOPs line is left out: it copies the whole model.
     """
-    psutil.cpu_percent()  # from here on
+    began = time.perf_counter(), time.process_time()
     check_data(config)
     start_log(config)
     if missing_files(config) and config["single_spec"]:
@@ -124,7 +125,7 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     with mistakes_of_model(config, "tested"):
         test_result = trainer.evaluate(experiment.test_data, load_best_model=saved, show_progress=progress)
 
-    logger.info(f"This training used {used(config)}.")
+    logger.info(f"This training used {used(config, *began)}.")
     logger.info(set_color("best valid ", "yellow") + f": {valid_result}")
     logger.info(set_color("test result", "yellow") + f": {test_result}")
     command = how_to_recommend(config, trainer.saved_model_file) if saved else None
@@ -141,14 +142,16 @@ def train_one(config: Config, saved: bool) -> dict[str, Any]:
     }
 
 
-def used(config: Config) -> str:
-    """The machine's processor since psutil was last asked, the memory of this process and of its GPU.
+def used(config: Config, began: float, busy: float) -> str:
+    """Of the machine what this process has used: its processors, its memory, its GPU's memory.
 
-    RecBole's `get_environment` says the same of a second that it waits for after every training.
+    `began`, `busy`: `time.perf_counter` and `time.process_time` at the start.  RecBole's `get_environment`
+    reads the load of the whole machine, other programs' too, for a second that it waits for.
     """
+    share = (time.process_time() - busy) / (time.perf_counter() - began) / (psutil.cpu_count() or 1)
     own, there = psutil.Process().memory_info().rss, psutil.virtual_memory().total
     parts = [
-        f"{psutil.cpu_percent():.0f} % of the machine's CPU",
+        f"{100 * share:.0f} % of the machine's CPU",
         f"{own / 2**30:.2f} of {there / 2**30:.2f} GiB of memory",
     ]
     if config["device"].type == "cuda":

@@ -58,8 +58,7 @@ class MlflowLogger:
         options = {key: str(value)[:LONGEST] for key, value in plain_config(self.config).items()}
         try:
             self.client = MlflowClient()
-            found = self.client.get_experiment_by_name(name)
-            experiment = found.experiment_id if found else self.client.create_experiment(name)
+            experiment = self.experiment(name)
             title = f"{self.config['model']} on {self.config['dataset']}"
             self.run = self.client.create_run(experiment, run_name=title).info.run_id
             params = [Param(key, value) for key, value in options.items()]
@@ -71,6 +70,20 @@ class MlflowLogger:
                 f"MLflow cannot keep this training ({reason}): see MLFLOW_TRACKING_URI, or leave out "
                 "log_mlflow."
             ) from error
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of this name, which is made where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return self.client.create_experiment(name)
+            except MlflowException:  # another training made it in between
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        return found.experiment_id
 
     def log(self, head: str, values: Mapping[str, Any], epoch: int = 0) -> None:
         """Keep metrics of an epoch as `head/name`; those that are no numbers are left out."""

@@ -57,7 +57,7 @@ function row(item, side, { rank = "", value = "", both = false } = {}) {
     first,
     el("span", { className: "name", textContent: named(item) }),
     el("span", { className: "value", textContent: value }),
-    el("span", { className: "under" }, under, both ? el("span", { className: "both", textContent: (under ? " · " : "") + "in both lists" }) : null));
+    !under && !both ? null : el("span", { className: "under" }, under, both ? el("span", { className: "both", textContent: (under ? " · " : "") + "in both lists" }) : null));
   button.dataset.item = item.id;
   button.dataset.side = side;
   button.setAttribute("aria-pressed", String(item.id === state.item && side === state.side));
@@ -120,7 +120,7 @@ function reasonsOf(found) {
     body.append(el("tr", {}, el("td", { className: "note", textContent: "Smaller shares together", colSpan: 3 }), el("td", { textContent: found.rest.toFixed(3) })));
   }
   const head = el("tr", {}, ...["Item", "Through", "Steps", "Share"].map((name) => el("th", { scope: "col", textContent: name })));
-  const made = [el("p", { textContent: `Score ${found.score.toFixed(3)}, which these parts add up to:` }), bars(parts, most)];
+  const made = [el("p", { textContent: `Score ${found.score.toFixed(3)}, which these parts add up to; collaborative is who likes what:` }), bars(parts, most)];
   if (Object.keys(found.modalities).length) {
     made.push(el("p", { textContent: "Its attention to each modality:" }), bars(Object.entries(found.modalities), 1));
   }
@@ -285,12 +285,13 @@ async function start() {
     const { model, dataset, beside } = state.health;
     $("heading").textContent = `${model}${beside ? ` beside ${beside.model}` : ""} on ${dataset}`;
     document.title = $("heading").textContent;
+    if (beside) $("map-title").textContent = `Map of the items by ${model}`;
     const given = new URLSearchParams(location.hash.slice(1));
     for (const name of ["by", "colour"]) state[name] = given.get(name) || "";
     await suggest();
     await loadMap();
     const user = given.get("user") || ($("users").options[0] || {}).value;
-    if (user) await choose({ user, item: given.get("item") || "", side: given.get("side") && beside ? 1 : 0 });
+    if (user) await choose({ user, item: given.get("item") || "", side: given.get("side") === "1" && beside ? 1 : 0 });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     say(error.message);

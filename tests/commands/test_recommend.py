@@ -90,7 +90,7 @@ def test_new_items_are_ranked_too(asked, tmp_path, capsys):
 
 def test_unknown_users_are_counted_and_listed(asked, tmp_path, capsys):
     file, out = tmp_path / "users.txt", tmp_path / "lists.csv"
-    file.write_text("u3\nnobody\nu4\n[PAD]\n")
+    file.write_text("u3\nnobody\nu4\n[PAD]\n\n")
     assert cli.main([*asked, f"--users_file={file}", f"--out={out}", "--topk=2"]) == 0
     assert [row["user_id"] for row in rows(out.read_text())] == ["u3", "u3", "u4", "u4"]
     beside = tmp_path / "lists.csv.unknown.txt"
@@ -133,9 +133,17 @@ def test_seen_items_are_kept_on_request(asked, checkpoint, capsys):
     assert len(listed(asked, capsys, "--users=u3", "--seen")) == shop.ITEMS
 
 
-@pytest.mark.parametrize("name", ["mmr", "calibrated"])
-def test_reranking_says_its_price(asked, name, capsys):
-    assert cli.main([*asked, "--topk=3", "--users=u1", f"--rerank={name}", "--hide=train"]) == 0
+@pytest.mark.parametrize(
+    "choice, name",
+    [
+        (["mmr"], "mmr"),
+        (["calibrated"], "calibrated by genre"),
+        (["calibrated", "--categories=title"], "calibrated by title"),
+    ],
+)
+def test_reranking_says_its_price(asked, choice, name, capsys):
+    words = [f"--rerank={choice[0]}", *choice[1:], "--hide=train"]
+    assert cli.main([*asked, "--topk=3", "--users=u1", *words]) == 0
     said = capsys.readouterr()
     assert len(rows(said.out)) == 3
     number = r"\d\.\d{4} to \d\.\d{4} \([+-]\d+\.\d%\)"

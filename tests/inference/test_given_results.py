@@ -125,7 +125,7 @@ def test_remarks_say_what_takes_no_part(trained, tmp_path):
         plain, pd.DataFrame(rows, columns=["user_id", "item_id"]), tmp_path / "x.csv", True
     )
     text = " ".join(remarks)
-    assert "1 users of" in text and "1 items of" in text and "1 of the items are masked" in text
+    assert "1 users of" in text and "1 items of" in text and "1 pairs of user and item are masked" in text
     assert "No test item is among them" in text and found["recall@3"] == 0
 
 

@@ -104,7 +104,7 @@ def test_lists_end_where_no_item_is_left(source):
 
 
 def test_without_a_column_similar_items_are_the_categories(source, monkeypatch):
-    monkeypatch.setattr(rerank, "has_categories", lambda dataset: False)
+    monkeypatch.setattr(rerank, "category_column", lambda dataset: None)
     chosen = rerank.Calibrated(source, 0.4)
     assert chosen.categories.shape[0] == source.dataset.item_num
     assert chosen.categories[1:].sum(1).eq(1).all() and not chosen.categories[0].any()

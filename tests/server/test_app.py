@@ -25,6 +25,7 @@ def test_answers_are_the_models(server, folders):
             ("items/i0", known.item_details("i0")),
             ("users/u3", known.history("u3")),
             ("users?query=2&limit=3", [user for user in known.users if "2" in user][:3]),
+            ("users?query=u2&limit=1", ["u2"]),
             ("map", known.map()),
         ):
             status, content, headers = server.get(f"{prefix}/{question}")

@@ -48,6 +48,20 @@ def test_folders_that_are_no_export_are_refused(folders, tmp_path, capsys):
     assert "item_vectors.npy is missing" in refused(capsys, copy)
 
 
+def test_a_folder_of_the_first_format_is_read(folders, tmp_path):
+    """It knew no walk: the scores are the products of the vectors alone."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folders["MICRO"], copy, ignore=shutil.ignore_patterns("walk_*", "own_*"))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["walk"]
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "format": 1}))
+    model = ExportedModel(copy)
+    user, item = model.row_of_user("u3"), model.row_of_item("i4")
+    assert model.scores(user)[item] == pytest.approx(model.item_vectors[item] @ model.user_vectors[user])
+    why = model.explain("u3", "i4")
+    assert why["collaborative"] + sum(why["through"].values()) == pytest.approx(why["score"], abs=1e-5)
+
+
 def test_a_port_that_is_taken_is_said(folders, capsys):
     with taken_port() as port:
         assert f"port {port} (Address already in use)" in refused(capsys, folders["MICRO"], "--port", port)

@@ -79,11 +79,13 @@ def test_what_a_user_had_gets_and_why(browser, address, folders):
 @needs_browser
 def test_hostile_titles_are_shown_as_text(browser, address):
     browser.failures.clear()
-    browser.open(f"{address}#user=u0&item=i0")
+    browser.open(f"{address}#user=u0&item=i0&side=0")
     browser.wait(READY)
     browser.wait("document.getElementById('why-title').textContent.includes('script')")
     assert browser.value("document.title") == "MICRO beside LightGCN on tiny"
     assert browser.value("document.getElementById('why-title').textContent") == f"Why {TITLES[0]}"
+    assert browser.value("document.querySelector('#reasons .note').textContent").startswith("MICRO")
+    assert browser.value("document.getElementById('map-title').textContent") == "Map of the items by MICRO"
     assert browser.value("document.querySelectorAll('img[src=x], b, main script').length") == 0
     everything = browser.value("document.body.textContent")
     assert TITLES[2] in everything
@@ -188,3 +190,21 @@ CONTRAST = """(() => {
   }
   return least;
 })()"""
+
+
+def test_a_file_has_the_pictures_of_neighbours_up_to_a_size(folders, monkeypatch):
+    model = ExportedModel(folders["MICRO"])
+    name = f"images/{model.item_details('i0')['picture']}"
+    monkeypatch.setattr(page, "LISTED", 1)
+    monkeypatch.setattr(page, "HAD", 1)
+
+    def shown(user):
+        return {model.history(user)[0]["id"], model.recommend(user, 1)[0]["id"]}
+
+    def near(user):
+        return {one["id"] for item in shown(user) for by in model.kinds for one in model.similar(item, 6, by)}
+
+    user = next(user for user in model.users if "i0" in near(user) - shown(user))
+    assert page.answers(model, [user])[name].startswith("data:image/png;base64,")
+    monkeypatch.setattr(page, "NEIGHBOURS_PICTURES", 0)
+    assert name not in page.answers(model, [user])

@@ -7,13 +7,15 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from recbole_micro.studies import report
+from recbole_micro.studies import plots, report
 from recbole_micro.studies.details import EPOCHS, ITEMS, USERS
 from recbole_micro.studies.report import figures, groups, sections
 from recbole_micro.studies.report import page as pages
@@ -141,6 +143,29 @@ def test_plots_have_ink_and_the_width_of_a_column(study):
         picture = imread(path)[..., :3]
         assert 600 < picture.shape[1] < 760  # 3.5 inches at 200 dots
         assert (picture.mean(axis=2) < 0.5).mean() > 0.003
+
+
+def test_the_numbers_of_an_axis_stand_apart(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    for most in (0.0009, 0.4, 301.5):
+        mean = pd.DataFrame({"m": [most, most / 9, 0.0]}, index=["MICRO", "LightGCN", "BPR"])
+        plots.bars(mean, mean / 3, {"m": "m"}, "Tail percentage@20", tmp_path / "x.png")
+    for figure in drawn:
+        figure.canvas.draw()
+        low, high = figure.axes[0].get_xlim()
+        shown = [tick for tick in figure.axes[0].xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+        boxes = [tick.label1.get_window_extent() for tick in shown]
+        assert len(boxes) > 1 and all(a.x1 < b.x0 for a, b in pairwise(boxes))
+        plots.plt.close(figure)
+
+
+def test_lines_stand_out_from_the_paper():
+    """A report in dark inverts its pictures, so what is faint on white is faint there, too."""
+    for shade in plots.SHADES:
+        parts = np.array(to_rgb(shade))
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) > 3  # as WCAG asks of graphics
 
 
 def test_cold_items_have_bars_of_their_own(study):

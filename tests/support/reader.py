@@ -40,6 +40,9 @@ def make(folder: Path, commands: str) -> None:
         write_data_set(folder / "dataset", "ml-100k", ("textual", "genre"))
     if not re.search("convert .*--name baby", commands):
         write_data_set(folder / "dataset", "baby", ("textual", "visual"))
+    if "studies/tune/best.yaml" in commands and "recbole-micro tune" not in commands:
+        (folder / "studies" / "tune").mkdir(parents=True)
+        (folder / "studies" / "tune" / "best.yaml").write_text("knn_k: 5\n")
     for name in ("path/to/baby", "data/baby"):
         write_published(folder / name)
     theirs = [(user, item, rank) for user in USERS for rank, item in enumerate(ITEMS)]

@@ -2,13 +2,17 @@
 
 import logging
 import re
+import time
 
+import psutil
 import pytest
+import torch
 from recbole.quick_start import objective_function, run_recbole
 
 from recbole_micro import objective, options, run
 from recbole_micro.checkpoint import load_checkpoint
 from recbole_micro.errors import UserError
+from recbole_micro.training.quick_start import used
 from tests.support.logs import plain
 from tests.support.tiny import write_tiny
 
@@ -59,6 +63,14 @@ def test_each_run_has_a_log_of_its_own(given, tmp_path, monkeypatch):
     assert (first.read_text().count("training ["), second.read_text().count("training [")) == (1, 2)
     used = r"used \d+ % of the machine's CPU, \d+\.\d\d of \d+\.\d\d GiB of memory\.$"
     assert re.search(used, first.read_text(), re.MULTILINE)
+
+
+def test_what_other_programs_compute_is_not_said_of_a_training(monkeypatch):
+    config = {"device": torch.device("cpu")}
+    now = time.perf_counter(), time.process_time()
+    assert used(config, now[0] - 1000, now[1]).startswith("0 % of the machine's CPU")
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
+    assert used(config, now[0] - 1000, now[1] - 2000).startswith("50 % of the machine's CPU")
 
 
 def test_without_validation_nothing_is_tuned_and_training_says_so(given, caplog):

@@ -8,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import recbole_micro
 from recbole_micro.errors import UserError
+from recbole_micro.training.tracking import MlflowLogger
 from tests.support.tiny import QUICK
 
 
@@ -62,6 +63,19 @@ def test_a_training_that_fails_is_marked_and_one_that_cannot_be_kept_is_refused(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://x")
     with pytest.raises(UserError, match="MLflow cannot keep this training .*MLFLOW_TRACKING_URI"):
         train(tiny_data, log_mlflow=True)
+
+
+def test_two_trainings_that_begin_together_share_an_experiment(mlflow_files, monkeypatch):
+    logger = MlflowLogger({"single_spec": True, "log_mlflow": True})
+    logger.client, find, asked = mlflow_files, mlflow_files.get_experiment_by_name, []
+
+    def late(name):  # the other training makes it after this one has looked
+        asked.append(name)
+        return find(name) if len(asked) > 1 else None
+
+    made = mlflow_files.create_experiment("of both")
+    monkeypatch.setattr(mlflow_files, "get_experiment_by_name", late)
+    assert logger.experiment("of both") == made and len(asked) == 2
 
 
 @pytest.mark.slow

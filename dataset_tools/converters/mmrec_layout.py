@@ -19,8 +19,8 @@ from dataset_tools.converters.numbered_items import (
     check_rows,
     matrices,
     modality_of,
-    not_read,
     numbering,
+    remark_unread,
     write_all,
 )
 from dataset_tools.dataset.catalog import KNOWN
@@ -57,16 +57,13 @@ class Pairs(argparse.Action):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMRecOptions:
+class MMRecOptions(shared.FolderOptions):
     """Options of `convert mmrec`."""
 
-    source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
     rename: Mapping[str, str] = option(
         dict, "names of modalities by feature file", action=Pairs, nargs="+", metavar="STEM=NAME"
     )
     seed: int = shared.seed("for a split where x_label is missing")
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
     items: str | Path | None = shared.items("table of items with a column itemID")
     title: str | None = shared.title(recorded=False)
     texts: Sequence[str] = shared.texts(recorded=False)
@@ -115,7 +112,9 @@ def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = 
     mappings = {kind: source / file for kind, file in MAPPINGS.items() if (source / file).is_file()}
     with folder:
         bad = BadRows(options.skip_bad)
-        found = matrices(path for path in source.iterdir() if path.suffix in (".npy", ".pt"))
+        read = {path.resolve() for path in recipe.files}
+        files = [path for path in source.iterdir() if path.resolve() not in read]
+        found = matrices(path for path in files if path.suffix in (".npy", ".pt"))
         rows = _read(inter, bad, MOST if found.found or mappings else LARGEST)
         given = recipe.ids(rows)
         items, users = _numberings(rows, mappings, found, given)
@@ -134,8 +133,7 @@ def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = 
         folder.note(REPEATED, deduplicate(interactions)[1])
         sources = [inter, *mappings.values(), *found.files, *([about.path] if about.path else [])]
         sources += [*recipe.files, *recipe.more(interactions)]
-        for line in not_read([source], sources, found.remarks):
-            folder.remark(line)
+        remark_unread(folder, source, sources, found.remarks)
         folder.record(recipe.command, recipe.options, sources, KNOWN.get(folder.name))
 
 
@@ -160,8 +158,8 @@ def _numberings(
 
 
 def _inter_file(source: Path) -> Path:
-    """The only `.inter` file, or `X.inter` where the others are called `X_...inter`."""
-    found = sorted(source.glob("*.inter"), key=lambda path: len(path.stem))
+    """The only `.inter` file, or `X.inter` where the others are called `X_...inter`; else `inter.csv`."""
+    found = sorted(source.glob("*.inter"), key=lambda path: len(path.stem)) or [*source.glob("inter.csv")]
     if not found or not all(path.stem.startswith(f"{found[0].stem}_") for path in found[1:]):
         raise DataError(f"{source} has {len(found)} .inter files; --from must name a folder with one.")
     return found[0]

@@ -156,6 +156,13 @@ def test_export_replaces_only_what_is_an_export(tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
+def test_mrlib_s_interactions_may_be_called_inter_csv(tmp_path):
+    source = write(tmp_path / "in")
+    (source / "x.inter").rename(source / "inter.csv")
+    mmrec_layout.convert(source, "toy", tmp_path)
+    assert len(Dataset("toy", tmp_path).interactions) == len(ROWS)
+
+
 def test_a_folder_without_interactions_is_refused(tmp_path):
     with pytest.raises(DataError, match="has 0 .inter files; --from must name a folder with one"):
         mmrec_layout.convert(tmp_path, "toy", tmp_path / "data")

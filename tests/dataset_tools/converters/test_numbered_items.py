@@ -126,7 +126,7 @@ def test_mmrec_s_other_files_are_passed_over_with_a_line_each(here):
     assert remarks() == [
         "flat.npy is not read: it has the shape (3,), and so is no feature matrix",
         "item_graph_dict_2.npy is not read: the items most alike; the models here make their own graphs",
-        "missing_items_0.666.npy is not read: here an item lacks the modalities that it has no row of",
+        "missing_items_0.666.npy is not read: `convert dgmrec` takes away the features that it names",
         "mm_adj_freedomdsp_10_1.pt is not read: a graph that a model kept; the models here make their own",
         "other.npy is not read: it holds Python objects, which are never opened, and so no feature matrix",
         "state.pt is not read: holds a list; save a tensor [items, columns].",

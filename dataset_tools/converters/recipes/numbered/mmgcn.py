@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import Matrices, not_read, numbering
+from dataset_tools.converters.numbered_items import Matrices, numbering, remark_unread
 from dataset_tools.converters.recipes import files
 from dataset_tools.converters.recipes.numbered import pairs
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.archives import Torch, load_tensors
@@ -36,13 +36,10 @@ MODALITIES = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class MmgcnOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class MmgcnOptions(FolderOptions):
     users: int | None = option(
         None, "number of users, by which items are shifted (default: told by the files)", type=int
     )
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("MMGCN's layout: train.npy, val_full.npy, test_full.npy, features", MmgcnOptions)
@@ -68,8 +65,7 @@ def convert(folder: DatasetFolder, options: MmgcnOptions) -> None:
             )
             folder.remark("{} of {}: {:,} users, {:,} items".format(verdict, source.resolve().name, *known))
         read = [*paths, *found.files, source / USER_ITEMS]
-        for line in not_read([source], read, found.remarks):
-            folder.remark(line)
+        remark_unread(folder, source, read, found.remarks)
         sources = [path for path in read if path.is_file()]
         folder.record("convert mmgcn", recorded(options), sources)
 

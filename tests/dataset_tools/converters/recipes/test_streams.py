@@ -60,11 +60,35 @@ def test_yambda_s_likes_count_until_a_later_unlike(source):
     dataset = Dataset("x", "d")
     assert dataset.matrix("audio")[0].tolist() == [[-5, -6], [-3, -4], [-1, -2]]
     assert summary()["notes"] == {"events taken back by unlikes.parquet": 1}
-    assert (
-        summary()["remarks"][0] == "not read, as the layout has no use for it: listens.parquet, sequential/"
-    )
+    unread = "not read, as the layout has no use for it: sequential/, flat/50m/listens.parquet"
+    assert summary()["remarks"][0] == unread
     yambda.convert(source, "y", "d", column="embed", size="50m")
     assert Dataset("y", "d").matrix("audio")[0][0].tolist() == [5, 6]
+    shutil.copytree(source / "flat" / "50m", source / "flat" / "5b")
+    several = r"flat/50m/likes.parquet, flat/5b/likes.parquet\); choose one with --size"
+    with pytest.raises(DataError, match=f"in has more than one likes.parquet .*{several}"):
+        yambda.convert(source, "z", "d")
+    with pytest.raises(DataError, match="in has no likes.parquet in 500m/"):
+        yambda.convert(source, "z", "d", size="500m")
+
+
+def test_yambda_s_kinds_in_one_file(source):
+    write_yambda(source)
+    shutil.rmtree(source / "sequential")
+    flat = source / "flat" / "50m"
+    parts = []
+    for kind in ("likes", "unlikes", "listens"):
+        part = pq.read_table(flat / f"{kind}.parquet")
+        parts.append(part.append_column("event_type", [[kind[:-1]] * len(part)]))
+    pq.write_table(pa.concat_tables(parts, promote_options="default"), flat / "multi_event.parquet")
+    for kind in ("likes", "listens"):
+        yambda.convert(source, f"flat-{kind}", "d", kind=kind)
+        (flat / f"{kind}.parquet").unlink()
+        yambda.convert(source, f"mixed-{kind}", "d", kind=kind)
+        assert rows(f"mixed-{kind}") == rows(f"flat-{kind}")
+    assert summary("mixed-likes")["notes"]["events taken back by multi_event.parquet"] == 1
+    with pytest.raises(DataError, match="multi_event.parquet has no row with .*'dislike'"):
+        yambda.convert(source, "z", "d", kind="dislikes")
 
 
 @pytest.mark.parametrize("names", [("item_id", "timestamp"), ("item_ids", "timestamps")])
@@ -135,8 +159,16 @@ def test_vk_s_rows_are_in_the_order_of_time(source):
     assert dataset.items == ["7", "9"] and dataset.matrix("content")[0].tolist() == [[2, 3], [0, 1]]
     assert summary()["notes"] == {"rows left out by --where": 2}
     assert summary()["remarks"] == [
-        "not read, as the layout has no use for it: items_metadata.parquet, users_metadata.parquet"
+        "not read, as the layout has no use for it: metadata/items_metadata.parquet, "
+        "metadata/users_metadata.parquet"
     ]
+    for part in ("train", "validation"):  # the whole set's, beside metadata/
+        shutil.copytree(source / "subsamples" / "ur0.01" / part, source / part)
+    with pytest.raises(DataError, match="with --subsample, or move subsamples/ away for the whole"):
+        vk_lsvd.convert(source, "y", "d", where="like = 1")
+    shutil.rmtree(source / "subsamples")
+    vk_lsvd.convert(source, "y", "d", where="like = 1")
+    assert rows("y") == rows("x")
 
 
 def test_vk_s_conditions_know_the_items_durations(source):
@@ -145,7 +177,7 @@ def test_vk_s_conditions_know_the_items_durations(source):
     assert [row[:2] for row in rows()] == [("1", "7"), ("1", "9"), ("2", "8")]
     with pytest.raises(DataError, match="--where asks for the column 'length', which neither the rows"):
         vk_lsvd.convert(source, "y", "d", where="length > 3")
-    with pytest.raises(DataError, match="in has no train/ of ur1"):
+    with pytest.raises(DataError, match="in has no train/ in ur1/"):
         vk_lsvd.convert(source, "y", "d", where="like = 1", subsample="ur1")
 
 

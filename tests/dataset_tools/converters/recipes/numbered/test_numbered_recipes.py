@@ -45,15 +45,15 @@ def test_mmssl_s_parts_and_da_mrs_s(source):
 def test_llmrec_s_titles_are_in_a_file_without_a_header(source):
     write_json(source, ("image", "text"))
     (source / "item_attribute.csv").write_text(
-        "0,1999,The Matrix\n1,2001,Crouching Tiger, Hidden Dragon\n3,,X\n"
+        "0,1999.0,The Matrix\n1,2001,Crouching Tiger, Hidden Dragon\n3,NULL,X\n"
     )
     (source / "train_mat").write_bytes(b"\x80\x04...")
     llmrec.convert(source, "x", "d")
     dataset = Dataset("x", "d")
     assert list(dataset.titles().values()) == ["The Matrix", "Crouching Tiger, Hidden Dragon", "", "X"]
-    assert next(dataset.texts(["text"])) == "The Matrix 1999"
+    assert [*dataset.texts(["text"])][0::3] == ["The Matrix 1999", "X"]
     assert summary()["remarks"] == ["not read, as the layout has no use for it: train_mat"]
-    (source / "item_attribute.csv").write_text('0,"Heat, The",Action Crime\n1,Up,Kids\n')
+    (source / "item_attribute.csv").write_text('0,"Heat, The",Action|Crime\n1,Up,Kids\n')
     llmrec.convert(source, "y", "d")
     assert Dataset("y", "d").titles()["0"] == "Heat, The"
     assert next(Dataset("y", "d").texts(["text"])) == "Heat, The Action Crime"
@@ -215,11 +215,14 @@ def test_dgmrec_s_masks_say_what_an_item_lacks(source):
         "items lack visual by missing_items_0.666.npy": 3,
         "items lack textual by missing_items_0.666.npy": 2,
     }
+    assert summary()["remarks"] == ["not read, as the layout has no use for it: baby_del.inter"]
     np.save(source / "missing_items_0.6.npy", {"tv": np.array([3])})
     with pytest.raises(DataError, match="several masks .*missing_items_0.6.npy.* choose one with --mask"):
         dgmrec.convert(source, "y", "d")
     dgmrec.convert(source, "y", "d", mask=source / "missing_items_0.6.npy")
     assert [Dataset("y", "d").coverage(name) for name in ("textual", "visual")] == [5, 5]
+    told = "missing_items_0.666.npy is not read: `convert dgmrec` takes away the features that it names"
+    assert told in summary("y")["remarks"]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def remark_unread(
                 others.append(path.relative_to(top).as_posix() + "/" * path.is_dir())
     if others:
         more = f" and {len(others) - 8:,} more" if len(others) > 8 else ""
-        folder.remark(f"not read, as the layout has no use for it: {', '.join(others[:8])}{more}")
+        folder.remark(f"not read, as not needed: {', '.join(others[:8])}{more}")
 
 
 def write_in_order(

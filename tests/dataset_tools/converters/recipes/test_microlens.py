@@ -59,7 +59,7 @@ def test_pairs_titles_and_features_belong_together(source):
     for item in ("1", "2", "130"):
         np.testing.assert_array_equal(values[dataset.items.index(item)], expected[int(item) - 1])
     assert summary("ml")["remarks"] == [
-        "not read, as the layout has no use for it: "
+        "not read, as not needed: "
         "MicroLens-100k_likes_and_views.txt, MicroLens-100k_pairs.tsv"
     ]
 
@@ -107,7 +107,7 @@ def test_files_in_a_folder_of_their_own(source):
     microlens.convert(source, "ml", "d")
     assert Dataset("ml", "d").modalities == ["visual"]
     assert summary("ml")["remarks"] == [
-        "not read, as the layout has no use for it: MicroLens-100k/MicroLens-100k_likes_and_views.txt, "
+        "not read, as not needed: MicroLens-100k/MicroLens-100k_likes_and_views.txt, "
         "MicroLens-100k/MicroLens-100k_pairs.tsv"
     ]
 

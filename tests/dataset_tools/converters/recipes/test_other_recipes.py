@@ -39,7 +39,7 @@ def test_pixelrec_has_the_item_first(source):
     assert dataset.titles() == {"i0": "Red, hat", "i5": "Shoe"}
     assert list(dataset.texts(["text"])) == ["Red, hat hats a red hat", "Shoe"]
     assert summary()["remarks"] == [
-        "not read, as the layout has no use for it: cover/",
+        "not read, as not needed: cover/",
         "DIFFERENT from what is published of Pixel50K: 50,000 users, 82,865 items, 989,494 interactions",
     ]
 
@@ -54,7 +54,7 @@ def test_of_several_pixelrec_files_one_is_chosen(source):
         pixelrec.convert(source, "x", "d", size="1K")
     pixelrec.convert(source, "x", "d", size="1M")
     assert rows() == [("u1", "i5", 16.0)]
-    assert summary()["remarks"][0].endswith("for it: cover/, interaction/Pixel50K.csv")
+    assert summary()["remarks"][0].endswith("needed: cover/, interaction/Pixel50K.csv")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_ninerec_s_columns_are_told_by_the_prefix(source, text):
     ninerec.convert(source, "x", "d")
     assert rows() == [("u1", "v3", 1.6e9), ("u2", "v4", 1.6e9 + 1)]
     assert Dataset("x", "d").titles() == {"v3": "English words", "v4": "Others", "v9": "None here"}
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: Bili_2M_behaviour.tsv"]
+    assert summary()["remarks"] == ["not read, as not needed: Bili_2M_behaviour.tsv"]
     ninerec.convert(source, "x", "d", language="chinese", force=True)
     assert Dataset("x", "d").titles()["v3"] == "中文"
 

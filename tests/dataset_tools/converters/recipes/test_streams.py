@@ -60,7 +60,7 @@ def test_yambda_s_likes_count_until_a_later_unlike(source):
     dataset = Dataset("x", "d")
     assert dataset.matrix("audio")[0].tolist() == [[-5, -6], [-3, -4], [-1, -2]]
     assert summary()["notes"] == {"events taken back by unlikes.parquet": 1}
-    unread = "not read, as the layout has no use for it: sequential/, flat/50m/listens.parquet"
+    unread = "not read, as not needed: sequential/, flat/50m/listens.parquet"
     assert summary()["remarks"][0] == unread
     yambda.convert(source, "y", "d", column="embed", size="50m")
     assert Dataset("y", "d").matrix("audio")[0][0].tolist() == [5, 6]
@@ -159,7 +159,7 @@ def test_vk_s_rows_are_in_the_order_of_time(source):
     assert dataset.items == ["7", "9"] and dataset.matrix("content")[0].tolist() == [[2, 3], [0, 1]]
     assert summary()["notes"] == {"rows left out by --where": 2}
     assert summary()["remarks"] == [
-        "not read, as the layout has no use for it: metadata/items_metadata.parquet, "
+        "not read, as not needed: metadata/items_metadata.parquet, "
         "metadata/users_metadata.parquet"
     ]
     for part in ("train", "validation"):  # the whole set's, beside metadata/
@@ -211,7 +211,7 @@ def test_h_and_m_s_articles_keep_their_leading_zero(source):
     dataset = Dataset("x", "d")
     assert dataset.titles() == {"0108775015": "Strap top", "0541518023": "Rae Push"}
     assert next(dataset.texts(["text"])) == "Strap top Vest top Jersey top, narrow"
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: images/"]
+    assert summary()["remarks"] == ["not read, as not needed: images/"]
 
 
 def test_h_and_m_s_articles_that_lost_it_are_refused(source, tmp_path):
@@ -238,7 +238,7 @@ def test_ml_1m_has_titles_in_latin_1_and_addresses_of_posters(source):
     assert dataset.titles()["1193"] == "Misérables, Les (1995)"
     assert list(dataset.texts(["text"]))[0] == "Misérables, Les (1995) Drama"
     assert list(dataset.texts(["image"]))[0] == "https://example.org/a.jpg"
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: users.dat"]
+    assert summary()["remarks"] == ["not read, as not needed: users.dat"]
 
 
 def test_newer_movielens_are_csv(source):

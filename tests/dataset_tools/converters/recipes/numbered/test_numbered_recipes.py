@@ -52,7 +52,7 @@ def test_llmrec_s_titles_are_in_a_file_without_a_header(source):
     dataset = Dataset("x", "d")
     assert list(dataset.titles().values()) == ["The Matrix", "Crouching Tiger, Hidden Dragon", "", "X"]
     assert [*dataset.texts(["text"])][0::3] == ["The Matrix 1999", "X"]
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: train_mat"]
+    assert summary()["remarks"] == ["not read, as not needed: train_mat"]
     (source / "item_attribute.csv").write_text('0,"Heat, The",Action|Crime\n1,Up,Kids\n')
     llmrec.convert(source, "y", "d")
     assert Dataset("y", "d").titles()["0"] == "Heat, The"
@@ -171,7 +171,7 @@ def test_dgmrec_s_masks_say_what_an_item_lacks(source):
         "items lack visual by missing_items_0.666.npy": 3,
         "items lack textual by missing_items_0.666.npy": 2,
     }
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: baby_del.inter"]
+    assert summary()["remarks"] == ["not read, as not needed: baby_del.inter"]
     np.save(source / "missing_items_0.6.npy", {"tv": np.array([3])})
     with pytest.raises(DataError, match="several masks .*missing_items_0.6.npy.* choose one with --mask"):
         dgmrec.convert(source, "y", "d")

@@ -122,7 +122,9 @@ class Resuming:
     def _continue(self, requests: Any, url: str) -> None:
         """One connection: append what is missing."""
         have = self.part.stat().st_size if self.part.exists() else 0
-        headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"}
+        if have:  # of a range from 0 a server sends a part, whose version would not be kept
+            headers["Range"] = f"bytes={have}-"
         if have and self._version.is_file():
             headers["If-Range"] = self._version.read_text(encoding="utf-8")
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:

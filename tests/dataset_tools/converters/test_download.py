@@ -45,9 +45,9 @@ def test_a_run_that_gave_up_is_continued_by_the_next(tmp_path, server, capsys):
         assert int(server.asked[-1][6:-1]) == 5 * download.CHUNK
 
 
-def test_the_rest_of_another_version_is_never_appended(tmp_path, server):
-    server.breaks = download.ATTEMPTS
-    server.limit = 1000
+@pytest.mark.parametrize("limit", [1000, 100_000])  # less than a chunk, and more
+def test_the_rest_of_another_version_is_never_appended(tmp_path, server, limit):
+    server.breaks, server.limit = download.ATTEMPTS, limit
     with pytest.raises(DataError, match="the connection broke off"):
         fetch(server, tmp_path)
     server.content, server.tag = CONTENT[::-1], '"2"'

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.converters.numbered_items import (
@@ -37,6 +39,7 @@ from dataset_tools.progress import progress
 
 USER, ITEM, PART = "userID", "itemID", "x_label"
 FLOATS = ("rating", "timestamp")
+UNTRAINED = "users have no training interaction, whom MMRec's code leaves out of validation and test"
 MAPPINGS = {ITEM: "i_id_mapping.csv", USER: "u_id_mapping.csv"}
 
 LARGEST = 1 << 62  # of a number that is an original id
@@ -131,6 +134,7 @@ def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = 
         write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions, absent)
         folder.note("broken rows left out", bad.skipped)
         folder.note(REPEATED, deduplicate(interactions)[1])
+        folder.note(UNTRAINED, _untrained(interactions))
         sources = [inter, *mappings.values(), *found.files, *([about.path] if about.path else [])]
         sources += [*recipe.files, *recipe.more(interactions)]
         remark_unread(folder, source, sources, found.remarks)
@@ -155,6 +159,13 @@ def _numberings(
     items = numbering(mappings.get(ITEM), used, known, ITEM)
     check_rows(found, len(items.tokens), gaps=False)
     return items, numbering(mappings.get(USER), frozenset(rows[USER]), column=USER)
+
+
+def _untrained(found: Interactions) -> int:
+    """How many users are in validation or test alone."""
+    if found.part is None:
+        return 0
+    return len(np.setdiff1d(found.user, found.user[found.part == 0]))
 
 
 def _inter_file(source: Path) -> Path:

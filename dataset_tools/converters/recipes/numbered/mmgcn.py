@@ -1,9 +1,10 @@
 """MMGCN's Movielens, Tiktok and Kwai: `train.npy`, `val_full.npy`, `test_full.npy`, features.
 
 https://github.com/weiyinwei/MMGCN; code under the GPL, data on request, a toy part lies there.  Movielens
-55,485 users x 5,986 items x 1.24 M interactions, Tiktok 36,656 x 76,085 x 726 K.  An item is its number plus
-the number of users, everywhere.  Validation, test and `user_item_dict.npy` are NumPy files of Python objects,
-opened by a reader that knows arrays and plain containers alone.  Tiktok's `feat_t.pt` has indices of words.
+55,485 users x 5,986 items x 1.24 M interactions, Tiktok 36,656 x 76,085 x 726 K, Kwai 22,611 x 329,510 x
+1.66 M.  An item is its number plus the number of users, everywhere.  Validation, test and
+`user_item_dict.npy` are NumPy files of Python objects, opened by a reader that knows arrays and plain
+containers alone.  Tiktok's `feat_t.pt` has indices of words.
 """
 
 import re
@@ -25,7 +26,7 @@ from dataset_tools.formats.matrices.archives import Torch, load_tensors
 from dataset_tools.formats.matrices.arrays import NpyFile
 from dataset_tools.formats.matrices.plain_objects import read_objects
 
-COUNTS = {"movielens": (55_485, 5_986), "tiktok": (36_656, 76_085)}  # users, items
+COUNTS = {"movielens": (55_485, 5_986), "tiktok": (36_656, 76_085), "kwai": (22_611, 329_510)}  # users, items
 PARTS = (("train",), ("val_full", "val"), ("test_full", "test"))
 USER_ITEMS = "user_item_dict.npy"
 MODALITIES = [

@@ -9,11 +9,14 @@ from dataset_tools.errors import DataError
 from dataset_tools.formats.content import plain_suffix
 from dataset_tools.formats.text_file import reading
 
+PACKED = (".zip", ".rar", ".7z", ".tar", ".tgz")
 Counts = tuple[int, int, int]  # users, items, interactions
 
 
 def check_folder(source: str | Path) -> Path:
     folder = Path(source)
+    if folder.is_file():
+        raise DataError(f"{folder} is a file; --from names the folder of the files, unpacked.")
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}; --from names the folder of the files.")
     return folder
@@ -35,7 +38,9 @@ def the_one(found: list[Path], what: str, folder: Path, flag: str = "") -> Path:
     """The only file that was found; DataError for none, and for several, of which `flag` chooses one."""
     one = at_most_one(found, what, folder, flag)
     if one is None:
-        raise DataError(f"{folder} has no {what}; --from names the folder of the published files.")
+        packed = [path.name for path in sorted(folder.iterdir()) if path.suffix in PACKED]
+        remedy = f"unpack {packed[0]} first" if packed else "--from names the folder of the published files"
+        raise DataError(f"{folder} has no {what}; {remedy}.")
     return one
 
 

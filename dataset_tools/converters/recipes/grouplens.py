@@ -69,7 +69,8 @@ def convert(folder: DatasetFolder, options: MovieLensOptions) -> None:
     def more(found: Interactions) -> list[Path]:
         read = [path for path in (movies, addresses) if path]
         remark_unread(folder, source, [ratings, *read])
-        files.compare(folder, found, COUNTS, source.name)
+        if not options.core and options.min_rating is None:
+            files.compare(folder, found, COUNTS, source.name)
         return read
 
     plain_tables.write(folder, table, "convert movielens", recorded(options), more=more, about_items=about)

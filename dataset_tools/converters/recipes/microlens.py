@@ -64,7 +64,8 @@ def convert(folder: DatasetFolder, options: MicroLensOptions) -> None:
         read = [path for path, _, _ in found_features]
         read += list({mapping for _, _, mapping in found_features if mapping})
         remark_unread(folder, source, filter(None, [pairs, titles, *read]))
-        files.compare(folder, found, COUNTS, pairs.name.partition("_pairs")[0])
+        if not options.core:
+            files.compare(folder, found, COUNTS, pairs.name.partition("_pairs")[0])
         return read
 
     plain_tables.write(folder, table, "convert microlens", recorded(options), more=more)

@@ -54,7 +54,8 @@ def convert(folder: DatasetFolder, options: PixelRecOptions) -> None:
 
     def more(found: Interactions) -> list[Path]:
         remark_unread(folder, source, filter(None, [pairs, items]))
-        files.compare(folder, found, COUNTS, size)
+        if not options.core:
+            files.compare(folder, found, COUNTS, size)
         return []
 
     plain_tables.write(folder, table, "convert pixelrec", recorded(options), only_used=True, more=more)

@@ -241,14 +241,30 @@ def test_ml_1m_has_titles_in_latin_1_and_addresses_of_posters(source):
     assert summary()["remarks"] == ["not read, as not needed: users.dat"]
 
 
+def test_counts_are_compared_where_nothing_is_left_out(source):
+    (source / "ml-1m").mkdir()
+    (source / "ml-1m" / "ratings.dat").write_text("1::1193::5::978300760\n2::1193::1::978300760\n")
+    grouplens.convert(source / "ml-1m", "x", "d")
+    assert summary()["remarks"] == [
+        "DIFFERENT from what is published of ml-1m: 6,040 users, 3,706 items, 1,000,209 interactions"
+    ]
+    grouplens.convert(source / "ml-1m", "y", "d", min_rating=4)
+    assert summary("y")["remarks"] == []
+
+
 def test_newer_movielens_are_csv(source):
     (source / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,10,3.5,978300760\n")
     (source / "movies.csv").write_text('movieId,title,genres\n10,"Heat, The",(no genres listed)\n')
     grouplens.convert(source, "x", "d")
     assert rows() == [("1", "10", 3.5, 978300760.0)] and Dataset("x", "d").titles() == {"10": "Heat, The"}
     (source / "ratings.csv").unlink()
-    with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat"):
+    with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat; --from names the folder"):
         grouplens.convert(source, "y", "d")
+    (source / "ml-latest.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat; unpack ml-latest.zip first"):
+        grouplens.convert(source, "y", "d")
+    with pytest.raises(DataError, match="ml-latest.zip is a file; --from names the folder of the files, unp"):
+        grouplens.convert(source / "ml-latest.zip", "y", "d")
 
 
 def write_mmctr(source, whole=True):

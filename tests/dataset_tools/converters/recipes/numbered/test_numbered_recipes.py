@@ -150,7 +150,8 @@ def test_a_number_of_users_that_the_files_leave_open_is_asked_for(source):
 
 
 def write_mmrec(source, items=6):
-    rows = [f"{user}\t{item}\t1\t{(user + item) % 3}\n" for user in range(4) for item in range(items) if user != item]
+    pairs = [(user, item) for user in range(4) for item in range(items) if user != item]
+    rows = [f"{user}\t{item}\t1\t{(user + item) % 3}\n" for user, item in pairs]
     (source / "baby.inter").write_text("userID\titemID\trating\tx_label\n" + "".join(rows))
     np.save(source / "image_feat.npy", np.arange(2.0 * items).reshape(items, 2))
     np.save(source / "text_feat.npy", np.arange(3.0 * items).reshape(items, 3))

@@ -61,7 +61,7 @@ def network(model: str, build: Any) -> Any:
         )
     finally:
         logging.set_verbosity(before)
-    absent = sorted(about["missing_keys"])
+    absent = sorted({*about["missing_keys"]} & {name for name, _ in found.named_parameters()})
     if absent:
         raise DataError(
             f"The model {model!r} lacks {len(absent):,} weights of a {build.__name__}, which would be random "

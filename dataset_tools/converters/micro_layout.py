@@ -22,6 +22,7 @@ from dataset_tools.converters.numbered_items import (
     remark_unread,
     write_all,
 )
+from dataset_tools.converters.recipes.files import check_folder
 from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
@@ -69,7 +70,7 @@ def write(
     `swapped` takes the validation part for the test part and the other way round.  `titles` is a file and
     what makes columns of `<name>.item` of it; `counts` compares the interactions with what is published.
     """
-    source = Path(options.source)
+    source = check_folder(options.source)
     split = source / options.core if (source / options.core).is_dir() else source
     files = [_split_file(split, part) for part in (SWAPPED if swapped else PARTS)]
     with folder:

@@ -25,6 +25,7 @@ from dataset_tools.converters.numbered_items import (
     remark_unread,
     write_all,
 )
+from dataset_tools.converters.recipes.files import check_folder
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder, Interactions
@@ -109,7 +110,7 @@ class Recipe:
 def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = None) -> None:
     """What `convert` does, for recipes too."""
     recipe = recipe or Recipe("convert mmrec", recorded(options))
-    source = Path(options.source)
+    source = check_folder(options.source)
     about = ItemTable(options.items, options.title, options.texts, options.image)
     inter = _inter_file(source)
     mappings = {kind: source / file for kind, file in MAPPINGS.items() if (source / file).is_file()}

@@ -42,7 +42,9 @@ def write(
     with folder.features(modality, source.width, options.half) as writer:
         for tokens, values in source.blocks():
             if tokens is None:
-                tokens = list((ids or [])[start : start + len(values)])
+                if ids is None:
+                    raise DataError(f"{source.path} has rows without ids, so nobody knows whose they are.")
+                tokens = list(ids[start : start + len(values)])
                 start += len(values)
             kept = index.match(tokens)[0].tolist()
             tokens, values = [tokens[row] for row in kept], values[kept]

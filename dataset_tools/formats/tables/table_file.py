@@ -14,6 +14,7 @@ from dataset_tools.formats.text_file import BadRows, csv_rows, reading
 from dataset_tools.progress import progress
 
 COMMA, TAB = ",", "\t"
+HEADERLESS = "; `convert table --columns` names those of a file without a header"
 JSON = (".jsonl", ".ndjson", ".json")
 
 
@@ -153,7 +154,7 @@ def _text(
         header = list(form.header)
     else:
         _, header = next(table, (1, []))
-    _check(path, columns, header, "" if form.header else "; --columns names those of a file without a header")
+    _check(path, columns, header, "" if form.header else HEADERLESS)
     places = [header.index(column) for column in columns]
     ids = [number for number, column in enumerate(columns) if column in form.ids]
     joined = [number for number, column in enumerate(columns) if column in form.joined]

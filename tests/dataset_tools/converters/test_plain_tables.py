@@ -107,7 +107,7 @@ def test_items_bring_titles_texts_images_and_unused_items(tmp_path):
         ("", "inter.csv is empty"),
         (
             "who,what,stars\na,b,1\n",
-            "inter.csv has no column 'when'; its columns are who, what, stars; --columns names those of",
+            "inter.csv has no column 'when'; its columns are who, what, stars; `convert table --columns`",
         ),
         (
             "who,what,stars,when\na,b,1,2\na,c,1\n",

@@ -40,7 +40,8 @@ def convert(folder: DatasetFolder, options: DgmRecOptions) -> None:
         names = ", ".join(path.name for path in masks)
         raise DataError(f"{source} has several masks ({names}); choose one with --mask.")
     if not masks or not masks[0].is_file():
-        raise DataError(f"{masks[0] if masks else f'{source}/missing_items_*.npy'} is missing.")
+        absent = masks[0] if masks else f"{source}/missing_items_*.npy"
+        raise DataError(f"{absent} is missing; --from names MMRec's folder, in which it lies.")
     mask = _mask(masks[0])
 
     def missing(names: Sequence[str], items: int) -> Mapping[str, Collection[int]]:

@@ -179,6 +179,9 @@ def test_vk_s_conditions_know_the_items_durations(source):
         vk_lsvd.convert(source, "y", "d", where="length > 3")
     with pytest.raises(DataError, match="in has no train/ in ur1/"):
         vk_lsvd.convert(source, "y", "d", where="like = 1", subsample="ur1")
+    np.savez(source / "metadata" / "item_embeddings.npz", embedding=np.ones((4, 2)))
+    with pytest.raises(DataError, match="item_embeddings.npz has rows without ids, so nobody knows"):
+        vk_lsvd.convert(source, "y", "d", where="like = 1")
 
 
 def test_vk_s_three_parts_stay_a_split(source):

@@ -60,6 +60,13 @@ def convert(folder: DatasetFolder, options: MicroLensOptions) -> None:
         for path, modality, mapping in found_features:
             matrix = open_source(path, modality, None, BadRows(False))
             ids = _row_ids(matrix, mapping, found)
+            if ids and mapping is None and not options.core:
+                most = max(map(int, found.items))
+                if most < len(ids):
+                    folder.remark(
+                        f"{path.name} has {len(ids):,} rows, but the pairs name no item beyond {most:,}; "
+                        "check that both are of one size"
+                    )
             vectors.write(folder, matrix, found, modality, options, ids)
         read = [path for path, _, _ in found_features]
         read += list({mapping for _, _, mapping in found_features if mapping})

@@ -186,6 +186,13 @@ def test_a_file_of_another_size_is_refused(source, tmp_path, rows):
     assert nothing(tmp_path)
 
 
+def test_a_file_with_more_rows_than_items_is_told(source):
+    np.save(features(source), np.vstack([np.load(features(source))] * 2))
+    microlens.convert(source, "ml", "d")
+    told = f"{FEATURES}.npy has 260 rows, but the pairs name no item beyond 130; check"
+    assert told in summary("ml")["remarks"][0]
+
+
 def test_a_list_of_other_videos_is_refused(source, tmp_path):
     np.save(source / "image_feat.npy", np.eye(ITEMS, 6))
     (source / "i_id_mapping.csv").write_text(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dataset_tools.features.feature_file import FeatureWriter as FeatureWriter
     from dataset_tools.inspection.dataset_plots import save_plot as save_plot
     from dataset_tools.inspection.dataset_report import report as report
-    from dataset_tools.operations.encode.encoding import encode_images as encode_images
+    from dataset_tools.operations.encode.encoding import encode_media as encode_media
     from dataset_tools.operations.encode.encoding import encode_texts as encode_texts
     from dataset_tools.operations.joining import add_features as add_features
     from dataset_tools.operations.joining import export_text as export_text
@@ -49,7 +49,7 @@ _HOMES = {  # the module of each name above
     "add_features": "dataset_tools.operations.joining",
     "convert": "dataset_tools.converters.registry",
     "converter": "dataset_tools.converters.declaration",
-    "encode_images": "dataset_tools.operations.encode.encoding",
+    "encode_media": "dataset_tools.operations.encode.encoding",
     "encode_texts": "dataset_tools.operations.encode.encoding",
     "export_mmrec": "dataset_tools.converters.mmrec_export",
     "export_text": "dataset_tools.operations.joining",

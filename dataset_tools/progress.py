@@ -18,6 +18,15 @@ def byte_bar(label: str, total: int | None, done: int = 0, shown: bool = True) -
     )
 
 
+def readable(size: float) -> str:
+    """A number of bytes for people: `1.2 GB`."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
 def show_any_character() -> None:
     """A character that the terminal or file cannot hold is printed by its code, and ends nothing."""
     for stream in (sys.stdout, sys.stderr):

@@ -55,29 +55,21 @@ def run(options: Options) -> None:
     more = {"half": options.half, "force": options.force}
     if options.modality:
         more["modality"] = options.modality
-    if options.text:
+    kind = next((kind for kind in encoding.KINDS if getattr(options, kind)), None)
+    if kind is None:
         missing = encoding.encode_texts(dataset, options.text, columns=options.columns, **more)
-    elif options.image:
-        folder = _needed(options, "image", "images")
+    else:
+        flag = encoding.KINDS[kind].flag
+        folder = getattr(options, flag)
+        if not folder:
+            raise DataError(f"--{kind} needs --{flag}, the folder of the {kind} files.")
         if options.download:
             came, there, failed = addresses.fetch_images(dataset, folder)
             print(f"  {came:,} images fetched, {there:,} were there, {failed:,} failed")
             if failed:
                 print(f"  which failed, and why: {Path(folder) / addresses.FAILED}")
-        missing = encoding.encode_images(dataset, options.image, folder, **more)
-    elif options.video:
-        folder = _needed(options, "video", "videos")
-        missing = encoding.encode_videos(dataset, options.video, folder, frames=options.frames, **more)
-    else:
-        folder = _needed(options, "audio", "sounds")
-        missing = encoding.encode_sounds(dataset, options.audio, folder, **more)
+        spec = getattr(options, kind)
+        missing = encoding.encode_media(dataset, kind, spec, folder, frames=options.frames, **more)
     arguments.show(dataset.folder)
     if missing:
         print(f"  {len(missing):,} items without features, first {', '.join(missing[:5])}")
-
-
-def _needed(options: Options, kind: str, flag: str) -> str:
-    folder: str | None = getattr(options, flag)
-    if not folder:
-        raise DataError(f"--{kind} needs --{flag}, the folder of the {kind} files.")
-    return folder

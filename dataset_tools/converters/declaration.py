@@ -94,8 +94,10 @@ def converter(
 def add_arguments(
     command: argparse.ArgumentParser, options: type[Declares], leave_out: Collection[str] = ()
 ) -> None:
-    """The options as arguments of the command line."""
-    for declared in fields(options):
+    """The options as arguments of the command line: sources, the class's own, those that it inherits."""
+    own = inspect.get_annotations(options)
+    order = sorted(fields(options), key=lambda one: (not one.metadata["option"].source, one.name not in own))
+    for declared in order:
         if declared.name not in leave_out:
             about: Declared = declared.metadata["option"]
             argument: dict[str, Any] = {"dest": declared.name, **about.argument}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from dataset_tools.errors import DataError
 from dataset_tools.files import held, write_text
 from dataset_tools.formats.hashing import hash_file
-from dataset_tools.progress import byte_bar
+from dataset_tools.progress import byte_bar, readable
 
 RECORDS = "downloads.json"
 ATTEMPTS = 5
@@ -23,14 +24,9 @@ def fetch(base: str, paths: Sequence[str], folder: str | Path) -> list[Path]:
     A file's size and SHA-256 are written to `downloads.json` when it first arrives and checked on every later
     use.  An interrupted download goes on where it stopped, within a run and in the next one.
     """
-    try:
-        import pooch
-    except ImportError:
-        raise DataError("Downloading needs the package pooch; run pip install pooch.") from None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    pooch.get_logger().setLevel("WARNING")
-    return [_fetch_one(pooch, f"{base.rstrip('/')}/{path}", folder) for path in paths]
+    return [_fetch_one(f"{base.rstrip('/')}/{path}", folder) for path in paths]
 
 
 def remaining(base: str, paths: Sequence[str], folder: str | Path) -> tuple[int, int | None]:
@@ -64,13 +60,13 @@ def _arrived(folder: Path, path: str) -> bool:
     return (folder / name).is_file() and name in _read(folder)
 
 
-def _fetch_one(pooch: Any, url: str, folder: Path) -> Path:
+def _fetch_one(url: str, folder: Path) -> Path:
     """One at a time in a folder, whose records they share; others wait, and find the file there."""
     with held(folder / f".{RECORDS}.lock", folder):
-        return _fetch_alone(pooch, url, folder)
+        return _fetch_alone(url, folder)
 
 
-def _fetch_alone(pooch: Any, url: str, folder: Path) -> Path:
+def _fetch_alone(url: str, folder: Path) -> Path:
     name = url.rsplit("/", 1)[1]
     target, known = folder / name, _read(folder).get(name)
     if target.is_file() and known:
@@ -79,24 +75,36 @@ def _fetch_alone(pooch: Any, url: str, folder: Path) -> Path:
         raise DataError(
             f"{target} is not what was downloaded (see {folder / RECORDS}); delete it to download it again."
         )
-    digest = f"sha256:{known['sha256']}" if known else None
     try:
-        pooch.retrieve(url, digest, fname=name, path=folder, downloader=Resuming(target))
-    except (ValueError, OSError) as error:
+        if not target.is_file():
+            _arrive(Resuming(target), url, target, known)
+        if known is None:
+            _write(folder, {**_read(folder), name: hash_file(target)})
+    except OSError as error:
         raise DataError(f"{url} could not be downloaded: {error}.") from None
-    if known is None:
-        _write(folder, {**_read(folder), name: hash_file(target)})
+    print(f"  {name}: {readable(target.stat().st_size)}", file=sys.stderr)
     return target
 
 
+def _arrive(download: "Resuming", url: str, target: Path, known: dict | None) -> None:
+    """Have the whole file under its name; OSError where it is another one than was `known` before."""
+    download(url)
+    if known:
+        found = {**hash_file(download.part), "file": target.name}
+        if found != known:
+            download.part.unlink()
+            raise OSError(f"its hash is {found['sha256']}, not {known['sha256']} as before")
+    os.replace(download.part, target)
+
+
 class Resuming:
-    """A downloader for pooch that keeps `<target>.part` and asks the server for the rest of it."""
+    """Downloads into `<target>.part`, and asks the server for the rest of what is there."""
 
     def __init__(self, target: Path):
         self.part = target.with_name(target.name + ".part")
         self._version = target.with_name(target.name + ".part.version")
 
-    def __call__(self, url: str, output: str, pooch: object) -> None:
+    def __call__(self, url: str) -> None:
         import requests
         from requests.exceptions import ChunkedEncodingError
 
@@ -105,7 +113,6 @@ class Resuming:
         for _ in range(ATTEMPTS):
             try:
                 self._continue(requests, url)
-                os.replace(self.part, output)
                 self._version.unlink(missing_ok=True)
                 return
             except broken as problem:
@@ -115,7 +122,9 @@ class Resuming:
     def _continue(self, requests: Any, url: str) -> None:
         """One connection: append what is missing."""
         have = self.part.stat().st_size if self.part.exists() else 0
-        headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+        headers = {"Accept-Encoding": "identity"}
+        if have:  # of a range from 0 a server sends a part, whose version would not be kept
+            headers["Range"] = f"bytes={have}-"
         if have and self._version.is_file():
             headers["If-Range"] = self._version.read_text(encoding="utf-8")
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.converters.numbered_items import (
     REPEATED,
@@ -19,10 +18,12 @@ from dataset_tools.converters.numbered_items import (
     check_rows,
     matrices,
     modality_of,
-    not_read,
     numbering,
+    remark_unread,
     write_all,
 )
+from dataset_tools.converters.recipes.files import check_folder
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import PARTS, Builder, Interactions
@@ -36,13 +37,10 @@ SWAPPED = ("train", "test", "valid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MicroOptions:
+class MicroOptions(FolderOptions):
     """Options of `convert micro`."""
 
-    source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
     core: str = option("5-core", "folder of the split; 0-core is the cold-start one")
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("the JSON layout of MICRO, LATTICE and MMSSL", MicroOptions)
@@ -72,7 +70,7 @@ def write(
     `swapped` takes the validation part for the test part and the other way round.  `titles` is a file and
     what makes columns of `<name>.item` of it; `counts` compares the interactions with what is published.
     """
-    source = Path(options.source)
+    source = check_folder(options.source)
     split = source / options.core if (source / options.core).is_dir() else source
     files = [_split_file(split, part) for part in (SWAPPED if swapped else PARTS)]
     with folder:
@@ -97,8 +95,7 @@ def write(
         names = [modality_of(path) for path in found.files]
         write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions)
         sources = [*files, *(path for path in lists if path), *found.files, *(titles[:1] if titles else ())]
-        for line in not_read([split, source], sources, found.remarks):
-            folder.remark(line)
+        remark_unread(folder, source, sources, found.remarks)
         counts(interactions)
         options_recorded = recorded(options) if recipe is None else recipe
         folder.record(command, options_recorded, sources, KNOWN.get(folder.name))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.converters.numbered_items import (
@@ -19,10 +21,11 @@ from dataset_tools.converters.numbered_items import (
     check_rows,
     matrices,
     modality_of,
-    not_read,
     numbering,
+    remark_unread,
     write_all,
 )
+from dataset_tools.converters.recipes.files import check_folder
 from dataset_tools.dataset.catalog import KNOWN
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder, Interactions
@@ -37,6 +40,7 @@ from dataset_tools.progress import progress
 
 USER, ITEM, PART = "userID", "itemID", "x_label"
 FLOATS = ("rating", "timestamp")
+UNTRAINED = "users have no training interaction, whom MMRec's code leaves out of validation and test"
 MAPPINGS = {ITEM: "i_id_mapping.csv", USER: "u_id_mapping.csv"}
 
 LARGEST = 1 << 62  # of a number that is an original id
@@ -57,16 +61,13 @@ class Pairs(argparse.Action):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMRecOptions:
+class MMRecOptions(shared.FolderOptions):
     """Options of `convert mmrec`."""
 
-    source: str | Path = option(help="folder of the layout", source=True, flag="--from", metavar="DIR")
     rename: Mapping[str, str] = option(
         dict, "names of modalities by feature file", action=Pairs, nargs="+", metavar="STEM=NAME"
     )
     seed: int = shared.seed("for a split where x_label is missing")
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
     items: str | Path | None = shared.items("table of items with a column itemID")
     title: str | None = shared.title(recorded=False)
     texts: Sequence[str] = shared.texts(recorded=False)
@@ -109,13 +110,15 @@ class Recipe:
 def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = None) -> None:
     """What `convert` does, for recipes too."""
     recipe = recipe or Recipe("convert mmrec", recorded(options))
-    source = Path(options.source)
+    source = check_folder(options.source)
     about = ItemTable(options.items, options.title, options.texts, options.image)
     inter = _inter_file(source)
     mappings = {kind: source / file for kind, file in MAPPINGS.items() if (source / file).is_file()}
     with folder:
         bad = BadRows(options.skip_bad)
-        found = matrices(path for path in source.iterdir() if path.suffix in (".npy", ".pt"))
+        read = {path.resolve() for path in recipe.files}
+        files = [path for path in source.iterdir() if path.resolve() not in read]
+        found = matrices(path for path in files if path.suffix in (".npy", ".pt"))
         rows = _read(inter, bad, MOST if found.found or mappings else LARGEST)
         given = recipe.ids(rows)
         items, users = _numberings(rows, mappings, found, given)
@@ -132,10 +135,10 @@ def write(folder: DatasetFolder, options: MMRecOptions, recipe: Recipe | None = 
         write_all(folder, found, items.tokens, names, options.half, options.skip_bad, interactions, absent)
         folder.note("broken rows left out", bad.skipped)
         folder.note(REPEATED, deduplicate(interactions)[1])
+        folder.note(UNTRAINED, _untrained(interactions))
         sources = [inter, *mappings.values(), *found.files, *([about.path] if about.path else [])]
         sources += [*recipe.files, *recipe.more(interactions)]
-        for line in not_read([source], sources, found.remarks):
-            folder.remark(line)
+        remark_unread(folder, source, sources, found.remarks)
         folder.record(recipe.command, recipe.options, sources, KNOWN.get(folder.name))
 
 
@@ -159,9 +162,16 @@ def _numberings(
     return items, numbering(mappings.get(USER), frozenset(rows[USER]), column=USER)
 
 
+def _untrained(found: Interactions) -> int:
+    """How many users are in validation or test alone."""
+    if found.part is None:
+        return 0
+    return len(np.setdiff1d(found.user, found.user[found.part == 0]))
+
+
 def _inter_file(source: Path) -> Path:
-    """The only `.inter` file, or `X.inter` where the others are called `X_...inter`."""
-    found = sorted(source.glob("*.inter"), key=lambda path: len(path.stem))
+    """The only `.inter` file, or `X.inter` where the others are called `X_...inter`; else `inter.csv`."""
+    found = sorted(source.glob("*.inter"), key=lambda path: len(path.stem)) or [*source.glob("inter.csv")]
     if not found or not all(path.stem.startswith(f"{found[0].stem}_") for path in found[1:]):
         raise DataError(f"{source} has {len(found)} .inter files; --from must name a folder with one.")
     return found[0]

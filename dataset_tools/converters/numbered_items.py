@@ -25,7 +25,7 @@ FEATURE = "_feat"
 NO_FEATURES = [  # files beside the features, and why nobody needs them here
     (r"user_graph_dict.*\.npy", "the users most alike, at which no model here looks"),
     (r"item_graph_dict.*\.npy", "the items most alike; the models here make their own graphs"),
-    (r"missing_items.*\.npy", "here an item lacks the modalities that it has no row of"),
+    (r"missing_items.*\.npy", "`convert dgmrec` takes away the features that it names"),
     (r".*_adj.*\.(npy|pt)", "a graph that a model kept; the models here make their own"),
 ]
 
@@ -130,18 +130,22 @@ def _no_feature(path: Path) -> str:
     return "" if len(shape) == 2 else f"it has the shape {shape}, and so is no feature matrix"
 
 
-def not_read(folders: Sequence[Path], read: Iterable[Path], remarked: Sequence[str] = ()) -> Iterator[str]:
-    """A line on what else the folders hold, beside the files that were `read` or `remarked`."""
-    known = {path.resolve() for path in [*read, *folders]}
+def remark_unread(
+    folder: DatasetFolder, source: Path, read: Iterable[Path], remarked: Sequence[str] = ()
+) -> None:
+    """A line on what else lies in `source` and in its folders of files that were `read` or `remarked`."""
+    top = source.resolve()
+    known = {path.resolve() for path in read}
+    folders = {top, *(parent for path in known for parent in path.parents if top in parent.parents)}
     others = []
-    for folder in dict.fromkeys(folders):
-        for path in sorted(folder.iterdir()):
+    for place in sorted(folders):
+        for path in sorted(place.iterdir()):
             told = path.name.startswith(".") or any(line.startswith(f"{path.name} ") for line in remarked)
-            if path.resolve() not in known and not told:
-                others.append(path.name + "/" * path.is_dir())
+            if path.resolve() not in known | folders and not told:
+                others.append(path.relative_to(top).as_posix() + "/" * path.is_dir())
     if others:
         more = f" and {len(others) - 8:,} more" if len(others) > 8 else ""
-        yield f"not read, as the layout has no use for it: {', '.join(others[:8])}{more}"
+        folder.remark(f"not read, as not needed: {', '.join(others[:8])}{more}")
 
 
 def write_in_order(

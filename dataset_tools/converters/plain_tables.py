@@ -118,14 +118,16 @@ def write(
     choose: Choose = lambda found: found,
     where: Condition | None = None,
     about_items: About = lambda items: {},
+    stream: Sequence[Path] = (),
 ) -> None:
     """What `convert` does, for recipes too, whose options are `recipe`.
 
     With `only_used`, items of the table `items` without interactions are left out.  `more` writes what else
     the recipe has, once interactions and items are there.  `choose` leaves rows out before repeated ones are
     dropped; `where` stands in the place of the option.  `about_items` tells further columns of `<name>.item`.
+    The tables of a `stream` are read one after another, in the place of `options.interactions`.
     """
-    files = _files(options)
+    files = [*stream] or _files(options)
     roles = table_rows.roles(
         options.columns, options.user, options.item, options.rating, options.time, options.list_separator
     )
@@ -142,7 +144,7 @@ def write(
         bad = BadRows(options.skip_bad)
         about: dict[str, Any] = {"header": options.item_columns, "separator": options.separator}
         known = [] if used_only else table.read(key, bad, **about)
-        found = reader.read(files, known, bad)
+        found = reader.read(files, known, bad, split=options.train is not None)
         found, repeated = _chosen(choose(found), options, files[0])
         if used_only:
             table.read(key, bad, frozenset(found.items), **about)
@@ -203,7 +205,10 @@ def _chosen(found: Interactions, options: TableOptions, file: Path) -> tuple[Int
     if options.core:
         found = k_core(found, options.core)
     if not len(found):
-        raise DataError(f"{file} leaves no interaction; lower --k-core or --min-rating.")
+        asked = {"--k-core": options.core, "--min-rating": options.min_rating is not None}
+        flags = " or ".join(flag for flag, given in asked.items() if given)
+        remedy = f"lower {flags}" if flags else "every one of them was left out"
+        raise DataError(f"{file} leaves no interaction; {remedy}.")
     return found.compact(keep_items=True), repeated
 
 

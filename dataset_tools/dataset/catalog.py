@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_tools.errors import DataError
+from dataset_tools.progress import readable
 
 AMAZON_2014 = "https://snap.stanford.edu/data/amazon/productGraph"
 
@@ -90,16 +91,8 @@ def to_download(name: str, data_path: str | Path = "dataset") -> str:
     files, size, base = import_module(known.module).to_download(known, data_path)
     if not files:
         return "everything is downloaded already"
-    much = "of unknown size" if size is None else _readable(size)
+    much = "of unknown size" if size is None else readable(size)
     return f"{files} {'file' if files == 1 else 'files'}, {much}, from {base}"
-
-
-def _readable(size: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 def prepare(name: str, data_path: str | Path = "dataset", **options: Any) -> Path:

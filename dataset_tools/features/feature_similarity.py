@@ -87,7 +87,8 @@ def alignment(index: np.ndarray, matrix: sp.csr_array, seed: int = 0) -> tuple[f
     """(co-interacted share of neighbour pairs, the same with shuffled items, whether the first is no larger).
 
     `index` [items, k] are neighbours, `matrix` [users, items] is binary.  The neighbours count as misaligned
-    where their share lies within 3 standard deviations of what shuffled items give.
+    where their share lies within 3 standard deviations of what shuffled items give; where nearly
+    all items are neighbours they do not.
     """
     index = index[:, :ALIGNMENT_K]
     n, generator = len(index), np.random.default_rng(seed)
@@ -101,7 +102,7 @@ def alignment(index: np.ndarray, matrix: sp.csr_array, seed: int = 0) -> tuple[f
             hits[number] += np.count_nonzero(rows[here, right])
     real, *shuffled = hits / max(1, index.size)
     mean, spread = float(np.mean(shuffled)), float(np.std(shuffled))
-    return float(real), mean, bool(real <= mean + 3 * spread)
+    return float(real), mean, n >= 3 * ALIGNMENT_K and bool(real <= mean + 3 * spread)
 
 
 def co_interacted(index: np.ndarray, matrix: sp.csr_array) -> float:

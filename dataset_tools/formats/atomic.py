@@ -93,6 +93,8 @@ def finite(value: Any) -> float:
     """A number as float64; ValueError for NaN and infinity, which no rating or time may be."""
     try:
         found = float(value)
+    except ValueError:
+        raise ValueError(f"{value[:40]!r} is not a number") from None
     except OverflowError:  # a whole number of hundreds of digits
         found = math.inf
     if not math.isfinite(found):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from dataset_tools.operations.encode.media_files import image_paths
+from dataset_tools.operations.encode.media_files import media_paths
 
 EDGE = 160  # pixels of a picture's longer side
 LARGEST = 32 << 20  # bytes of a file that is opened
@@ -22,7 +22,7 @@ class Pictures:
         place = Path(folder) if folder is not None else dataset.folder
         if folder is not None and not place.is_dir():
             raise DataError(f"There is no folder {place}; --images names the folder of the image files.")
-        self._paths = image_paths(dataset, place)
+        self._paths = media_paths(dataset, place, "image")
         self.shown = any(self._paths)
         if folder is not None and not self.shown:
             raise DataError(

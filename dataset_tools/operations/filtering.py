@@ -18,7 +18,7 @@ def merge(interactions: Interactions, how: str = "first") -> tuple[Interactions,
     """
     found = interactions
     if how == "sum" and found.rating is None:
-        raise DataError("The interactions have no ratings to add up; name their column.")
+        raise DataError("The interactions have no ratings to add up; name their column with --rating.")
     order, starts = _by_pair(found, of_parts=True)
     ends = np.append(starts[1:], len(found)) - 1
     chosen = order[starts if how == "first" else ends[: len(starts)]]

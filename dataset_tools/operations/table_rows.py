@@ -78,24 +78,27 @@ class Reader:
         ids = [roles.user, roles.item]
         self._form = TableForm(header, separator, ids, nested, joined, roles.between or " ")
 
-    def read(self, files: Sequence[Path], items: Sequence[str], bad: BadRows) -> Interactions:
-        """The interactions of one file, or of the three parts of a split; `items` are known before.
+    def read(
+        self, files: Sequence[Path], items: Sequence[str], bad: BadRows, split: bool = False, least: int = 1
+    ) -> Interactions:
+        """The interactions of files, one after another or as parts of a `split`; `items` are known before.
 
-        DataError where a file has none.
+        DataError where a part, or all files together, have fewer than `least`.
         """
         timed = self._roles.time is not None or self._order
-        builder = Builder(self._roles.rating is not None, timed, part=len(files) > 1)
+        builder = Builder(self._roles.rating is not None, timed, part=split)
         for token in items:
             builder.add_item(token)
         for part, path in enumerate(files):
             before = len(builder)
             try:
-                self._add(path, builder, bad, part)
+                self._add(path, builder, bad, part if split else 0)
             except RowError as error:
                 if len(builder) == before and not any(self._good(path, builder, BadRows(True))):
                     raise no_rows(path, error.reason) from None
                 raise
-            if len(builder) == before:
+            last = split or path == files[-1]
+            if last and len(builder) - (before if split else 0) < least:
                 raise self._nothing(path, bad)
         return builder.build()
 

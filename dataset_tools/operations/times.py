@@ -12,6 +12,9 @@ def seconds(text: str, per_second: float) -> float:
     try:
         float(text)
     except ValueError:
-        moment = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        try:
+            moment = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        except ValueError:
+            raise ValueError(f"{text[:40]!r} is no time, neither a number nor an ISO date") from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     return finite(text) / per_second

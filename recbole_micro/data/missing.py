@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recbole.config import Config as RecBoleConfig
 
+from dataset_tools.converters.registry import LAYOUTS
 from dataset_tools.dataset import catalog
 from dataset_tools.errors import DataError
 from recbole_micro.errors import UserError, hint
@@ -35,10 +36,12 @@ def check_available(name: str, folder: Path) -> None:
             f"{name} --data-path {folder.parent}."
         )
     if not catalog.is_known(name):
-        near = hint(name, catalog.KNOWN, ".")
+        layout = max((one for one in LAYOUTS if name.lower().startswith(one)), key=len, default="")
+        near = "." if layout else hint(name, catalog.KNOWN, ".")
         raise UserError(
             f"The data set {name} is not in {folder} (no {name}.inter): convert your files with python -m "
-            f"dataset_tools convert, or pass --data_path=FOLDER where FOLDER/{name} holds it{near}"
+            f"dataset_tools convert {layout or 'LAYOUT'}, or pass --data_path=FOLDER where FOLDER/{name} "
+            f"holds it{near}"
         )
     if catalog.KNOWN[name].needs_download:
         raise UserError(

@@ -20,6 +20,7 @@ def test_a_missing_data_set_is_one_sentence(given, tmp_path):
     for name, sentence in (
         ("baby", "get it with python -m dataset_tools prepare baby --data-path"),
         ("babby", "convert your files .* did you mean baby"),
+        ("microlens-50k", "dataset_tools convert microlens, or pass --data_path=FOLDER where"),
     ):
         with pytest.raises(UserError, match=sentence):
             run("BPR", name, config_dict={**given, "data_path": str(tmp_path)})

@@ -41,17 +41,18 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         same = self.headers.get("If-Range", server.tag) == server.tag
-        start = int(asked[6:-1]) if server.ranges and same else 0
+        part = server.ranges and same and "Range" in self.headers
+        start = int(asked[6:-1]) if part else 0
         if start >= len(content):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(content)}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self.send_response(206 if server.ranges and same else 200)
+        self.send_response(206 if part else 200)
         self.send_header("ETag", server.tag)
         self.send_header("Content-Length", str(len(content) - start))
-        if server.ranges and same:
+        if part:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
         if server.breaks:

@@ -88,7 +88,8 @@ def convert(folder: DatasetFolder, options: Amazon2014Options) -> None:
     for path in files.values():
         if not path.is_file():
             raise DataError(
-                f"{path} is missing; get it from {AMAZON_2014}, or leave out --raw to download it."
+                f"{path} is missing; get it from {AMAZON_2014}, or let python -m dataset_tools prepare "
+                "download it."
             )
     with folder:
         reviews = RecordFile(files["reviews"], json_object, options.skip_bad, fields=REVIEW_FIELDS)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dataset_tools.converters import plain_tables
 from dataset_tools.converters import shared_options as shared
-from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.declaration import converter, recorded
+from dataset_tools.converters.numbered_items import remark_unread
 from dataset_tools.converters.plain_tables import TableOptions
 from dataset_tools.converters.recipes import files
 from dataset_tools.dataset.folder import DatasetFolder
@@ -28,15 +28,9 @@ ADDRESSES = "ml1m_full_extended_mapping"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MovieLensOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class MovieLensOptions(shared.TextRecipeOptions):
     min_rating: float | None = shared.min_rating()
-    core: int = shared.k_core(0)
-    text: str | None = option(None, "encode title and genres with this encoder", metavar="ENCODER")
-    split: str = shared.split("none")
-    seed: int = shared.seed()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
+    text: str | None = shared.encoded("title and genres")
 
 
 @converter("MovieLens: ratings.csv and movies.csv, or ratings.dat and movies.dat", MovieLensOptions)
@@ -45,20 +39,18 @@ def convert(folder: DatasetFolder, options: MovieLensOptions) -> None:
     source = files.check_folder(options.source)
     tables = files.below(source, (".csv", ".dat", ".tsv"))
 
-    def named(stem: str, needed: bool) -> Path | None:
-        found = [path for path in tables if path.name.split(".")[0] == stem]
-        return files.the_one(found, f"{stem}.csv or {stem}.dat", source, needed)
+    def named(stem: str) -> list[Path]:
+        return [path for path in tables if path.name.split(".")[0] == stem]
 
-    ratings, movies, addresses = named("ratings", True), named("movies", False), named(ADDRESSES, False)
-    if ratings is None:
-        raise DataError(f"{source} has no ratings.")
+    ratings = files.the_one(named("ratings"), "ratings.csv or ratings.dat", source)
+    movies = files.at_most_one(named("movies"), "movies.csv or movies.dat", source)
+    addresses = files.at_most_one(named(ADDRESSES), f"{ADDRESSES}.tsv", source)
     old = ".dat" in ratings.name
     user, item, rating, time = DAT if old else ("userId", "movieId", "rating", "timestamp")
     table = TableOptions(
         interactions=ratings, columns=DAT if old else (), separator="::" if old else "", user=user, item=item,
         rating=rating, time=time, min_rating=options.min_rating,
-        text_encoder=options.text or "tfidf",
-        **shared.passed_on(options),
+        **options.passed_on(),
     )  # fmt: skip
 
     def about(items: Sequence[str]) -> dict[str, list[str]]:
@@ -76,9 +68,9 @@ def convert(folder: DatasetFolder, options: MovieLensOptions) -> None:
 
     def more(found: Interactions) -> list[Path]:
         read = [path for path in (movies, addresses) if path]
-        for line in not_read([ratings.parent], [ratings, *read]):
-            folder.remark(line)
-        files.compare(folder, found, COUNTS, source.name)
+        remark_unread(folder, source, [ratings, *read])
+        if not options.core and options.min_rating is None:
+            files.compare(folder, found, COUNTS, source.name)
         return read
 
     plain_tables.write(folder, table, "convert movielens", recorded(options), more=more, about_items=about)

@@ -12,7 +12,7 @@ from pathlib import Path
 from dataset_tools.converters import plain_tables
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.numbered_items import remark_unread
 from dataset_tools.converters.plain_tables import TableOptions
 from dataset_tools.converters.recipes import files
 from dataset_tools.dataset.folder import DatasetFolder
@@ -25,37 +25,26 @@ TEXTS = ("prod_name", "product_type_name", "colour_group_name", "department_name
 
 
 @dataclass(frozen=True, kw_only=True)
-class HmOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class HmOptions(shared.TextRecipeOptions):
     events: str = option(
         "first", "which of several purchases of an article counts (default: %(default)s)",
         choices=[how for how in EVENTS if how != "sum"],
     )  # fmt: skip
-    core: int = shared.k_core(0)
-    text: str | None = option(None, "encode names and descriptions with this encoder", metavar="ENCODER")
-    split: str = shared.split("none")
-    seed: int = shared.seed()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
+    text: str | None = shared.encoded("names and descriptions")
 
 
 @converter("H&M: transactions_train.csv and articles.csv", HmOptions)
 def convert(folder: DatasetFolder, options: HmOptions) -> None:
     """Write the purchases with their days as times, names, and texts where they are encoded."""
     source = files.check_folder(options.source)
-    rows, articles = (
-        files.the_one(_named(source, stem), f"{stem}.csv", source, needed)
-        for stem, needed in (("transactions_train", True), ("articles", False))
-    )
-    if rows is None:
-        raise DataError(f"{source} has no transactions_train.csv.")
+    rows = files.the_one(_named(source, "transactions_train"), "transactions_train.csv", source)
+    articles = files.at_most_one(_named(source, "articles"), "articles.csv", source)
     header = files.first_line(articles).split(",") if articles else []
     texts = [name for name in TEXTS if name in header] if options.text else []
     table = TableOptions(
         interactions=rows, user="customer_id", item="article_id", time="t_dat", events=options.events,
         items=articles, title="prod_name" if articles else None, texts=texts,
-        text_encoder=options.text or "tfidf",
-        **shared.passed_on(options),
+        **options.passed_on(),
     )  # fmt: skip
 
     def choose(found: Interactions) -> Interactions:
@@ -68,8 +57,7 @@ def convert(folder: DatasetFolder, options: HmOptions) -> None:
         return found
 
     def more(found: Interactions) -> list[Path]:
-        for line in not_read([rows.parent], [rows, *([articles] if articles else [])]):
-            folder.remark(line)
+        remark_unread(folder, source, filter(None, [rows, articles]))
         return []
 
     plain_tables.write(

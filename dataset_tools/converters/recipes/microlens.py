@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dataset_tools.converters import plain_tables
 from dataset_tools.converters import shared_options as shared
-from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import modality_of, not_read
+from dataset_tools.converters.declaration import converter, recorded
+from dataset_tools.converters.numbered_items import modality_of, remark_unread
 from dataset_tools.converters.plain_tables import TableOptions
 from dataset_tools.converters.recipes import files, vectors
 from dataset_tools.dataset.folder import DatasetFolder
@@ -33,15 +33,8 @@ MAPPING = "i_id_mapping.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MicroLensOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
-    core: int = shared.k_core(0)
-    text: str | None = option(None, "encode the titles with this encoder", metavar="ENCODER")
-    split: str = shared.split("none")
-    seed: int = shared.seed()
-    unchecked: bool = vectors.unchecked()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
+class MicroLensOptions(vectors.VectorOptions, shared.TextRecipeOptions):
+    text: str | None = shared.encoded("the titles")
 
 
 @converter(
@@ -57,11 +50,8 @@ def convert(folder: DatasetFolder, options: MicroLensOptions) -> None:
     source = files.check_folder(options.source)
     tables = files.below(source, (".csv", ".tsv"))
     pairs = _pairs(tables, source)
-    titles = files.the_one(
-        [path for path in tables if re.search(r"_titles?(_en)?\.csv", path.name)],
-        "titles",
-        source,
-        needed=False,
+    titles = files.at_most_one(
+        [path for path in tables if re.search(r"_titles?(_en)?\.csv", path.name)], "table of titles", source
     )
     found_features = list(_features(source, tables))
     table = _table(options, pairs, titles)
@@ -70,16 +60,19 @@ def convert(folder: DatasetFolder, options: MicroLensOptions) -> None:
         for path, modality, mapping in found_features:
             matrix = open_source(path, modality, None, BadRows(False))
             ids = _row_ids(matrix, mapping, found)
+            if ids and mapping is None and not options.core:
+                most = max(map(int, found.items))
+                if most < len(ids):
+                    folder.remark(
+                        f"{path.name} has {len(ids):,} rows, but the pairs name no item beyond {most:,}; "
+                        "check that both are of one size"
+                    )
             vectors.write(folder, matrix, found, modality, options, ids)
         read = [path for path, _, _ in found_features]
         read += list({mapping for _, _, mapping in found_features if mapping})
-        tops = [
-            source,
-            *(path for path in source.iterdir() if path.is_dir() and any(r.parent == path for r in read)),
-        ]
-        for line in not_read(tops, [pairs, *([titles] if titles else []), *read]):
-            folder.remark(line)
-        files.compare(folder, found, COUNTS, pairs.name.partition("_pairs")[0])
+        remark_unread(folder, source, filter(None, [pairs, titles, *read]))
+        if not options.core:
+            files.compare(folder, found, COUNTS, pairs.name.partition("_pairs")[0])
         return read
 
     plain_tables.write(folder, table, "convert microlens", recorded(options), more=more)
@@ -93,7 +86,7 @@ def _pairs(tables: list[Path], source: Path) -> Path:
             f"{source} has MMRec's files, no _pairs.csv: use python -m dataset_tools convert mmrec --from "
             f"{source} --name NAME."
         )
-    return files.the_one(csv or found, "pairs", source)  # type: ignore[return-value]
+    return files.the_one(csv or found, "X_pairs.csv or .tsv", source)
 
 
 def _table(options: MicroLensOptions, pairs: Path, titles: Path | None) -> TableOptions:
@@ -114,14 +107,14 @@ def _table(options: MicroLensOptions, pairs: Path, titles: Path | None) -> Table
         item_key=key,
         title="title" if titles else None,
         texts=("title",) if titles and options.text else (),
-        text_encoder=options.text or "tfidf",
-        **shared.passed_on(options),
+        **options.passed_on(),
     )
 
 
 def _features(source: Path, tables: list[Path]) -> Iterator[tuple[Path, str, Path | None]]:
     """(file, modality, the list of ids that it needs or None for the authors' order)."""
     paths = files.below(source, (".npy", ".json"))
+    paths = [path for path in paths if path.suffix == ".npy" or path.with_suffix(".npy") not in paths]
     official = [(path, OFFICIAL.match(path.stem)) for path in paths]
     kinds = [match[1].lower() for _, match in official if match]
     for path, match in official:

@@ -14,7 +14,7 @@ import numpy as np
 from dataset_tools.converters import plain_tables
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.numbered_items import remark_unread
 from dataset_tools.converters.plain_tables import TableOptions
 from dataset_tools.converters.recipes import files, vectors
 from dataset_tools.dataset.folder import DatasetFolder
@@ -37,15 +37,8 @@ TITLES = ("item_title", "title")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MmctrOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class MmctrOptions(vectors.VectorOptions, shared.RecipeOptions):
     clicks_only: bool = option(False, "leave out the histories")
-    core: int = shared.k_core(0)
-    split: str = shared.split("none")
-    seed: int = shared.seed()
-    unchecked: bool = vectors.unchecked()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("MicroLens-1M of the MMCTR challenge: train, valid, item_info.parquet and others", MmctrOptions)
@@ -62,7 +55,7 @@ def convert(folder: DatasetFolder, options: MmctrOptions) -> None:
     table = TableOptions(
         interactions=train, user=USER, item=ITEM, where=CLICKED, order_is_time=True,
         items=about if title else None, title=title,
-        **shared.passed_on(options),
+        **options.passed_on(),
     )  # fmt: skip
 
     def events(path: Path, item: str, where: str) -> Interactions:
@@ -82,10 +75,7 @@ def convert(folder: DatasetFolder, options: MmctrOptions) -> None:
                 vectors.write(folder, matrix, found, VECTORS[column], options)
                 read.append(path)
         read = list(dict.fromkeys(read))
-        known = [train, *read, *([about] if title and about else [])]
-        folders = list(dict.fromkeys(path.parent for path in known))
-        for line in not_read(folders, known):
-            folder.remark(line)
+        remark_unread(folder, source, [train, *read, *([about] if title and about else [])])
         return [path for path in read if path != train]
 
     plain_tables.write(
@@ -94,7 +84,7 @@ def convert(folder: DatasetFolder, options: MmctrOptions) -> None:
 
 
 def _find(source: Path, stem: str) -> Path | None:
-    return files.the_one(sorted(source.rglob(f"{stem}.parquet")), f"{stem}.parquet", source, needed=False)
+    return files.at_most_one(sorted(source.rglob(f"{stem}.parquet")), f"{stem}.parquet", source)
 
 
 def _histories(source: Path, none: bool) -> list[Path]:

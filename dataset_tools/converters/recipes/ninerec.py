@@ -13,11 +13,11 @@ from shlex import quote
 from dataset_tools.converters import plain_tables
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.numbered_items import remark_unread
 from dataset_tools.converters.plain_tables import LATE, TableOptions
 from dataset_tools.converters.recipes import files
 from dataset_tools.dataset.folder import DatasetFolder
-from dataset_tools.dataset.interactions import Interactions
+from dataset_tools.dataset.interactions import Builder, Interactions
 from dataset_tools.errors import DataError
 from dataset_tools.formats.text_file import BadRows, csv_rows
 
@@ -26,59 +26,55 @@ LANGUAGES = {"chinese": 1, "english": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class NineRecOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class NineRecOptions(shared.TextRecipeOptions):
     language: str = option("english", "of titles and texts (default: %(default)s)", choices=[*LANGUAGES])
-    core: int = shared.k_core(0)
-    text: str | None = option(None, "encode the items' texts with this encoder", metavar="ENCODER")
-    split: str = shared.split("none")
-    seed: int = shared.seed()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("NineRec: X_pair.csv, its columns told by the ids' prefixes, and X_item.csv", NineRecOptions)
 def convert(folder: DatasetFolder, options: NineRecOptions) -> None:
-    """Write the pairs, with times where the file has them, and titles from `X_item.csv`."""
+    """Write the pairs, with times where the file has them, and titles from `X_item.csv`.
+
+    Without `X_pair.csv` the pairs are those of `X_behaviour.tsv`, in its order.
+    """
     source = files.check_folder(options.source)
-    tables = files.below(source, (".csv",))
-    pairs = files.the_one(
-        [path for path in tables if path.stem.endswith("_pair")], "pairs (X_pair.csv)", source
-    )
-    if pairs is None:
-        raise DataError(f"{source} has no pairs.")
-    items = files.the_one(
-        [path for path in tables if path.stem.endswith("_item")], "items", source, needed=False
-    )
-    columns, unit = _columns(pairs)
+    tables = files.below(source, (".csv", ".tsv"))
+
+    def named(ending: str) -> list[Path]:
+        return [path for path in tables if path.name.split(".")[0].endswith(ending)]
+
+    pairs = files.the_one(named("_pair") or named("_behaviour"), "X_pair.csv", source)
+    items = files.at_most_one(named("_item"), "X_item.csv", source)
+    by_lines = ".tsv" in pairs.name
+    columns, unit = _columns(pairs, by_lines)
     about = _item_columns(items, options.language) if items else ()
     table = TableOptions(
-        interactions=pairs, columns=columns, time_unit=unit, items=items, item_columns=about, item_key="item",
-        title="title" if items else None, texts=["title"] if items and options.text else [],
-        text_encoder=options.text or "tfidf",
-        **shared.passed_on(options),
+        interactions=pairs, columns=columns, time_unit=unit, order_is_time=by_lines, items=items,
+        item_columns=about, item_key="item", title="title" if items else None,
+        texts=["title"] if items and options.text else [],
+        **options.passed_on(),
     )  # fmt: skip
 
     def more(found: Interactions) -> list[Path]:
-        for line in not_read([pairs.parent], [pairs, *([items] if items else [])]):
-            folder.remark(line)
+        remark_unread(folder, source, filter(None, [pairs, items]))
         return []
 
-    plain_tables.write(folder, table, "convert ninerec", recorded(options), more=more)
+    plain_tables.write(folder, table, "convert ninerec", recorded(options), more=more, choose=_stripped)
 
 
-def _columns(pairs: Path) -> tuple[list[str], str]:
+def _columns(pairs: Path, by_lines: bool) -> tuple[list[str], str]:
     """(names of the columns in the file's order, unit of the times); DataError where rows differ in it."""
     order: list[str] = []
     width, unit = 0, "s"
-    for line, row in csv_rows(pairs, ",", True, BadRows(True)):
+    role = re.compile(r"([uv])\d+( \1\d+)*" if by_lines else r"([uv])\d+")
+    for line, row in csv_rows(pairs, "\t" if by_lines else ",", True, BadRows(True)):
         fields = [field.strip() for field in row]
-        here = [ROLES.get(field[:1], "") if re.fullmatch(r"[uv]\d+", field) else "" for field in fields[:2]]
+        told = [role.fullmatch(field) for field in fields[:2]]
+        here = [ROLES[match[1]] if match else "" for match in told]
         if sorted(here) != ["item", "user"]:
             raise DataError(
                 f"{pairs}, line {line}: {', '.join(fields[:2])[:60]} are no user u... and item v...; name "
                 f"the columns: python -m dataset_tools convert table --interactions {quote(str(pairs))} "
-                "--columns user,item --name NAME."
+                f"--columns {'user,items' if by_lines else 'user,item'} --name NAME."
             )
         if not order:
             order, width = here, len(fields)
@@ -90,7 +86,19 @@ def _columns(pairs: Path) -> tuple[list[str], str]:
             )
     if not order:
         raise DataError(f"{pairs} has no interactions.")
+    if by_lines:
+        return ["items" if name == "item" else name for name in order], unit
     return [*order, *(["time"] if width > 2 else []), *(f"more{n}" for n in range(width - 3))], unit
+
+
+def _stripped(found: Interactions) -> Interactions:
+    """Ids without the space that some files have after a comma."""
+    users, items = ([token.strip() for token in tokens] for tokens in (found.users, found.items))
+    if users == found.users and items == found.items:
+        return found
+    builder = Builder(timestamp=found.timestamp is not None)
+    builder.extend(users, found.user, items, found.item, timestamp=found.timestamp)
+    return builder.build()
 
 
 def _item_columns(items: Path, language: str) -> list[str]:

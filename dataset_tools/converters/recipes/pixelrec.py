@@ -10,12 +10,11 @@ from pathlib import Path
 from dataset_tools.converters import plain_tables
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.numbered_items import remark_unread
 from dataset_tools.converters.plain_tables import LATE, TableOptions
 from dataset_tools.converters.recipes import files
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
-from dataset_tools.errors import DataError
 from dataset_tools.formats.tables.table_file import read_rows
 from dataset_tools.formats.text_file import BadRows
 
@@ -26,15 +25,9 @@ TEXTS = ("title", "tag", "description")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelRecOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class PixelRecOptions(shared.TextRecipeOptions):
     size: str | None = option(None, "which of several files there: 50K, 200K, 1M, 8M")
-    core: int = shared.k_core(0)
-    text: str | None = option(None, "encode title, tag and description with this encoder", metavar="ENCODER")
-    split: str = shared.split("none")
-    seed: int = shared.seed()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
+    text: str | None = shared.encoded("title, tag and description")
 
 
 @converter("PixelRec: PixelNK.csv and the table of its items", PixelRecOptions)
@@ -45,26 +38,24 @@ def convert(folder: DatasetFolder, options: PixelRecOptions) -> None:
     named = f"pixel{options.size}".lower() if options.size else ""
     found = [path for path, header in tables.items() if header >= PAIRS]
     found = [path for path in found if named in (path.name.split(".")[0].lower(), "")]
-    pairs = files.the_one(found, "interactions (a header item_id,user_id,timestamp)", source)
-    if pairs is None:
-        raise DataError(f"{source} has no interactions.")
+    what = f"table of {options.size or 'interactions'} with a header item_id,user_id,timestamp"
+    pairs = files.the_one(found, what, source, "--size")
     about = [path for path, header in tables.items() if header >= ABOUT and not header >= PAIRS]
     size = pairs.name.split(".")[0]
     same = [path for path in about if path.name.lower().startswith(size.lower())]
-    items = files.the_one(same or about, "items", source, needed=False)
+    items = files.at_most_one(same or about, "table of items", source)
     texts = [name for name in TEXTS if items and name in tables[items]] if options.text else []
     unit = "ms" if _first_time(pairs) > LATE else "s"
     table = TableOptions(
         interactions=pairs, user="user_id", item="item_id", time="timestamp", time_unit=unit, items=items,
-        title="title" if items else None, texts=texts, text_encoder=options.text or "tfidf",
-        **shared.passed_on(options),
+        title="title" if items else None, texts=texts,
+        **options.passed_on(),
     )  # fmt: skip
 
     def more(found: Interactions) -> list[Path]:
-        read = [pairs, *([items] if items else [])]
-        for line in not_read(list({path.parent for path in read}), [*read, *(path.parent for path in read)]):
-            folder.remark(line)
-        files.compare(folder, found, COUNTS, size)
+        remark_unread(folder, source, filter(None, [pairs, items]))
+        if not options.core:
+            files.compare(folder, found, COUNTS, size)
         return []
 
     plain_tables.write(folder, table, "convert pixelrec", recorded(options), only_used=True, more=more)

@@ -1,9 +1,10 @@
 """A recipe's feature files: joined by id, compared with the interactions and with what is co-interacted."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
 
 from dataset_tools.converters.declaration import option
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.alignment import misfit
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
@@ -15,20 +16,13 @@ from dataset_tools.formats.matrices.checks import finite_rows
 LEAST_SHARED = 0.5  # of the items in the interactions, the share that a feature file has vectors of
 
 
-class Options(Protocol):
-    """What a recipe with feature files asks."""
+@dataclass(frozen=True, kw_only=True)
+class VectorOptions(FolderOptions):
+    """Options of a recipe with feature files."""
 
-    @property
-    def half(self) -> bool: ...
-    @property
-    def skip_bad(self) -> bool: ...
-    @property
-    def unchecked(self) -> bool: ...
-
-
-def unchecked() -> Any:
-    """The option that takes what `write` would refuse."""
-    return option(False, "take features whose neighbours are no more co-interacted than by chance")
+    unchecked: bool = option(
+        False, "take features whose neighbours are no more co-interacted than by chance"
+    )
 
 
 def write(
@@ -36,7 +30,7 @@ def write(
     source: Source,
     found: Interactions,
     modality: str,
-    options: Options,
+    options: VectorOptions,
     ids: Sequence[str] | None = None,
 ) -> None:
     """The vectors of the items that are there; `ids` of the rows of a source without ids of its own.
@@ -48,7 +42,9 @@ def write(
     with folder.features(modality, source.width, options.half) as writer:
         for tokens, values in source.blocks():
             if tokens is None:
-                tokens = list((ids or [])[start : start + len(values)])
+                if ids is None:
+                    raise DataError(f"{source.path} has rows without ids, so nobody knows whose they are.")
+                tokens = list(ids[start : start + len(values)])
                 start += len(values)
             kept = index.match(tokens)[0].tolist()
             tokens, values = [tokens[row] for row in kept], values[kept]

@@ -12,7 +12,7 @@ from pathlib import Path
 from dataset_tools.converters import plain_tables
 from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import not_read
+from dataset_tools.converters.numbered_items import remark_unread
 from dataset_tools.converters.plain_tables import TableOptions
 from dataset_tools.converters.recipes import files, vectors
 from dataset_tools.dataset.folder import DatasetFolder
@@ -28,19 +28,12 @@ PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class VkLsvdOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class VkLsvdOptions(vectors.VectorOptions, shared.RecipeOptions):
     where: str = option(
         help="which rows are positive, such as 'like = 1' or 'timespent >= 0.8 * duration'",
         type=shared.column, metavar="CONDITION",
     )  # fmt: skip
     subsample: str | None = option(None, "which of several in subsamples/: ur0.01, ...")
-    core: int = shared.k_core(0)
-    split: str = shared.split("none")
-    seed: int = shared.seed()
-    unchecked: bool = vectors.unchecked()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("VK-LSVD: weeks of Parquet in the order of time, metadata, item_embeddings.npz", VkLsvdOptions)
@@ -53,17 +46,14 @@ def convert(folder: DatasetFolder, options: VkLsvdOptions) -> None:
     weeks = _weeks(source, options.subsample)
     parts = [weeks / part for part in PARTS if (weeks / part).is_dir()]
     fixed = len(parts) == len(PARTS)
-    metadata = files.the_one(
-        sorted(source.rglob("items_metadata.parquet")), "items_metadata.parquet", source, needed=False
-    )
-    embeddings = files.the_one(
-        sorted(source.rglob("item_embeddings.npz")), "item_embeddings.npz", source, needed=False
+    train, valid, test = parts if fixed else (None, None, None)
+    metadata, embeddings = (
+        files.at_most_one(sorted(source.rglob(name)), name, source)
+        for name in ("items_metadata.parquet", "item_embeddings.npz")
     )
     table = TableOptions(
-        interactions=None if fixed else weeks, train=parts[0] if fixed else None,
-        valid=parts[1] if fixed else None, test=parts[2] if fixed else None,
-        user="user_id", item="item_id", order_is_time=True,
-        **shared.passed_on(options),
+        train=train, valid=valid, test=test, user="user_id", item="item_id", order_is_time=True,
+        **options.passed_on(),
     )  # fmt: skip
 
     def more(found: Interactions) -> list[Path]:
@@ -71,25 +61,28 @@ def convert(folder: DatasetFolder, options: VkLsvdOptions) -> None:
         if embeddings:
             matrix = open_source(embeddings, "content", None, BadRows(False))
             vectors.write(folder, matrix, found, "content", options, None)
-        for line in not_read([path.parent for path in read], read):
-            folder.remark(line)
+        remark_unread(folder, source, [*read, *parts])
         return read
 
     condition = Condition(options.where)
     about = _about(condition, weeks, metadata)
     where = AboutItems(condition, about) if about else condition
-    plain_tables.write(folder, table, "convert vk-lsvd", recorded(options), more=more, where=where)
+    stream = () if fixed else parts
+    plain_tables.write(
+        folder, table, "convert vk-lsvd", recorded(options), more=more, where=where, stream=stream
+    )
 
 
 def _weeks(source: Path, subsample: str | None) -> Path:
     """The folder with `train/`."""
-    found = sorted(path.parent for path in source.rglob("train") if path.is_dir())
+    found = sorted(path for path in source.rglob("train") if path.is_dir())
     if subsample:
-        found = [path for path in found if path.name == subsample]
-    one = files.the_one(found, f"train/ of {subsample or 'weeks of Parquet'}", source)
-    if one is None or not any((one / "train").glob("*.parquet")):
-        raise DataError(f"{one}/train has no .parquet files.")
-    return one
+        found = [path for path in found if path.parent.name == subsample]
+    what = f"train/{f' in {subsample}/' if subsample else ''}"
+    train = files.the_one(found, what, source, "--subsample, or move subsamples/ away for the whole")
+    if not any(train.glob("*.parquet")):
+        raise DataError(f"{train} has no .parquet files.")
+    return train.parent
 
 
 class AboutItems(Condition):
@@ -107,7 +100,7 @@ class AboutItems(Condition):
 
 def _about(condition: Condition, weeks: Path, metadata: Path | None) -> dict[str, dict[str, str]]:
     """column -> item -> what the metadata say there, of the condition's columns that the rows lack."""
-    there = parquet.names(next(iter(parquet.parts(weeks))))
+    there = parquet.names(parquet.parts(weeks / "train")[0])
     absent = [column for column in condition.columns if column not in there]
     if not absent:
         return {}

@@ -7,7 +7,7 @@ import numpy as np
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders import media
 from dataset_tools.features.encoders.contract import Encoder
-from dataset_tools.features.encoders.hub import device, load_model, named, pooled, running
+from dataset_tools.features.encoders.hub import device, load_model, named, network, pooled, running
 
 STRETCH = 10  # seconds that the model hears at once
 STRETCHES = 6  # of one sound, spread evenly; their mean counts
@@ -24,19 +24,19 @@ def load(model: str) -> Encoder:
     media.check()
     where = device()
     name, revision = named(model)
-    network = load_model(model, lambda: ClapModel.from_pretrained(name, revision=revision).to(where).eval())
+    clap = network(model, ClapModel)
     extractor = load_model(model, lambda: AutoFeatureExtractor.from_pretrained(name, revision=revision))
     rate = extractor.sampling_rate
 
     def encoder(paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        values = np.zeros((len(paths), network.config.projection_dim), dtype=np.float32)
+        values = np.zeros((len(paths), clap.config.projection_dim), dtype=np.float32)
         ok = np.zeros(len(paths), dtype=bool)
         for number, path in enumerate(paths):
             heard = _stretches(media.samples(path, rate), rate * STRETCH)
             if heard:
                 inputs = extractor(heard, sampling_rate=rate, return_tensors="pt").to(where)
                 with running():
-                    values[number] = pooled(network.get_audio_features(**inputs)).mean(axis=0)
+                    values[number] = pooled(clap.get_audio_features(**inputs)).mean(axis=0)
                 ok[number] = True
         return values, ok
 

@@ -45,6 +45,31 @@ def named(model: str) -> tuple[str, str | None]:
     return (name, revision) if at and name and not Path(model).is_dir() else (model, None)
 
 
+def network(model: str, build: Any) -> Any:
+    """The model that a class of transformers makes, where it runs; DataError where it lacks some weights.
+
+    What else a model has (CLIP's text side beside the image side) is passed over.
+    """
+    from transformers.utils import logging
+
+    name, revision = named(model)
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # its list of what was passed over
+    try:
+        found, about = load_model(
+            model, lambda: build.from_pretrained(name, revision=revision, output_loading_info=True)
+        )
+    finally:
+        logging.set_verbosity(before)
+    absent = sorted({*about["missing_keys"]} & {name for name, _ in found.named_parameters()})
+    if absent:
+        raise DataError(
+            f"The model {model!r} lacks {len(absent):,} weights of a {build.__name__}, which would be random "
+            f"numbers (first {absent[0]}); choose another."
+        )
+    return found.to(device()).eval()
+
+
 def load_model(model: str, build: Callable[[], Model]) -> Model:
     """A model, or one sentence on why it is not there."""
     try:

@@ -7,7 +7,7 @@ import numpy as np
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders.contract import Encoder
-from dataset_tools.features.encoders.hub import BATCH, device, load_model, named, pooled, running
+from dataset_tools.features.encoders.hub import BATCH, device, load_model, named, network, pooled, running
 
 
 def load(model: str) -> Encoder:
@@ -25,9 +25,9 @@ def load(model: str) -> Encoder:
     kind = load_model(model, lambda: AutoConfig.from_pretrained(name, revision=revision).model_type)
     of_clip = kind in ("clip", "clip_vision_model")  # whose image side alone loads less
     build = CLIPVisionModelWithProjection if of_clip else AutoModel
-    network = load_model(model, lambda: build.from_pretrained(name, revision=revision).to(where).eval())
+    images_side = network(model, build)
     processor = load_model(model, lambda: AutoImageProcessor.from_pretrained(name, revision=revision))
-    look = getattr(network, "get_image_features", network)
+    look = getattr(images_side, "get_image_features", images_side)
 
     def encode(images: list[Any]) -> np.ndarray:
         pixels = processor(images=images, return_tensors="pt").to(where)

@@ -6,7 +6,7 @@ import numpy as np
 
 from dataset_tools.errors import DataError
 from dataset_tools.features.encoders.contract import Embed
-from dataset_tools.features.encoders.hub import BATCH, device, load_model, named, pooled, running
+from dataset_tools.features.encoders.hub import BATCH, device, load_model, named, network, pooled, running
 
 
 def load(model: str, corpus: Sequence[str]) -> Embed:
@@ -22,13 +22,13 @@ def load(model: str, corpus: Sequence[str]) -> Embed:
         ) from None
     where = device()
     name, revision = named(model)
-    network = load_model(model, lambda: AutoModel.from_pretrained(name, revision=revision).to(where).eval())
+    both = network(model, AutoModel)
     words = load_model(model, lambda: AutoTokenizer.from_pretrained(name, revision=revision))
-    if not hasattr(network, "get_text_features"):
+    if not hasattr(both, "get_text_features"):
         raise DataError(f"The model {model!r} has no side of texts; name one of images and texts.")
-    longest = network.config.text_config.max_position_embeddings
+    longest = both.config.text_config.max_position_embeddings
     # SigLIP was trained on texts that are filled up
-    padding = "max_length" if network.config.model_type.startswith("siglip") else "longest"
+    padding = "max_length" if both.config.model_type.startswith("siglip") else "longest"
 
     def embed(texts: list[str]) -> np.ndarray:
         parts = []
@@ -41,7 +41,7 @@ def load(model: str, corpus: Sequence[str]) -> Embed:
                 return_tensors="pt",
             ).to(where)
             with running():
-                parts.append(pooled(network.get_text_features(**tokens)))
+                parts.append(pooled(both.get_text_features(**tokens)))
         return np.concatenate(parts)
 
     return embed

@@ -35,6 +35,7 @@ FORMATS = (
     ".npy, .npz, .pt, .safetensors, .h5, .parquet, .csv, .tsv, .json, .jsonl, a folder of .npy files named "
     "by item, or RecBole's text form with a column"
 )
+JSON = (".json", ".jsonl", ".ndjson")
 _IDS = re.compile(r"(^|[_/])(ids?|items?|itemids?|asins?|keys?|tokens?)$", re.IGNORECASE)
 
 
@@ -65,13 +66,15 @@ def open_source(
         return ParquetColumns(path, key, column, bad)
     if kind in (".npz", ".pt", ".safetensors", ".h5"):
         return _archive(path, kind, key, ids_key)
-    if suffix in (".json", ".jsonl", ".ndjson"):
-        return JsonVectors(path) if _is_object(path) else JsonRows(path, key, column, bad)
+    if suffix in JSON:
+        return _json(path, key, column, bad)
     if is_text_form(path, modality):
         return TextRows(path, modality)
     if suffix in (".csv", ".tsv"):
         return CsvColumns(path, key, bad)
     content.refuse_other(path, content.inner_kind(path))
+    if _head(path).lstrip().startswith("{"):
+        return _json(path, key, column, bad)
     raise DataError(f"{path} is in no known format; use {FORMATS} {modality}:float_seq.")
 
 
@@ -140,10 +143,18 @@ def _archive(path: Path, kind: str, key: str | None, ids_key: str | None) -> Sou
     return matrix
 
 
+def _json(path: Path, key: str | None, column: str | None, bad: BadRows) -> Source:
+    return JsonVectors(path) if _is_object(path) else JsonRows(path, key, column, bad)
+
+
+def _head(path: Path) -> str:
+    with reading(path, errors="replace") as file:
+        return file.read(1 << 16)
+
+
 def _is_object(path: Path) -> bool:
     """Whether a JSON file is one object `{id: vector}`, not one record per line."""
-    with reading(path, errors="replace") as file:
-        head = file.read(1 << 16)
+    head = _head(path)
     try:
         return all(isinstance(value, list) for value in json.loads(head.splitlines()[0]).values())
     except (ValueError, AttributeError, IndexError, RecursionError):

@@ -17,6 +17,7 @@ import numpy as np
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.arrays import BLOCK_BYTES, only, read_header
 from dataset_tools.formats.matrices.checks import check_matrix
+from dataset_tools.formats.matrices.plain_objects import read_objects
 from dataset_tools.formats.tables.cells import id_text
 
 Block = tuple[None, np.ndarray]
@@ -59,11 +60,15 @@ class Npz:
         check_matrix(path, shape, self._dtype)
         self.rows, self.width = shape
         self.lists = [name for name, (shape, _, _) in headers.items() if shape == (self.rows,)]
+        self._objects = {name for name, (_, _, kind) in headers.items() if kind.hasobject}
 
     def ids(self, name: str) -> list[str]:
         """The ids in the one-dimensional array `name`."""
         chosen = only(self.path, self.lists, name, IDS_FLAG)
         try:
+            if chosen in self._objects:  # texts as pandas hands them out
+                with zipfile.ZipFile(self.path) as archive, archive.open(f"{chosen}.npy") as file:
+                    return id_array(self.path, chosen, {chosen: read_objects(self.path, file)})
             with np.load(self.path, allow_pickle=False) as archive:
                 return id_array(self.path, chosen, archive)
         except DAMAGES as error:
@@ -213,7 +218,8 @@ def id_array(path: Path, name: str, arrays: Mapping[str, Any]) -> list[str]:
         values = np.asarray(arrays[name])
     except ValueError:  # objects, or lists of unequal length
         values = np.empty(0, dtype=object)
-    if values.dtype.kind not in "iuUSf":
+    plain = values.dtype.kind in "iuUSf" or {*map(type, values.tolist())} <= {str, int}
+    if not plain or not len(values):
         raise DataError(f"{path}: {name!r} holds no ids, which are texts or whole numbers.")
     try:
         return [id_text(value) for value in values.tolist()]

@@ -9,8 +9,9 @@ import io
 import pickle
 import re
 from collections import OrderedDict
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from scipy import sparse
@@ -136,10 +137,13 @@ class _Reader(pickle.Unpickler):
         return KNOWN[module, name]
 
 
-def read_objects(path: Path) -> Any:
-    """The one object in a `.npy` of objects or a `.pkl`, or the array in it; DataError for any other."""
+def read_objects(path: Path, inside: IO[bytes] | None = None) -> Any:
+    """The one object in a `.npy` of objects or a `.pkl`, or the array in it; DataError for any other.
+
+    `inside` is such a file where `path` is an archive that has it.
+    """
     try:
-        with open(path, "rb") as file:
+        with nullcontext(inside) if inside else open(path, "rb") as file:
             if file.read(6) == b"\x93NUMPY":
                 file.seek(0)
                 if not read_header(file)[2].hasobject:

@@ -14,6 +14,7 @@ from dataset_tools.formats.text_file import BadRows, csv_rows, reading
 from dataset_tools.progress import progress
 
 COMMA, TAB = ",", "\t"
+HEADERLESS = "; `convert table --columns` names those of a file without a header"
 JSON = (".jsonl", ".ndjson", ".json")
 
 
@@ -136,11 +137,11 @@ def _separator(path: Path, suffix: str) -> str:
     )
 
 
-def _check(path: Path, columns: Sequence[str], header: Sequence[str]) -> None:
+def _check(path: Path, columns: Sequence[str], header: Sequence[str], remedy: str = "") -> None:
     there = ", ".join(header)[:300] or "none"
     for column in columns:
         if column not in header:
-            raise DataError(f"{path} has no column {column!r}; its columns are {there}.")
+            raise DataError(f"{path} has no column {column!r}; its columns are {there}{remedy}.")
         if header.count(column) > 1:
             raise DataError(f"{path} has two columns {column!r}; rename one.")
 
@@ -153,15 +154,19 @@ def _text(
         header = list(form.header)
     else:
         _, header = next(table, (1, []))
-    _check(path, columns, header)
+    _check(path, columns, header, "" if form.header else HEADERLESS)
     places = [header.index(column) for column in columns]
     ids = [number for number, column in enumerate(columns) if column in form.ids]
     joined = [number for number, column in enumerate(columns) if column in form.joined]
+    last = len(header) - 1
+    spread = form.between == separator and header[last] in form.joined  # over the rest of the row
     for line, row in progress(table, path.name, unit="row"):
         if line == 1 and row == header:
             continue  # there is a header after all
+        if spread and len(row) >= last:
+            row[last:] = [separator.join(row[last:])]
         if len(row) != len(header):
-            bad(path, line, "the row has a wrong number of fields")
+            bad(path, line, f"the row has {len(row)} fields instead of {len(header)}")
             continue
         cells: list[Cell] = [row[place] for place in places]
         for number in joined:

@@ -14,7 +14,7 @@ from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
 from dataset_tools.files import replacing, write_text
 from dataset_tools.formats.names import to_system
-from dataset_tools.operations.encode.media_files import addresses, image_paths
+from dataset_tools.operations.encode.media_files import addresses, media_paths
 from dataset_tools.progress import progress
 
 AT_ONCE = 4  # connections
@@ -55,7 +55,8 @@ def fetch_images(dataset: Dataset, folder: str | Path) -> Fetched:
             "--download fetches those."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    there = {item for item, path in zip(dataset.items, image_paths(dataset, folder), strict=True) if path}
+    paths = media_paths(dataset, folder, "image")
+    there = {item for item, path in zip(dataset.items, paths, strict=True) if path}
     missing = [(item, address) for item, address in asked if item not in there]
     failed = list(_fetch_all(folder, missing))
     _report(folder / FAILED, failed)

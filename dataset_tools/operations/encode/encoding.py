@@ -1,8 +1,8 @@
 """`encode`: an encoder over all items, shard by shard, so that a stopped run goes on where it was."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from dataset_tools.dataset import provenance, summary
 from dataset_tools.dataset.folder import being_written
@@ -21,7 +21,7 @@ from dataset_tools.features.feature_file import FeatureWriter, check_modality, f
 from dataset_tools.features.shards import Shards
 from dataset_tools.formats.atomic import read_header
 from dataset_tools.formats.hashing import hash_files
-from dataset_tools.operations.encode.media_files import image_paths, media_paths
+from dataset_tools.operations.encode.media_files import media_paths
 
 
 def encode_texts(
@@ -44,93 +44,52 @@ def encode_texts(
     return _encode(dataset, modality, texts, lambda: text_encoder(spec, texts), options, force, sources)
 
 
-def encode_images(
-    dataset: Dataset,
-    spec: str,
-    images: str | Path,
-    *,
-    modality: str = "visual",
-    half: bool = False,
-    force: bool = False,
-) -> list[str]:
-    """Add features of the images in a folder (see `image_paths`); ids of the items left without."""
-    folder = _folder(images, "images", "image")
-    paths = image_paths(dataset, folder)
-    if not any(paths):
-        raise DataError(
-            f"{folder} has no image of an item of {dataset.name}; name the files <item id>.jpg, or as the "
-            f"column image of {dataset.item_file.name} says."
-        )
-    return _encode_files(dataset, folder, paths, {"image": spec}, image_encoder, modality, half, force)
+class Kind(NamedTuple):
+    """What a kind of files has: the flag of their folder, their usual ending and modality."""
+
+    flag: str
+    ending: str
+    modality: str
+    load: Callable[..., Encoder]
 
 
-def encode_videos(
+KINDS = {
+    "image": Kind("images", "jpg", "visual", image_encoder),
+    "video": Kind("videos", "mp4", "video", video_encoder),
+    "audio": Kind("sounds", "mp3", "acoustic", audio_encoder),
+}
+
+
+def encode_media(
     dataset: Dataset,
+    kind: str,
     spec: str,
-    videos: str | Path,
+    folder: str | Path,
     *,
     frames: int = 8,
-    modality: str = "video",
+    modality: str = "",
     half: bool = False,
     force: bool = False,
 ) -> list[str]:
-    """Add features of the videos `<item id>.mp4` (.webm, ...) in a folder; ids of the items left without.
+    """Add features of the items' files in a folder (see `media_paths`); ids of the items left without.
 
-    The mean of what the image encoder `spec` makes of `frames` frames, spread evenly.
+    `kind` is image, video or audio, and tells the `modality` where it is not given.  A video is the mean of
+    what the image encoder `spec` makes of `frames` frames, spread evenly.
     """
-    folder = _folder(videos, "videos", "video")
-    paths = _media(dataset, folder, "video", "mp4")
-    options = {"video": spec, "frames": frames}
-    load = partial(video_encoder, frames=frames)
-    return _encode_files(dataset, folder, paths, options, load, modality, half, force)
-
-
-def encode_sounds(
-    dataset: Dataset,
-    spec: str,
-    sounds: str | Path,
-    *,
-    modality: str = "acoustic",
-    half: bool = False,
-    force: bool = False,
-) -> list[str]:
-    """Add features of the sounds `<item id>.mp3` (.wav, ...) in a folder; ids of the items left without."""
-    folder = _folder(sounds, "sounds", "audio")
-    paths = _media(dataset, folder, "audio", "mp3")
-    return _encode_files(dataset, folder, paths, {"audio": spec}, audio_encoder, modality, half, force)
-
-
-def _folder(path: str | Path, flag: str, kind: str) -> Path:
-    folder = Path(path)
+    about, folder = KINDS[kind], Path(folder)
     if not folder.is_dir():
-        raise DataError(f"There is no folder {folder}; --{flag} names the folder of the {kind} files.")
-    return folder
-
-
-def _media(dataset: Dataset, folder: Path, kind: str, ending: str) -> list[str]:
+        raise DataError(f"There is no folder {folder}; --{about.flag} names the folder of the {kind} files.")
     paths = media_paths(dataset, folder, kind)
     if not any(paths):
-        raise DataError(
-            f"{folder} has no {kind} of an item of {dataset.name}; name the files <item id>.{ending}."
-        )
-    return paths
-
-
-def _encode_files(
-    dataset: Dataset,
-    folder: Path,
-    paths: list[str],
-    options: dict,
-    load: Callable[[str], Encoder],
-    modality: str,
-    half: bool,
-    force: bool,
-) -> list[str]:
-    """Encode files by the encoder that the first of the `options` names."""
-    spec = next(iter(options.values()))
+        named = f"<item id>.{about.ending}"
+        if kind == "image":
+            named += f", or as the column image of {dataset.item_file.name} says"
+        raise DataError(f"{folder} has no {kind} of an item of {dataset.name}; name the files {named}.")
+    modality = modality or about.modality
+    more = {"frames": frames} if kind == "video" else {}
+    options = {kind: spec, **more, "modality": modality, "half": half}
     sources = [hash_files(folder, sorted({Path(path) for path in paths if path}))]
-    options = {**options, "modality": modality, "half": half}
-    return _encode(dataset, modality, paths, lambda: load(spec), options, force, sources)
+    return _encode(dataset, modality, paths, lambda: about.load(spec, **more), options, force, sources)
 
 
 def _record(dataset: Dataset, options: dict, sources: list) -> None:

@@ -14,23 +14,18 @@ SUFFIXES = {
 }
 
 
-def image_paths(dataset: Dataset, folder: Path) -> list[str]:
-    """The image file of every item, "" where there is none.
+def media_paths(dataset: Dataset, folder: Path, kind: str) -> list[str]:
+    """The image, video or sound (`kind`: image, video, audio) of every item, "" where there is none.
 
-    It is the file that the column `image` of `<name>.item` names (a path below the folder, or an address
-    whose last part is the file's name), else the one that is called like the item, in the folder or below.
+    It is the file that is called like the item, in the folder or below.  Of an image it is first the one that
+    the column `image` of `<name>.item` names (a path below the folder, or an address whose last part is the
+    file's name).
     """
-    named = addresses(dataset)
+    named = addresses(dataset) if kind == "image" else [""] * len(dataset.items)
     found = [_named(folder, name) for name in named]
     rest = frozenset(item for item, path in zip(dataset.items, found, strict=True) if not path)
-    by_name = _by_name(folder, rest, "image")
+    by_name = _by_name(folder, rest, kind)
     return [path or by_name.get(item, "") for item, path in zip(dataset.items, found, strict=True)]
-
-
-def media_paths(dataset: Dataset, folder: Path, kind: str) -> list[str]:
-    """The video or sound of every item, called like it, in the folder or below; "" where there is none."""
-    by_name = _by_name(folder, frozenset(dataset.items), kind)
-    return [by_name.get(item, "") for item in dataset.items]
 
 
 def addresses(dataset: Dataset) -> list[str]:

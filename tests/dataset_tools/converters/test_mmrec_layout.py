@@ -137,14 +137,17 @@ def test_skip_bad_leaves_out_rows_with_nan(tmp_path):
     dataset = Dataset("toy", tmp_path / "data")
     assert dataset.matrix("textual")[1].tolist() == [True, True, False, True]
     notes = read_steps(dataset.folder, "toy")[-1]["summary"]["notes"]
-    assert notes == {"textual rows with NaN or infinity left out": 1}
+    assert notes == {mmrec_layout.UNTRAINED: 1, "textual rows with NaN or infinity left out": 1}
 
 
 def test_repeated_pairs_stay_and_are_counted(tmp_path):
     mmrec_layout.convert(write(tmp_path / "src", rows=[*ROWS, ROWS[0]]), "toy", tmp_path / "data")
     dataset = Dataset("toy", tmp_path / "data")
     assert len(dataset.interactions) == len(ROWS) + 1
-    assert list(read_steps(dataset.folder, "toy")[-1]["summary"]["notes"].values()) == [1]
+    assert read_steps(dataset.folder, "toy")[-1]["summary"]["notes"] == {
+        "interactions repeat a pair of user and item, kept as in the source": 1,
+        mmrec_layout.UNTRAINED: 1,
+    }
 
 
 def test_export_replaces_only_what_is_an_export(tmp_path):
@@ -154,6 +157,13 @@ def test_export_replaces_only_what_is_an_export(tmp_path):
     with pytest.raises(DataError, match="mine is no data set, so it is not replaced"):
         mmrec_export.export_mmrec(Dataset("toy", tmp_path / "data"), tmp_path / "mine", force=True)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_mrlib_s_interactions_may_be_called_inter_csv(tmp_path):
+    source = write(tmp_path / "in")
+    (source / "x.inter").rename(source / "inter.csv")
+    mmrec_layout.convert(source, "toy", tmp_path)
+    assert len(Dataset("toy", tmp_path).interactions) == len(ROWS)
 
 
 def test_a_folder_without_interactions_is_refused(tmp_path):

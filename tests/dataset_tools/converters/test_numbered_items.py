@@ -126,12 +126,12 @@ def test_mmrec_s_other_files_are_passed_over_with_a_line_each(here):
     assert remarks() == [
         "flat.npy is not read: it has the shape (3,), and so is no feature matrix",
         "item_graph_dict_2.npy is not read: the items most alike; the models here make their own graphs",
-        "missing_items_0.666.npy is not read: here an item lacks the modalities that it has no row of",
+        "missing_items_0.666.npy is not read: `convert dgmrec` takes away the features that it names",
         "mm_adj_freedomdsp_10_1.pt is not read: a graph that a model kept; the models here make their own",
         "other.npy is not read: it holds Python objects, which are never opened, and so no feature matrix",
         "state.pt is not read: holds a list; save a tensor [items, columns].",
         "user_graph_dict.npy is not read: the users most alike, at which no model here looks",
-        "not read, as the layout has no use for it: README.md, old/",
+        "not read, as not needed: README.md, old/",
     ]  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def test_every_feature_file_of_micro_s_layout_is_a_modality(capsys):
     dataset = Dataset("toy", "d")
     assert dataset.modalities == ["textual", "textual_wordllama256", "visual"]
     np.testing.assert_array_equal(dataset.matrix("textual_wordllama256")[0], values * 2)
-    assert remarks() == ["not read, as the layout has no use for it: notes.npy, train_mat"]
+    assert remarks() == ["not read, as not needed: notes.npy, train_mat"]
 
 
 def test_a_byte_order_mark_in_json_is_passed_over():

@@ -105,15 +105,18 @@ def test_items_bring_titles_texts_images_and_unused_items(tmp_path):
     ("text", "message"),
     [
         ("", "inter.csv is empty"),
-        ("who,what,stars\na,b,1\n", "inter.csv has no column 'when'; its columns are who, what, stars"),
+        (
+            "who,what,stars\na,b,1\n",
+            "inter.csv has no column 'when'; its columns are who, what, stars; `convert table --columns`",
+        ),
         (
             "who,what,stars,when\na,b,1,2\na,c,1\n",
-            "inter.csv, line 3: the row has a wrong number of fields; repair",
+            "inter.csv, line 3: the row has 3 fields instead of 4; repair",
         ),
-        ("who,what,stars,when\na,b,good,2\n", "inter.csv, line 2: could not convert string to float: 'good'"),
+        ("who,what,stars,when\na,b,good,2\n", "inter.csv, line 2: 'good' is not a number"),
         (
             "who,what,stars,when\na,b,1,yesterday\n",
-            "inter.csv, line 2: Invalid isoformat string: 'yesterday'",
+            "inter.csv, line 2: 'yesterday' is no time, neither a number nor an ISO date",
         ),
         ("who,what,stars,when\na,b,nan,2\n", "inter.csv, line 2: nan is not a finite number"),
         ("who,what,stars,when\na,b,1,inf\n", "inter.csv, line 2: inf is not a finite number"),

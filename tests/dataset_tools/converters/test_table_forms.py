@@ -86,6 +86,9 @@ def test_lines_of_a_user_and_many_items(here):
     (here / "f.tsv").write_text("u1\t3 1 2\nu2\t1 \n")
     assert run("--interactions f.tsv --columns user,items --user user --item items --order-is-time") == 0
     assert rows("toy", "data") == [("u1", "3", 0.0), ("u1", "1", 1.0), ("u1", "2", 2.0), ("u2", "1", 3.0)]
+    (here / "f.txt").write_text("1 3 1 2\n2 1 \n3\n")  # nothing but spaces between
+    assert run("--interactions f.txt --columns user,items --separator ' '") == 0
+    assert rows("toy", "data") == [("1", "3"), ("1", "1"), ("1", "2"), ("2", "1")]
     (here / "g.csv").write_text("who,what\nu1,3|1\n")
     assert run("--interactions g.csv --user who --item what --list-separator '|'") == 0
     assert rows("toy", "data") == [("u1", "3"), ("u1", "1")]
@@ -312,7 +315,7 @@ def test_where_every_row_is_broken_the_first_is_named(here, capsys):
     (here / "f.csv").write_text("a,b,c\na,b,c\n")
     assert run("--interactions f.csv --columns user,item,time --skip-bad") == 2
     assert (
-        "f.csv has no row that can be used; the first: f.csv, line 1: Invalid isoformat"
+        "f.csv has no row that can be used; the first: f.csv, line 1: 'c' is no time"
         in capsys.readouterr().err
     )
 

@@ -100,6 +100,17 @@ def test_shuffled_features_are_warned_about(tmp_path):
     )
 
 
+def test_where_nearly_all_items_are_neighbours_nothing_is_warned_about(tmp_path):
+    with DatasetFolder(tmp_path, "few") as folder:
+        builder = Builder()
+        for number in range(18):
+            builder.add(f"u{number % 5}", f"i{number % 6}")
+        folder.write_interactions(builder.build())
+        folder.write_items([f"i{number}" for number in range(6)])
+        folder.write_features("visual", [f"i{number}" for number in range(6)], np.eye(6))
+    assert not any("WARNING" in line for line in dataset_report.report(Dataset("few", tmp_path)))
+
+
 def test_statistics_are_counted(tmp_path):
     lines = clusters(tmp_path, shuffle=False)
     assert lines[0] == "120 users, 80 items, 480 interactions, density 5.0000%"

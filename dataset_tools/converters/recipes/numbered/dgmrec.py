@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from dataset_tools.converters import mmrec_layout
-from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.converters.recipes import files
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.plain_objects import read_objects
@@ -25,13 +25,10 @@ ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DgmRecOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class DgmRecOptions(FolderOptions):
     mask: str | Path | None = option(
         None, "the file missing_items_*.npy, where there are several", recorded=False, metavar="F"
     )
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("DGMRec's missing modalities: MMRec's folder and missing_items_*.npy", DgmRecOptions)
@@ -43,7 +40,8 @@ def convert(folder: DatasetFolder, options: DgmRecOptions) -> None:
         names = ", ".join(path.name for path in masks)
         raise DataError(f"{source} has several masks ({names}); choose one with --mask.")
     if not masks or not masks[0].is_file():
-        raise DataError(f"{masks[0] if masks else f'{source}/missing_items_*.npy'} is missing.")
+        absent = masks[0] if masks else f"{source}/missing_items_*.npy"
+        raise DataError(f"{absent} is missing; --from names MMRec's folder, in which it lies.")
     mask = _mask(masks[0])
 
     def missing(names: Sequence[str], items: int) -> Mapping[str, Collection[int]]:

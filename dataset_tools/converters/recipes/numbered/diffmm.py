@@ -5,18 +5,23 @@ https://github.com/HKUDS/DiffMM; sources as for MMSSL's and MMRec's sets.  A `.p
 matrices and calls nothing that the file names.  `image_feat.npy.zip` is to be unpacked first.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import issparse
 
-from dataset_tools.converters import shared_options as shared
-from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.declaration import converter, recorded
 from dataset_tools.converters.micro_layout import feature_files
-from dataset_tools.converters.numbered_items import check_rows, matrices, modality_of, not_read, numbering
+from dataset_tools.converters.numbered_items import (
+    check_rows,
+    matrices,
+    modality_of,
+    numbering,
+    remark_unread,
+)
 from dataset_tools.converters.recipes import files
 from dataset_tools.converters.recipes.numbered import pairs
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.plain_objects import read_objects
@@ -24,15 +29,8 @@ from dataset_tools.formats.matrices.plain_objects import read_objects
 PARTS = ("trnMat.pkl", "valMat.pkl", "tstMat.pkl")
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiffmmOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
-
-
-@converter("DiffMM's TikTok, Baby, Sports: trnMat.pkl, valMat.pkl, tstMat.pkl, *_feat.npy", DiffmmOptions)
-def convert(folder: DatasetFolder, options: DiffmmOptions) -> None:
+@converter("DiffMM's TikTok, Baby, Sports: trnMat.pkl, valMat.pkl, tstMat.pkl, *_feat.npy", FolderOptions)
+def convert(folder: DatasetFolder, options: FolderOptions) -> None:
     """Write the split, items and users by their numbers, and every feature matrix."""
     source = files.check_folder(options.source)
     paths = [source / name for name in PARTS]
@@ -56,8 +54,7 @@ def convert(folder: DatasetFolder, options: DiffmmOptions) -> None:
         names = [modality_of(path) for path in found.files]
         items = numbering(None, (), count)
         pairs.write(folder, [pair for pair, _ in parts], users, items, found, names, options)
-        for line in not_read([source], [*paths, *found.files], found.remarks):
-            folder.remark(line)
+        remark_unread(folder, source, [*paths, *found.files], found.remarks)
         folder.record("convert diffmm", recorded(options), [*paths, *found.files])
 
 

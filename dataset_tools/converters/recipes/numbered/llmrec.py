@@ -8,32 +8,24 @@ Posters: `encode --image clip/<model> --images DIR/Netflix_Posters`.
 
 import csv
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from dataset_tools.converters import micro_layout
-from dataset_tools.converters import shared_options as shared
-from dataset_tools.converters.declaration import converter, option, recorded
+from dataset_tools.converters.declaration import converter, recorded
 from dataset_tools.converters.numbered_items import Numbering
 from dataset_tools.converters.recipes import files
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.atomic import clean
 from dataset_tools.formats.text_file import reading
 
 ATTRIBUTES = "item_attribute.csv"
-_YEAR = re.compile(r"(\d{4}(\.0)?|NULL|nan|)", re.IGNORECASE)
+_YEAR = re.compile(r"(\d{4})(?:\.0)?|NULL|nan|", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LlmRecOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
-
-
-@converter("Netflix and MovieLens of LLMRec: JSON, *_feat.npy, item_attribute.csv", LlmRecOptions)
-def convert(folder: DatasetFolder, options: LlmRecOptions) -> None:
+@converter("Netflix and MovieLens of LLMRec: JSON, *_feat.npy, item_attribute.csv", FolderOptions)
+def convert(folder: DatasetFolder, options: FolderOptions) -> None:
     """Write the split, the features, and titles and texts of `item_attribute.csv`."""
     source = files.check_folder(options.source)
     attributes = source / ATTRIBUTES
@@ -57,15 +49,17 @@ def _attributes(path: Path, items: int) -> dict[int, tuple[str, str]]:
     with reading(path) as file:
         lines = [line.rstrip("\r\n") for line in file]
     rows = [(n, next(csv.reader([line]))) for n, line in enumerate(lines, 1) if line.strip()]
-    dated = all(len(row) > 2 and _YEAR.fullmatch(row[1]) for _, row in rows)
+    years = [_YEAR.fullmatch(row[1]) if len(row) > 2 else None for _, row in rows]
     found = {}
-    for line, row in rows:
+    for (line, row), year in zip(rows, years, strict=True):
         if len(row) < 2 or not row[0].isdecimal() or int(row[0]) >= items:
             raise DataError(
                 f"{path}, line {line}: expected the number of one of {items:,} items and its title, got "
                 f"{', '.join(row)[:60]}; this file belongs to other features, move it away."
             )
-        words = row[2:] if dated else row[1:]
-        title = clean(", ".join(word.strip() for word in words) if dated else words[0])
-        found[int(row[0])] = title, clean(" ".join(words if not dated else [title, row[1]]))
+        if year and all(years):
+            title, more = ", ".join(word.strip() for word in row[2:]), [year[1] or ""]
+        else:
+            title, more = row[1], [word.replace("|", " ") for word in row[2:]]
+        found[int(row[0])] = clean(title), clean(" ".join([title, *more]))
     return found

@@ -1,9 +1,10 @@
 """MMGCN's Movielens, Tiktok and Kwai: `train.npy`, `val_full.npy`, `test_full.npy`, features.
 
 https://github.com/weiyinwei/MMGCN; code under the GPL, data on request, a toy part lies there.  Movielens
-55,485 users x 5,986 items x 1.24 M interactions, Tiktok 36,656 x 76,085 x 726 K.  An item is its number plus
-the number of users, everywhere.  Validation, test and `user_item_dict.npy` are NumPy files of Python objects,
-opened by a reader that knows arrays and plain containers alone.  Tiktok's `feat_t.pt` has indices of words.
+55,485 users x 5,986 items x 1.24 M interactions, Tiktok 36,656 x 76,085 x 726 K, Kwai 22,611 x 329,510 x
+1.66 M.  An item is its number plus the number of users, everywhere.  Validation, test and
+`user_item_dict.npy` are NumPy files of Python objects, opened by a reader that knows arrays and plain
+containers alone.  Tiktok's `feat_t.pt` has indices of words.
 """
 
 import re
@@ -14,18 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
-from dataset_tools.converters.numbered_items import Matrices, not_read, numbering
+from dataset_tools.converters.numbered_items import Matrices, numbering, remark_unread
 from dataset_tools.converters.recipes import files
 from dataset_tools.converters.recipes.numbered import pairs
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.errors import DataError
 from dataset_tools.formats.matrices.archives import Torch, load_tensors
 from dataset_tools.formats.matrices.arrays import NpyFile
 from dataset_tools.formats.matrices.plain_objects import read_objects
 
-COUNTS = {"movielens": (55_485, 5_986), "tiktok": (36_656, 76_085)}  # users, items
+COUNTS = {"movielens": (55_485, 5_986), "tiktok": (36_656, 76_085), "kwai": (22_611, 329_510)}  # users, items
 PARTS = (("train",), ("val_full", "val"), ("test_full", "test"))
 USER_ITEMS = "user_item_dict.npy"
 MODALITIES = [
@@ -36,13 +37,10 @@ MODALITIES = [
 
 
 @dataclass(frozen=True, kw_only=True)
-class MmgcnOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class MmgcnOptions(FolderOptions):
     users: int | None = option(
         None, "number of users, by which items are shifted (default: told by the files)", type=int
     )
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("MMGCN's layout: train.npy, val_full.npy, test_full.npy, features", MmgcnOptions)
@@ -68,8 +66,7 @@ def convert(folder: DatasetFolder, options: MmgcnOptions) -> None:
             )
             folder.remark("{} of {}: {:,} users, {:,} items".format(verdict, source.resolve().name, *known))
         read = [*paths, *found.files, source / USER_ITEMS]
-        for line in not_read([source], read, found.remarks):
-            folder.remark(line)
+        remark_unread(folder, source, read, found.remarks)
         sources = [path for path in read if path.is_file()]
         folder.record("convert mmgcn", recorded(options), sources)
 

@@ -7,14 +7,13 @@ items, 59,541 training interactions, image, audio and text of 128, 128 and 768 c
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from dataset_tools.converters import micro_layout
-from dataset_tools.converters import shared_options as shared
 from dataset_tools.converters.declaration import converter, option, recorded
 from dataset_tools.converters.recipes import files
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Interactions
 
@@ -22,11 +21,8 @@ COUNTS = {"tiktok": (9_319, 6_710, 59_541), "allrecipes": (19_805, 10_067, 58_92
 
 
 @dataclass(frozen=True, kw_only=True)
-class MmsslOptions:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class MmsslOptions(FolderOptions):
     swapped: bool = option(False, "test.json for validation and val.json for the test, as DA-MRS's code does")
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("TikTok and Allrecipes of MMSSL: train.json, val.json, test.json, *_feat.npy", MmsslOptions)

@@ -1,23 +1,14 @@
 """What the layouts share whose parts are arrays of pairs: users, items and features by their numbers."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from dataset_tools.converters.numbered_items import REPEATED, Matrices, Numbering, write_all
+from dataset_tools.converters.shared_options import FolderOptions
 from dataset_tools.dataset.folder import DatasetFolder
 from dataset_tools.dataset.interactions import Builder, Interactions
 from dataset_tools.operations.filtering import deduplicate
-
-
-class Options(Protocol):
-    """What these layouts ask."""
-
-    @property
-    def half(self) -> bool: ...
-    @property
-    def skip_bad(self) -> bool: ...
 
 
 def write(
@@ -27,7 +18,7 @@ def write(
     items: Numbering,
     found: Matrices,
     names: Sequence[str],
-    options: Options,
+    options: FolderOptions,
 ) -> Interactions:
     """Write the matrices as `names` and the `parts` of the split, numbers of user and item [n, 2]."""
     builder = Builder(part=True)

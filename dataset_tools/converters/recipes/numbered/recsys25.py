@@ -30,8 +30,7 @@ POSTERS = "ml1m_full_extended_mapping.tsv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecSys25Options:
-    source: str | Path = option(help="folder of the files", source=True, flag="--from", metavar="DIR")
+class RecSys25Options(vectors.VectorOptions):
     items: str | Path | None = shared.items("table of items, such as text_X.tsv")
     item_key: str = option(
         ITEM,
@@ -40,16 +39,13 @@ class RecSys25Options:
     )
     title: str | None = shared.title()
     texts: Sequence[str] = shared.texts()
-    unchecked: bool = vectors.unchecked()
-    skip_bad: bool = shared.skip_bad()
-    half: bool = shared.half()
 
 
 @converter("Last.fm, DBbook, ML-1M of RecSys '25: X.inter, .npy, .json or .pkl per encoder", RecSys25Options)
 def convert(folder: DatasetFolder, options: RecSys25Options) -> None:
     """Write the split, every file of vectors as a modality called like it, names and posters' addresses."""
     source = files.check_folder(options.source)
-    originals = files.the_one(sorted(source.glob(f"*{ORIGINAL}.inter")), "original ids", source, needed=False)
+    originals = files.at_most_one(sorted(source.glob(f"*{ORIGINAL}.inter")), f"X{ORIGINAL}.inter", source)
     posters = source / POSTERS
     table = ItemTable(options.items, options.title, options.texts)
     named = ItemTable(posters, "name", (), "img_url") if posters.is_file() and not options.items else None

@@ -8,10 +8,9 @@ import pytest
 
 from dataset_tools.__main__ import main
 from dataset_tools.converters.recipes import microlens
-from dataset_tools.dataset.provenance import read_steps
 from dataset_tools.dataset.reading import Dataset
 from dataset_tools.errors import DataError
-from tests.support.converted import nothing
+from tests.support.converted import nothing, summary
 
 ITEMS = 130
 FEATURES = "MicroLens-100k_image_features_CLIPRN50"
@@ -59,8 +58,8 @@ def test_pairs_titles_and_features_belong_together(source):
     assert mask.all()
     for item in ("1", "2", "130"):
         np.testing.assert_array_equal(values[dataset.items.index(item)], expected[int(item) - 1])
-    assert read_steps(dataset.folder, "ml")[-1]["summary"]["remarks"] == [
-        "not read, as the layout has no use for it: "
+    assert summary("ml")["remarks"] == [
+        "not read, as not needed: "
         "MicroLens-100k_likes_and_views.txt, MicroLens-100k_pairs.tsv"
     ]
 
@@ -100,6 +99,19 @@ def test_titles_with_a_header_and_texts(source):
     assert dataset.titles()["7"] == "red shoe" and dataset.modalities == ["textual", "visual"]
 
 
+def test_files_in_a_folder_of_their_own(source):
+    here = source / "MicroLens-100k"
+    here.mkdir()
+    for path in [path for path in source.iterdir() if path != here]:
+        path.rename(here / path.name)
+    microlens.convert(source, "ml", "d")
+    assert Dataset("ml", "d").modalities == ["visual"]
+    assert summary("ml")["remarks"] == [
+        "not read, as not needed: MicroLens-100k/MicroLens-100k_likes_and_views.txt, "
+        "MicroLens-100k/MicroLens-100k_pairs.tsv"
+    ]
+
+
 def test_the_names_of_1m(source):
     for path in [*source.glob("*_title_en.csv"), features(source)]:
         path.unlink()
@@ -119,6 +131,14 @@ def test_several_files_of_a_modality_are_told_apart_by_their_encoders(source):
     (source / "MicroLens-100k_video_features_VideoMAE.json").write_text(json.dumps(values))
     microlens.convert(source, "ml", "d")
     assert Dataset("ml", "d").modalities == ["textual", "video", "visual_CLIPRN50", "visual_VIT"]
+
+
+def test_a_file_of_vectors_that_is_there_in_both_forms_is_read_once(source):
+    values = dict(zip(map(str, range(1, ITEMS + 1)), np.load(features(source)).tolist(), strict=True))
+    features(source).with_suffix(".json").write_text(json.dumps(values))
+    microlens.convert(source, "ml", "d")
+    assert Dataset("ml", "d").modalities == ["visual"]
+    assert f"{FEATURES}.json" in summary("ml")["remarks"][0]
 
 
 def test_mmrec_s_features_are_joined_by_its_list_or_refused(source):
@@ -164,6 +184,13 @@ def test_a_file_of_another_size_is_refused(source, tmp_path, rows):
     ):
         microlens.convert(source, "ml", "d")
     assert nothing(tmp_path)
+
+
+def test_a_file_with_more_rows_than_items_is_told(source):
+    np.save(features(source), np.vstack([np.load(features(source))] * 2))
+    microlens.convert(source, "ml", "d")
+    told = f"{FEATURES}.npy has 260 rows, but the pairs name no item beyond 130; check"
+    assert told in summary("ml")["remarks"][0]
 
 
 def test_a_list_of_other_videos_is_refused(source, tmp_path):

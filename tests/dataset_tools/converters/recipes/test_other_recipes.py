@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_pixelrec_has_the_item_first(source):
     assert dataset.titles() == {"i0": "Red, hat", "i5": "Shoe"}
     assert list(dataset.texts(["text"])) == ["Red, hat hats a red hat", "Shoe"]
     assert summary()["remarks"] == [
-        "not read, as the layout has no use for it: cover/",
+        "not read, as not needed: cover/",
         "DIFFERENT from what is published of Pixel50K: 50,000 users, 82,865 items, 989,494 interactions",
     ]
 
@@ -46,10 +47,14 @@ def test_pixelrec_has_the_item_first(source):
 def test_of_several_pixelrec_files_one_is_chosen(source):
     write_pixel(source)
     (source / "interaction" / "Pixel1M.csv").write_text("item_id,user_id,timestamp\ni5,u1,16\n")
-    with pytest.raises(DataError, match="in has 2 files of interactions .*Pixel1M.csv, Pixel50K.csv"):
+    several = r"interaction/Pixel1M.csv, interaction/Pixel50K.csv\); choose one with --size"
+    with pytest.raises(DataError, match=f"in has more than one table of interactions .*{several}"):
         pixelrec.convert(source, "x", "d")
+    with pytest.raises(DataError, match="in has no table of 1K with a header item_id,user_id,timestamp"):
+        pixelrec.convert(source, "x", "d", size="1K")
     pixelrec.convert(source, "x", "d", size="1M")
     assert rows() == [("u1", "i5", 16.0)]
+    assert summary()["remarks"][0].endswith("needed: cover/, interaction/Pixel50K.csv")
 
 
 @pytest.mark.parametrize(
@@ -64,15 +69,35 @@ def test_ninerec_s_columns_are_told_by_the_prefix(source, text):
     ninerec.convert(source, "x", "d")
     assert rows() == [("u1", "v3", 1.6e9), ("u2", "v4", 1.6e9 + 1)]
     assert Dataset("x", "d").titles() == {"v3": "English words", "v4": "Others", "v9": "None here"}
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: Bili_2M_behaviour.tsv"]
+    assert summary()["remarks"] == ["not read, as not needed: Bili_2M_behaviour.tsv"]
     ninerec.convert(source, "x", "d", language="chinese", force=True)
     assert Dataset("x", "d").titles()["v3"] == "中文"
 
 
-def test_ninerec_without_times(source):
-    (source / "QB_pair.csv").write_text("u1,v3\nu2,v3\n")
+@pytest.mark.parametrize("text", ["u1,v3\nu2,v3\n", "u1, v3\nu2, v3\n", "v3,u1\nv3 , u2\n"])
+def test_ninerec_without_times(source, text):
+    """The read-me's rows have a space after the comma, which is no part of the id."""
+    (source / "QB_pair.csv").write_text(text)
+    (source / "QB_item.csv").write_text("v3,x,Words\n")
     ninerec.convert(source, "x", "d")
-    assert rows() == [("u1", "v3"), ("u2", "v3")]
+    assert rows() == [("u1", "v3"), ("u2", "v3")] and Dataset("x", "d").titles() == {"v3": "Words"}
+
+
+def test_ninerec_s_lines_of_a_user_are_read_where_there_are_no_pairs(source):
+    (source / "QB_behaviour.tsv").write_text("u1\tv4 v3\nu2\tv3\n")
+    ninerec.convert(source, "x", "d")
+    assert rows() == [("u1", "v4", 0.0), ("u1", "v3", 1.0), ("u2", "v3", 2.0)]
+    (source / "QB_behaviour.tsv").write_text("u1\tv4 u3\n")
+    with pytest.raises(DataError, match="line 1: u1, v4 u3 are no user .* --columns user,items --name NAME"):
+        ninerec.convert(source, "y", "d")
+
+
+def test_of_several_sets_in_folders_one_is_named(source):
+    for name in ("QB", "TN"):
+        (source / name).mkdir()
+        (source / name / f"{name}_pair.csv").write_text("u1,v3\n")
+    with pytest.raises(DataError, match=r"\(QB/QB_pair.csv, TN/TN_pair.csv\); name the folder of one with"):
+        ninerec.convert(source, "x", "d")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +144,7 @@ def test_amazon_s_published_split_stays_as_it_is(source, history):
             "store": None,
             "description": [],
             "features": [],
+            "images": [{"thumb": "https://example.org/t.jpg", "hi_res": None}],
         },
         {"parent_asin": "B7", "title": "Other"},
     ]
@@ -131,6 +157,10 @@ def test_amazon_s_published_split_stays_as_it_is(source, history):
     dataset = Dataset("x", "d")
     assert dataset.titles() == {"B1": "Soap", "B2": "", "B3": ""}
     assert next(dataset.texts(["text"])).split() == ["Soap", "All", "Beauty", "Bath"]
+    assert list(dataset.texts(["image"])) == ["https://example.org/t.jpg", "", ""]
+    (source / "meta.jsonl.gz").write_bytes(gzip.compress(json.dumps(meta[1]).encode()))
+    with pytest.raises(DataError, match="meta.jsonl.gz tells of no item in .*name the category's own file"):
+        benchmark2023.convert(source, "All_Beauty", "y", "d", meta=source / "meta.jsonl.gz")
 
 
 def test_amazon_s_whole_table_has_no_split(source):
@@ -139,6 +169,13 @@ def test_amazon_s_whole_table_has_no_split(source):
     assert rows() == [("A", "B1", 5.0, 1588687728.923)]
     with pytest.raises(DataError, match="in has no Books.train.csv.gz and no Books.csv.gz"):
         benchmark2023.convert(source, "Books", "y", "d")
+    for name in ("last_out", "timestamp"):
+        (source / name).mkdir()
+        write_benchmark(source / name)
+    with pytest.raises(DataError, match=r"has All_Beauty in 3 folders \(\., last_out, timestamp\); name one"):
+        benchmark2023.convert(source, "All_Beauty", "y", "d")
+    for name in ("last_out", "timestamp"):
+        shutil.rmtree(source / name)
     write_benchmark(source)
     (source / "All_Beauty.valid.csv.gz").unlink()
     with pytest.raises(DataError, match="--valid is missing"):

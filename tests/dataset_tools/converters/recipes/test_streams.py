@@ -60,11 +60,35 @@ def test_yambda_s_likes_count_until_a_later_unlike(source):
     dataset = Dataset("x", "d")
     assert dataset.matrix("audio")[0].tolist() == [[-5, -6], [-3, -4], [-1, -2]]
     assert summary()["notes"] == {"events taken back by unlikes.parquet": 1}
-    assert (
-        summary()["remarks"][0] == "not read, as the layout has no use for it: listens.parquet, sequential/"
-    )
+    unread = "not read, as not needed: sequential/, flat/50m/listens.parquet"
+    assert summary()["remarks"][0] == unread
     yambda.convert(source, "y", "d", column="embed", size="50m")
     assert Dataset("y", "d").matrix("audio")[0][0].tolist() == [5, 6]
+    shutil.copytree(source / "flat" / "50m", source / "flat" / "5b")
+    several = r"flat/50m/likes.parquet, flat/5b/likes.parquet\); choose one with --size"
+    with pytest.raises(DataError, match=f"in has more than one likes.parquet .*{several}"):
+        yambda.convert(source, "z", "d")
+    with pytest.raises(DataError, match="in has no likes.parquet in 500m/"):
+        yambda.convert(source, "z", "d", size="500m")
+
+
+def test_yambda_s_kinds_in_one_file(source):
+    write_yambda(source)
+    shutil.rmtree(source / "sequential")
+    flat = source / "flat" / "50m"
+    parts = []
+    for kind in ("likes", "unlikes", "listens"):
+        part = pq.read_table(flat / f"{kind}.parquet")
+        parts.append(part.append_column("event_type", [[kind[:-1]] * len(part)]))
+    pq.write_table(pa.concat_tables(parts, promote_options="default"), flat / "multi_event.parquet")
+    for kind in ("likes", "listens"):
+        yambda.convert(source, f"flat-{kind}", "d", kind=kind)
+        (flat / f"{kind}.parquet").unlink()
+        yambda.convert(source, f"mixed-{kind}", "d", kind=kind)
+        assert rows(f"mixed-{kind}") == rows(f"flat-{kind}")
+    assert summary("mixed-likes")["notes"]["events taken back by multi_event.parquet"] == 1
+    with pytest.raises(DataError, match="multi_event.parquet has no row with .*'dislike'"):
+        yambda.convert(source, "z", "d", kind="dislikes")
 
 
 @pytest.mark.parametrize("names", [("item_id", "timestamp"), ("item_ids", "timestamps")])
@@ -135,8 +159,16 @@ def test_vk_s_rows_are_in_the_order_of_time(source):
     assert dataset.items == ["7", "9"] and dataset.matrix("content")[0].tolist() == [[2, 3], [0, 1]]
     assert summary()["notes"] == {"rows left out by --where": 2}
     assert summary()["remarks"] == [
-        "not read, as the layout has no use for it: items_metadata.parquet, users_metadata.parquet"
+        "not read, as not needed: metadata/items_metadata.parquet, "
+        "metadata/users_metadata.parquet"
     ]
+    for part in ("train", "validation"):  # the whole set's, beside metadata/
+        shutil.copytree(source / "subsamples" / "ur0.01" / part, source / part)
+    with pytest.raises(DataError, match="with --subsample, or move subsamples/ away for the whole"):
+        vk_lsvd.convert(source, "y", "d", where="like = 1")
+    shutil.rmtree(source / "subsamples")
+    vk_lsvd.convert(source, "y", "d", where="like = 1")
+    assert rows("y") == rows("x")
 
 
 def test_vk_s_conditions_know_the_items_durations(source):
@@ -145,8 +177,11 @@ def test_vk_s_conditions_know_the_items_durations(source):
     assert [row[:2] for row in rows()] == [("1", "7"), ("1", "9"), ("2", "8")]
     with pytest.raises(DataError, match="--where asks for the column 'length', which neither the rows"):
         vk_lsvd.convert(source, "y", "d", where="length > 3")
-    with pytest.raises(DataError, match="in has no train/ of ur1"):
+    with pytest.raises(DataError, match="in has no train/ in ur1/"):
         vk_lsvd.convert(source, "y", "d", where="like = 1", subsample="ur1")
+    np.savez(source / "metadata" / "item_embeddings.npz", embedding=np.ones((4, 2)))
+    with pytest.raises(DataError, match="item_embeddings.npz has rows without ids, so nobody knows"):
+        vk_lsvd.convert(source, "y", "d", where="like = 1")
 
 
 def test_vk_s_three_parts_stay_a_split(source):
@@ -179,7 +214,7 @@ def test_h_and_m_s_articles_keep_their_leading_zero(source):
     dataset = Dataset("x", "d")
     assert dataset.titles() == {"0108775015": "Strap top", "0541518023": "Rae Push"}
     assert next(dataset.texts(["text"])) == "Strap top Vest top Jersey top, narrow"
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: images/"]
+    assert summary()["remarks"] == ["not read, as not needed: images/"]
 
 
 def test_h_and_m_s_articles_that_lost_it_are_refused(source, tmp_path):
@@ -206,7 +241,18 @@ def test_ml_1m_has_titles_in_latin_1_and_addresses_of_posters(source):
     assert dataset.titles()["1193"] == "Misérables, Les (1995)"
     assert list(dataset.texts(["text"]))[0] == "Misérables, Les (1995) Drama"
     assert list(dataset.texts(["image"]))[0] == "https://example.org/a.jpg"
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: users.dat"]
+    assert summary()["remarks"] == ["not read, as not needed: users.dat"]
+
+
+def test_counts_are_compared_where_nothing_is_left_out(source):
+    (source / "ml-1m").mkdir()
+    (source / "ml-1m" / "ratings.dat").write_text("1::1193::5::978300760\n2::1193::1::978300760\n")
+    grouplens.convert(source / "ml-1m", "x", "d")
+    assert summary()["remarks"] == [
+        "DIFFERENT from what is published of ml-1m: 6,040 users, 3,706 items, 1,000,209 interactions"
+    ]
+    grouplens.convert(source / "ml-1m", "y", "d", min_rating=4)
+    assert summary("y")["remarks"] == []
 
 
 def test_newer_movielens_are_csv(source):
@@ -215,8 +261,13 @@ def test_newer_movielens_are_csv(source):
     grouplens.convert(source, "x", "d")
     assert rows() == [("1", "10", 3.5, 978300760.0)] and Dataset("x", "d").titles() == {"10": "Heat, The"}
     (source / "ratings.csv").unlink()
-    with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat"):
+    with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat; --from names the folder"):
         grouplens.convert(source, "y", "d")
+    (source / "ml-latest.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match="in has no ratings.csv or ratings.dat; unpack ml-latest.zip first"):
+        grouplens.convert(source, "y", "d")
+    with pytest.raises(DataError, match="ml-latest.zip is a file; --from names the folder of the files, unp"):
+        grouplens.convert(source / "ml-latest.zip", "y", "d")
 
 
 def write_mmctr(source, whole=True):

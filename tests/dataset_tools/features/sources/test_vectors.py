@@ -108,8 +108,10 @@ FORMS = {
         {"key": "emb", "ids_key": "who"},
     ),
     "hdf5 of vectors": lambda: (hdf5(**{f"vectors/{i}": v for i, v in by_id().items()}), {}),
+    "json of another name": lambda: (text("f.dat", json.dumps(by_id())), {}),
     "npz": lambda: (npz(item_id=np.array([30, 10, 20]), embedding=VALUES), {}),
     "npz of texts": lambda: (npz(item_id=np.array(ORDER), embedding=VALUES), {}),
+    "npz of texts as objects": lambda: (npz(item_id=np.array(ORDER, object), embedding=VALUES), {}),
     "npz with labels too": lambda: (npz(item_id=np.array(ORDER), label=np.arange(3), embedding=VALUES), {}),
     "npz by name": lambda: (npz(rank=np.array([30, 10, 20]), embedding=VALUES), {"ids_key": "rank"}),
     "npz two matrices": lambda: (npz(ids=np.array(ORDER), a=VALUES, b=VALUES * 2), {"key": "a"}),
@@ -207,7 +209,12 @@ BROKEN = {
     "ids that are objects": (
         lambda: npz(ids=np.array([{}, 1, 2], dtype=object), emb=VALUES),
         {},
-        "f.npz: 'ids' holds no ids|f.npz is damaged|Python objects",
+        "f.npz: 'ids' holds no ids",
+    ),
+    "ids that are more than plain objects": (
+        lambda: npz(ids=np.array([print, 1, 2], dtype=object), emb=VALUES),
+        {},
+        "f.npz holds more than arrays, numbers, texts and plain containers .it asks for builtins.print.",
     ),
     "hdf5": (
         lambda: text("f.h5", "\x89HDF\r\n\x1a\n"),

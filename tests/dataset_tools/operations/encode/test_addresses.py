@@ -63,7 +63,7 @@ def test_images_are_fetched_once_each_and_failures_reported(server, tmp_path, mo
     assert report[0] == "item,address,reason" and report[1].endswith("the server answers 404 Not Found")
     assert report[2].endswith("it is no image") and report[3].endswith("its id cannot name a file")
     assert {agent for _, agent in server.asked} == {addresses.AGENT}
-    found = media_files.image_paths(dataset, images)
+    found = media_files.media_paths(dataset, images, "image")
     assert [path.rsplit("/", 1)[-1] for path in found[:4]] == ["a.png", "b.png", "c.png", ""]
     server.asked.clear()
     assert addresses.fetch_images(dataset, images) == (0, 3, 3)

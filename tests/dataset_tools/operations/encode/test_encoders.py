@@ -88,6 +88,20 @@ def test_images_and_texts_of_one_model_lie_in_one_space(dataset, tmp_path, kind)
         np.testing.assert_allclose(text[2], hub.pooled(alone)[0], rtol=1e-4, atol=1e-5)
 
 
+def test_a_model_without_some_of_its_weights_is_refused(dataset, tmp_path, capfd):
+    """They would be random numbers; what else a model has is passed over without a word."""
+    transformers = pytest.importorskip("transformers")
+    model, images = paired(tmp_path / "model", "clip"), pictures(tmp_path / "images")
+    assert run(dataset, "--image", f"clip/{model}", "--images", str(images)) == 0
+    assert "UNEXPECTED" not in "".join(capfd.readouterr())
+    whole = transformers.CLIPModel.from_pretrained(model)
+    transformers.CLIPVisionModel(whole.config.vision_config).save_pretrained(model)  # without a projection
+    arguments = ["--image", f"clip/{model}", "--images", str(images), "--force"]
+    assert run(dataset, *arguments) == 2
+    said = "".join(capfd.readouterr())
+    assert "lacks 1 weights of a CLIPVisionModelWithProjection, which would be random" in said
+
+
 def video(path, colours):
     av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:

@@ -93,7 +93,7 @@ def test_clip_model_from_a_folder_leaves_corrupt_images_out(dataset, tmp_path):
         image_module.fromarray(pixels).save(folder / f"{item}.png")
     (folder / "c.png").write_bytes((folder / "c.png").read_bytes()[:200])
     (folder / "d.jpg").write_bytes(b"no image")
-    assert encoding.encode_images(dataset, f"clip/{tmp_path / 'clip'}", folder) == ["c", "d", "e"]
+    assert encoding.encode_media(dataset, "image", f"clip/{tmp_path / 'clip'}", folder) == ["c", "d", "e"]
     values, mask = dataset.matrix("visual")
     assert mask.tolist() == [True, True, False, False, False] and values.shape == (5, 8)
     assert not np.allclose(values[0], values[1])
@@ -115,7 +115,7 @@ def test_images_are_found_by_the_column_image_or_by_id(tmp_path):
     (images / "sub").mkdir(parents=True)
     for name in ("sub/x.jpg", "y.png", "c.jpg", "e.jpg", "../secret.jpg"):
         (images / name).touch()
-    found = media_files.image_paths(Dataset("toy", tmp_path / "data"), images)
+    found = media_files.media_paths(Dataset("toy", tmp_path / "data"), images, "image")
     assert found == [
         str(images / name) if name else "" for name in ("sub/x.jpg", "y.png", "c.jpg", "", "e.jpg")
     ]
@@ -130,11 +130,11 @@ def test_images_are_found_by_stem_in_nested_folders(tmp_path):
         (images / name).touch()
     dataset = Dataset("toy", tmp_path / "data")
     (dataset.folder / "toy.inter").write_text("user_id:token\titem_id:token\nu\t0108775015\n")
-    found = media_files.image_paths(dataset, images)
+    found = media_files.media_paths(dataset, images, "image")
     assert found == [str(images / "010/0108775015.jpg"), str(images / "020/0200000001.PNG"), ""]
     (images / "020" / "0108775015.jpg").touch()
     with pytest.raises(DataError, match="are both called like the item '0108775015'; leave one"):
-        media_files.image_paths(dataset, images)
+        media_files.media_paths(dataset, images, "image")
 
 
 def test_tfidf_of_a_single_word_is_a_column(tmp_path):

@@ -45,15 +45,15 @@ def test_mmssl_s_parts_and_da_mrs_s(source):
 def test_llmrec_s_titles_are_in_a_file_without_a_header(source):
     write_json(source, ("image", "text"))
     (source / "item_attribute.csv").write_text(
-        "0,1999,The Matrix\n1,2001,Crouching Tiger, Hidden Dragon\n3,,X\n"
+        "0,1999.0,The Matrix\n1,2001,Crouching Tiger, Hidden Dragon\n3,NULL,X\n"
     )
     (source / "train_mat").write_bytes(b"\x80\x04...")
     llmrec.convert(source, "x", "d")
     dataset = Dataset("x", "d")
     assert list(dataset.titles().values()) == ["The Matrix", "Crouching Tiger, Hidden Dragon", "", "X"]
-    assert next(dataset.texts(["text"])) == "The Matrix 1999"
-    assert summary()["remarks"] == ["not read, as the layout has no use for it: train_mat"]
-    (source / "item_attribute.csv").write_text('0,"Heat, The",Action Crime\n1,Up,Kids\n')
+    assert [*dataset.texts(["text"])][0::3] == ["The Matrix 1999", "X"]
+    assert summary()["remarks"] == ["not read, as not needed: train_mat"]
+    (source / "item_attribute.csv").write_text('0,"Heat, The",Action|Crime\n1,Up,Kids\n')
     llmrec.convert(source, "y", "d")
     assert Dataset("y", "d").titles()["0"] == "Heat, The"
     assert next(Dataset("y", "d").texts(["text"])) == "Heat, The Action Crime"
@@ -134,53 +134,9 @@ def test_diffmm_s_matrices(source, kind):
     assert dataset.modalities == ["acoustic", "textual", "visual"]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda source: (source / "valMat.pkl").unlink(), "has no valMat.pkl"),
-        (lambda source: (source / "trnMat.pkl").write_bytes(pickle.dumps(Harmful())), "holds more than"),
-        (lambda source: (source / "trnMat.pkl").write_bytes(pickle.dumps([1])), "holds no sparse matrix"),
-        (
-            lambda source: (source / "tstMat.pkl").write_bytes(pickle.dumps(sparse.coo_matrix((3, 5)))),
-            r"are matrices of \(3, 4\), \(3, 4\) and \(3, 5\)",
-        ),
-        (lambda source: np.save(source / "text_feat.npy", np.ones((5, 2))), "5 rows"),
-        (
-            lambda source: (source / "image_feat.npy").rename(source / "image_feat.npy.zip"),
-            "image_feat.npy.zip is a zip archive; unpack it",
-        ),
-    ],
-)
-def test_what_diffmm_never_wrote_is_refused(source, tmp_path, spoil, message):
-    write_diffmm(source)
-    spoil(source)
-    with pytest.raises(DataError, match=message):
-        diffmm.convert(source, "x", "d")
-    assert nothing(tmp_path) and not (tmp_path / "harm").exists()
-
-
 class Harmful:
     def __reduce__(self):
         return (open, ("harm", "w"))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda source: objects(source / "val_full.npy", [Harmful()]), "val_full.npy holds more than arrays"),
-        (lambda source: np.save(source / "user_item_dict.npy", {0: {3}}), "lacks the training pair 0, 4"),
-        (lambda source: write_mmgcn(source, 0), "is none that is shifted by 3 users or more"),
-        (lambda source: (source / "test_full.npy").unlink(), "has no test_full.npy"),
-        (lambda source: objects(source / "val_full.npy", [[0, 3.5]]), "val_full.npy holds no pairs"),
-        (lambda source: np.save(source / "FeatureVideo_normal.npy", np.ones((9, 2))), "9 rows"),
-    ],
-)
-def test_what_mmgcn_never_wrote_is_refused(source, tmp_path, spoil, message):
-    write_mmgcn(source)
-    spoil(source)
-    with pytest.raises(DataError, match=message):
-        mmgcn.convert(source, "x", "d")
-    assert nothing(tmp_path) and not (tmp_path / "harm").exists()
 
 
 def test_a_number_of_users_that_the_files_leave_open_is_asked_for(source):
@@ -194,7 +150,8 @@ def test_a_number_of_users_that_the_files_leave_open_is_asked_for(source):
 
 
 def write_mmrec(source, items=6):
-    rows = [f"{user}\t{item}\t1\t{user % 3}\n" for user in range(4) for item in range(items) if user != item]
+    pairs = [(user, item) for user in range(4) for item in range(items) if user != item]
+    rows = [f"{user}\t{item}\t1\t{(user + item) % 3}\n" for user, item in pairs]
     (source / "baby.inter").write_text("userID\titemID\trating\tx_label\n" + "".join(rows))
     np.save(source / "image_feat.npy", np.arange(2.0 * items).reshape(items, 2))
     np.save(source / "text_feat.npy", np.arange(3.0 * items).reshape(items, 3))
@@ -215,11 +172,14 @@ def test_dgmrec_s_masks_say_what_an_item_lacks(source):
         "items lack visual by missing_items_0.666.npy": 3,
         "items lack textual by missing_items_0.666.npy": 2,
     }
+    assert summary()["remarks"] == ["not read, as not needed: baby_del.inter"]
     np.save(source / "missing_items_0.6.npy", {"tv": np.array([3])})
     with pytest.raises(DataError, match="several masks .*missing_items_0.6.npy.* choose one with --mask"):
         dgmrec.convert(source, "y", "d")
     dgmrec.convert(source, "y", "d", mask=source / "missing_items_0.6.npy")
     assert [Dataset("y", "d").coverage(name) for name in ("textual", "visual")] == [5, 5]
+    told = "missing_items_0.666.npy is not read: `convert dgmrec` takes away the features that it names"
+    assert told in summary("y")["remarks"]
 
 
 @pytest.mark.parametrize(
@@ -280,27 +240,74 @@ def test_recsys_25_s_table_of_numbers(source):
     assert Dataset("x", "d").titles()["19"] == Dataset("y", "d").titles()["19"] == "Groove"
 
 
+SPOILT = {  # recipe: (its converter, what writes its files, what spoils them and the message)
+    "diffmm": (
+        diffmm,
+        write_diffmm,
+        [
+            (lambda source: (source / "valMat.pkl").unlink(), "has no valMat.pkl"),
+            (lambda source: (source / "trnMat.pkl").write_bytes(pickle.dumps(Harmful())), "holds more than"),
+            (lambda source: (source / "trnMat.pkl").write_bytes(pickle.dumps([1])), "holds no sparse matrix"),
+            (
+                lambda source: (source / "tstMat.pkl").write_bytes(pickle.dumps(sparse.coo_matrix((3, 5)))),
+                r"are matrices of \(3, 4\), \(3, 4\) and \(3, 5\)",
+            ),
+            (lambda source: np.save(source / "text_feat.npy", np.ones((5, 2))), "5 rows"),
+            (
+                lambda source: (source / "image_feat.npy").rename(source / "image_feat.npy.zip"),
+                "image_feat.npy.zip is a zip archive; unpack it",
+            ),
+        ],
+    ),
+    "mmgcn": (
+        mmgcn,
+        write_mmgcn,
+        [
+            (
+                lambda source: objects(source / "val_full.npy", [Harmful()]),
+                "val_full.npy holds more than arrays",
+            ),
+            (lambda source: np.save(source / "user_item_dict.npy", {0: {3}}), "lacks the training pair 0, 4"),
+            (lambda source: write_mmgcn(source, 0), "is none that is shifted by 3 users or more"),
+            (lambda source: (source / "test_full.npy").unlink(), "has no test_full.npy"),
+            (lambda source: objects(source / "val_full.npy", [[0, 3.5]]), "val_full.npy holds no pairs"),
+            (lambda source: np.save(source / "FeatureVideo_normal.npy", np.ones((9, 2))), "9 rows"),
+        ],
+    ),
+    "recsys25": (
+        recsys25,
+        write_recsys,
+        [
+            (
+                lambda source: (source / "ml1m_og_ids.inter").unlink(),
+                "vggish.json has original ids, which only",
+            ),
+            (
+                lambda source: (source / "vggish.json").write_text(json.dumps({"1": [1.0], "2": [2.0]})),
+                "vggish.json has vectors of 0 of the 6 items",
+            ),
+            (
+                lambda source: (source / "whisper.pkl").write_bytes(pickle.dumps(Harmful())),
+                "holds more than arrays",
+            ),
+            (
+                lambda source: (source / "ml1m_og_ids.inter").write_text("userID\titemID\n1\t2\n"),
+                "ml1m_og_ids.inter does not tell one id for each number",
+            ),
+        ],
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda source: (source / "ml1m_og_ids.inter").unlink(), "vggish.json has original ids, which only"),
-        (
-            lambda source: (source / "vggish.json").write_text(json.dumps({"1": [1.0], "2": [2.0]})),
-            "vggish.json has vectors of 0 of the 6 items",
-        ),
-        (
-            lambda source: (source / "whisper.pkl").write_bytes(pickle.dumps(Harmful())),
-            "holds more than arrays",
-        ),
-        (
-            lambda source: (source / "ml1m_og_ids.inter").write_text("userID\titemID\n1\t2\n"),
-            "ml1m_og_ids.inter does not tell one id for each number",
-        ),
-    ],
+    ("recipe", "number"),
+    [(name, number) for name, (*_, cases) in SPOILT.items() for number in range(len(cases))],
 )
-def test_recsys_25_s_files_that_do_not_belong_together(source, tmp_path, spoil, message):
-    write_recsys(source)
+def test_files_that_do_not_belong_together_are_refused(source, tmp_path, recipe, number):
+    module, write, cases = SPOILT[recipe]
+    spoil, message = cases[number]
+    write(source)
     spoil(source)
     with pytest.raises(DataError, match=message):
-        recsys25.convert(source, "x", "d")
+        module.convert(source, "x", "d")
     assert nothing(tmp_path) and not (tmp_path / "harm").exists()

@@ -9,20 +9,19 @@ import numpy as np
 from recbole_micro_server import layout
 from recbole_micro_server.layout import Rows, read_array
 
-COLLABORATIVE = "collaborative"  # of the graphs, the one of items that users have in common
+COLLABORATIVE = "collaborative"  # the name of the graph of items that users have in common
 
 
 class Walk:
     """`weight` (sqrt(p^C) + sqrt(p^F)): p are the probabilities that a step from one of the user's training
     items ends at an item, by the users that both have (C) and by all modalities' features together (F).
 
-    `entry`: of the manifest, with the `graphs` by name in their order, and the `weight`.  Row j of `near` has
+    `entry`: of the manifest, with the `graphs` by name, C first, and the `weight`.  Row j of `near` has
     n_items * g + i for every item i that item j hands something to in the graph g, and how much.
     """
 
     def __init__(self, folder: Path, entry: Mapping[str, Any], n_users: int, n_items: int):
         self.graphs, self.weight = list(entry["graphs"]), float(entry["weight"])
-        self.by_users = np.array([name == COLLABORATIVE for name in self.graphs])
         self.n_items = n_items
         starts = read_array(folder / layout.OWN_STARTS, n_users + 1)
         items = read_array(folder / layout.OWN_ITEMS, int(starts[-1]))
@@ -37,16 +36,15 @@ class Walk:
         """What is added to the user's score of every item, [n_items]."""
         _, columns, values = self.handed(user)
         found = np.bincount(columns, values, len(self.graphs) * self.n_items).reshape(-1, self.n_items)
-        parts = found[self.by_users], found[~self.by_users]
-        return self.weight * sum(np.sqrt(part.sum(axis=0)) for part in parts)
+        return self.weight * (np.sqrt(found[0]) + np.sqrt(found[1:].sum(axis=0)))
 
     def shares(self, user: int, item: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By graph, from which of the user's own items what is added to this one comes, and how much."""
         own, columns, values = self.handed(user)
         reached = columns % self.n_items == item
         own, graph, values = own[reached], columns[reached] // self.n_items, values[reached]
-        by_users, shares = self.by_users[graph], np.zeros(len(values))
-        for part in (by_users, ~by_users):
+        shares = np.zeros(len(values))
+        for part in (graph == 0, graph > 0):
             shares[part] = self.weight * values[part] / np.sqrt(values[part].sum() or 1.0)
         return {name: (own[graph == g], shares[graph == g]) for g, name in enumerate(self.graphs)}
 

@@ -15,7 +15,7 @@ usage: recbole-micro export --checkpoint=FILE --to=DIR [--format=parquet,npz,saf
 
 Writes what serves a trained model without PyTorch and RecBole: vectors of users and items with their ids,
 what every user had, titles, neighbours, what explanations are made of, and manifest.json.  For models whose
-score is the dot product of two vectors, which is checked; others are refused.
+score is the dot product of two vectors (MICRO: and a walk beside it), which is checked; others are refused.
 
   --checkpoint=FILE  the .pth file that training wrote
   --to=DIR           the new folder; it appears whole or not at all

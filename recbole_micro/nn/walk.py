@@ -42,7 +42,7 @@ class Walk(HoldsTensors):
     modalities.  An own item hands out 1, to few items where few are near it: on dense data, where vectors say
     all, little is left.  It is no part of training.
 
-    `own`: N, [n_users, n_items] of ones.  `nearest`: S by the name of a modality or `COLLABORATIVE`,
+    `own`: N, [n_users, n_items] of ones.  `nearest`: S of `COLLABORATIVE` and of any modalities, by name,
     [n_items, n_items].  `weight`: omega.
     """
 
@@ -53,7 +53,7 @@ class Walk(HoldsTensors):
         self.own = normalize(own, "mean")
         features = [name for name in nearest if name != COLLABORATIVE]
         # The graphs that a root is taken of together: the collaborative one, and those of the features.
-        self.parts = [names for names in ([COLLABORATIVE] * (COLLABORATIVE in nearest), features) if names]
+        self.parts = [names for names in ([COLLABORATIVE], features) if names]
         self.graphs: dict[str, Rows] = {}
         self.handed: dict[str, Tensor] = {}  # by name, what a modality's graph hands out, [n_items]
         for names in self.parts:

@@ -13,7 +13,10 @@ from recbole_micro_server import layout
 
 
 def write_walk(walk: Walk, folder: Path) -> dict[str, object]:
-    """Write what `recbole_micro_server.walk.Walk` reads; its entry of the manifest."""
+    """Write what `recbole_micro_server.walk.Walk` reads; its entry of the manifest.
+
+    The collaborative graph is the first of them, as it is in `walk.graphs`.
+    """
     own = matrix(walk.own, walk.own.shape)[1:, 1:]
     save(folder, (layout.OWN_STARTS, own.indptr), (layout.OWN_ITEMS, own.indices.astype(np.int32)))
     square = (walk.own.shape[1],) * 2

@@ -1,7 +1,7 @@
 """One step from the items that a user has to their neighbours, beside what the vectors say."""
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, reduce
 from typing import NamedTuple
 
@@ -71,27 +71,29 @@ class Walk(HoldsTensors):
             for step in self.steps:
                 scores += self.weight * propagate(step, own).sqrt_().T
             return scores
-        values, begins = scores.view(-1).numpy(), np.arange(len(scores)) * scores.shape[1]
-        for added in self.of_users(users.numpy()):
-            place = np.repeat(begins, np.diff(added.indptr)) + added.indices
-            values[place] += added.data
+        added = self.of_users(users.numpy())
+        begins = np.arange(len(scores)) * scores.shape[1]
+        scores.view(-1).numpy()[np.repeat(begins, np.diff(added.indptr)) + added.indices] += added.data
         return scores
 
-    def of_users(self, users: np.ndarray) -> list[scipy.sparse.csr_matrix]:
-        """The two parts of w of these `users` [n], [n, n_items] each, on the CPU.
+    def of_users(self, users: np.ndarray) -> scipy.sparse.csr_matrix:
+        """w of these `users` [n], [n, n_items], on the CPU.
 
         Whoever asks for more rows than there are users asks again: all rows are kept from then on.
         """
         own, *steps = self.matrices
         self.n_asked += len(users)
         if self.n_asked > own.shape[0] and self.most_reached <= MOST_KEPT:
-            return [whole[users] for whole in self.whole]
-        return [self.rooted(own[users] @ step) for step in steps]
+            return self.whole[users]
+        return self.of_parts([own[users] @ step for step in steps])
 
-    def rooted(self, reached: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
-        """w of probabilities, which are overwritten."""
-        reached.data = self.weight * np.sqrt(reached.data)
-        return reached
+    def of_parts(self, reached: Sequence[scipy.sparse.csr_matrix]) -> scipy.sparse.csr_matrix:
+        """w of the probabilities p^C and p^F, which are overwritten."""
+        for part in reached:
+            np.sqrt(part.data, out=part.data)
+        whole = reduce(operator.add, reached)
+        whole.data *= self.weight
+        return whole
 
     def of_pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """w of pairs of a user and an item, [n]."""
@@ -152,10 +154,12 @@ class Walk(HoldsTensors):
         return sum(int(counts @ np.diff(step.indptr)) for step in steps)
 
     @cached_property
-    def whole(self) -> list[scipy.sparse.csr_matrix]:
-        """The two parts of w of all users."""
+    def whole(self) -> scipy.sparse.csr_matrix:
+        """w of all users, [n_users, n_items]."""
         own, *steps = self.matrices
-        return [self.rooted(own @ step) for step in steps]
+        whole = self.of_parts([own @ step for step in steps])
+        whole.sort_indices()  # places in their order are added faster
+        return whole
 
     @cached_property
     def steps(self) -> list[Graph]:

@@ -20,9 +20,7 @@ LEAST_SHARED = 0.5  # of the items in the interactions, the share that a feature
 class VectorOptions(FolderOptions):
     """Options of a recipe with feature files."""
 
-    unchecked: bool = option(
-        False, "take features whose neighbours are no more co-interacted than by chance"
-    )
+    unchecked: bool = option(False, "take features whose neighbours are no more co-interacted than by chance")
 
 
 def write(

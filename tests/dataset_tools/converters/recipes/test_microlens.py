@@ -59,8 +59,7 @@ def test_pairs_titles_and_features_belong_together(source):
     for item in ("1", "2", "130"):
         np.testing.assert_array_equal(values[dataset.items.index(item)], expected[int(item) - 1])
     assert summary("ml")["remarks"] == [
-        "not read, as not needed: "
-        "MicroLens-100k_likes_and_views.txt, MicroLens-100k_pairs.tsv"
+        "not read, as not needed: MicroLens-100k_likes_and_views.txt, MicroLens-100k_pairs.tsv"
     ]
 
 

@@ -159,8 +159,7 @@ def test_vk_s_rows_are_in_the_order_of_time(source):
     assert dataset.items == ["7", "9"] and dataset.matrix("content")[0].tolist() == [[2, 3], [0, 1]]
     assert summary()["notes"] == {"rows left out by --where": 2}
     assert summary()["remarks"] == [
-        "not read, as not needed: metadata/items_metadata.parquet, "
-        "metadata/users_metadata.parquet"
+        "not read, as not needed: metadata/items_metadata.parquet, metadata/users_metadata.parquet"
     ]
     for part in ("train", "validation"):  # the whole set's, beside metadata/
         shutil.copytree(source / "subsamples" / "ur0.01" / part, source / part)

@@ -101,8 +101,10 @@ def _named(source: Path, stem: str, size: str | None = None) -> list[Path]:
 
 def _undone(events: Path, kind: str) -> Path | None:
     """The file that takes events of this kind back, None without one."""
-    if kind not in UNDONE or events.stem == MIXED:
-        return events if kind in UNDONE else None
+    if kind not in UNDONE:
+        return None
+    if events.stem == MIXED:
+        return events
     file = events.with_name(f"{UNDONE[kind]}.parquet")
     return file if file.is_file() else None
 
